@@ -1,0 +1,147 @@
+// What control and dataplane say to each other over the Unix socket. Frames: u32 body bytes, u32 JSON bytes (both
+// network order), then the JSON document, then a blob (a manifest's head, where names need not be UTF-8).
+//
+// Requests carry "seq"; the dataplane answers each with {"re": seq, "ok": true, ...} or {"re": seq, "ok": false,
+// "code": ErrorCode, "text": "..."}. Events carry "event". Everything is idempotent by its id: after either side has
+// restarted, the other states everything again. One control is served at a time; a new connection replaces the old.
+//
+//   request            fields                                             answer
+//   hello              control (instance id)                              boot_id, version, pid, ports[]
+//   status             -                                                  StatusReport
+//   store_open         store, directory, role                             -
+//   store_close        store                                              -
+//   link_add           LinkSettings; again with the same id: rate, goal   -     (may be repeated)
+//   link_remove        link                                               -
+//   link_prepare       link                                               LinkOffer: a fresh nonce and SPIs, valid for one link_start
+//   link_start         LinkStart                                          -     (the session replaces the one before; open bundles start again)
+//   bundle_offer       BundleOfferMessage + blob = head                   accepted: bool (false: too many open, offer again later)
+//   bundle_cancel      id                                                 -
+//   bundle_ack         ids: results that control has recorded             -     (the dataplane forgets them)
+//
+//   event              fields
+//   bundle             BundleEvent      source side: complete / durable / published / failed; repeated after reconnect until acked
+//   arrival            BundleEvent      target side: the same stages as seen here (informative, not repeated)
+//   mark               store, watermark_ns   target side: every change up to this source time is published
+//   link               LinkStatus       state changes, and every second while up
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "dataplane/base/bytes.h"
+#include "dataplane/base/result.h"
+#include "dataplane/wire/feedback.h"
+#include "dataplane/wire/manifest.h"
+
+namespace longhaul::command {
+
+inline constexpr std::size_t kFrameBytesMax = 8u << 20;
+
+struct Frame {
+    std::string json;
+    std::vector<std::uint8_t> blob;
+};
+std::vector<std::uint8_t> write_frame(const Frame& frame);
+// Consumes one frame from the front of `buffer` if it is whole. protocol_error on impossible lengths: close the socket.
+Result<std::optional<Frame>> take_frame(std::vector<std::uint8_t>& buffer);
+
+struct LinkSettings {
+    std::uint8_t link = 0;                  // number, the same at both ends: the packet's path field
+    std::string name;                       // "east-west-1"
+    std::string port;                       // a port of the dataplane's configuration
+    std::string local_ip, remote_ip;
+    std::uint16_t udp_port_base = 49152;    // lane i uses port base + i at both ends
+    unsigned lanes = 4;
+    std::uint64_t rate_bps = 1'000'000'000; // contracted L2 rate of the sending direction
+    unsigned rtt_max_ms = 200;              // sizes memory: rate x RTT
+    std::string mode = "reserved";
+    std::string goal = "balanced";          // throughput | balanced | latency
+    std::optional<unsigned> fixed_parity;   // --fec fixed:k,m
+    std::uint8_t traffic_class = 0;
+};
+void to_json(nlohmann::json& out, const LinkSettings& value);
+Result<LinkSettings> link_settings_from(const nlohmann::json& in);
+
+struct LinkOffer {
+    std::array<std::uint8_t, 32> nonce{};
+    std::vector<std::uint32_t> spis;        // one per lane, chosen by this receiver
+    std::uint16_t symbol_bytes = 0;         // the largest this end can do on the link's port
+};
+void to_json(nlohmann::json& out, const LinkOffer& value);
+Result<LinkOffer> link_offer_from(const nlohmann::json& in);
+
+struct LinkStart {
+    std::uint8_t link = 0;
+    std::string session;                    // 32 hex digits, chosen by the initiator
+    bool initiator = false;
+    std::array<std::uint8_t, 32> secret{};  // link secret, made by the initiator's control, carried over mTLS
+    std::array<std::uint8_t, 32> own_nonce{};   // must be the one of the last link_prepare, and is used up
+    LinkOffer peer;                         // the other end's offer
+    std::uint16_t symbol_bytes = 1408;      // the smaller of both offers
+    unsigned lanes = 4;
+};
+void to_json(nlohmann::json& out, const LinkStart& value);
+Result<LinkStart> link_start_from(const nlohmann::json& in);
+
+enum class LinkState : std::uint8_t { unconfigured, idle, connecting, up, down };
+const char* to_string(LinkState state) noexcept;   // connecting: started, no authenticated packet yet; down: silent for 2 s
+
+struct LinkStatus {
+    std::uint8_t link = 0;
+    std::string name;
+    std::string session;                    // empty: none
+    LinkState state = LinkState::unconfigured;
+    std::uint64_t rate_cap_bps = 0, rate_bps = 0;
+    double rtt_ms = 0, rtt_min_ms = 0, queue_ms = 0, loss = 0;
+    std::uint64_t tx_packets = 0, tx_wire_bytes = 0, tx_payload_bytes = 0, tx_parity_packets = 0, tx_repair_packets = 0,
+                  tx_lost_packets = 0, tx_inflight_bytes = 0, tx_brakes = 0;
+    std::uint64_t rx_packets = 0, rx_wire_bytes = 0, rx_payload_bytes = 0, rx_symbols_restored = 0, rx_stripes_repaired = 0;
+    std::uint32_t tx_bundles_open = 0, rx_bundles_open = 0;
+    std::uint16_t symbol_bytes = 0;
+    unsigned lanes = 0;
+    std::string reason;                     // why it is not up, for the operator
+};
+void to_json(nlohmann::json& out, const LinkStatus& value);
+Result<LinkStatus> link_status_from(const nlohmann::json& in);
+
+struct BundleOfferMessage {
+    std::uint8_t link = 0;
+    wire::BundleId id;
+    std::uint32_t generation = 0;
+    std::uint64_t source_store = 0;         // the manifest's own store number is the target's
+};
+void to_json(nlohmann::json& out, const BundleOfferMessage& value);
+Result<BundleOfferMessage> bundle_offer_from(const nlohmann::json& in);
+
+struct BundleEvent {
+    wire::BundleId id;
+    std::uint32_t generation = 0;
+    std::uint8_t link = 0;
+    wire::Stage stage = wire::Stage::complete;
+    wire::FailReason reason = wire::FailReason::none;
+    std::uint32_t failed_entries = 0;
+    std::vector<wire::EntryFailure> failures;   // at most wire::kFailuresListed
+};
+void to_json(nlohmann::json& out, const BundleEvent& value);
+Result<BundleEvent> bundle_event_from(const nlohmann::json& in);
+
+struct StatusReport {
+    std::string boot_id;                    // 32 hex digits, new with every start of the dataplane
+    std::vector<LinkStatus> links;
+    std::vector<std::uint64_t> source_stores, target_stores;
+    std::vector<BundleEvent> bundles;       // offered and not acked, at the stage they have reached (stage complete with
+                                            // reason none may mean "in flight": see in_flight)
+    std::vector<wire::BundleId> in_flight;  // offered, no final stage yet
+};
+void to_json(nlohmann::json& out, const StatusReport& value);
+Result<StatusReport> status_report_from(const nlohmann::json& in);
+
+std::string hex(ByteView bytes);
+Result<std::vector<std::uint8_t>> unhex(std::string_view text);
+
+}  // namespace longhaul::command

@@ -1,0 +1,99 @@
+// Storage of one worker: an io_uring, POSIX trees ("stores"), readers of bundles at the source and writers of bundles
+// at the target. Single-threaded, never blocks the caller on a disk: submit, then poll for events.
+//
+// Durability, in this order, before Stage::durable is reported: all writes done, CRC32C of every entry equal to the
+// trailer's, fdatasync of every staged file, mode/owner/mtime set, rename into place (renameat2) for `file`,
+// fsync of every directory touched. `range` bundles are durable when their staging file is fdatasync'd and its
+// directory fsync'd; `assemble` renames. A failed fsync is never retried as success: the entry fails.
+//
+// Paths are resolved beneath the store's directory descriptor only (openat2: RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS |
+// RESOLVE_NO_MAGICLINKS). Staging is <root>/.longhaul/staging: `b-*` files belong to open bundles and are removed
+// when the store is opened; `o-*` files gather ranges and live until assembled or older than `staging_age_max`.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "dataplane/base/bytes.h"
+#include "dataplane/base/result.h"
+#include "dataplane/wire/manifest.h"
+
+namespace longhaul::storage {
+
+using StoreNumber = std::uint64_t;
+enum class StoreRole : std::uint8_t { source, target };
+
+struct StorageConfig {
+    unsigned queue_depth = 256;              // io_uring entries
+    unsigned files_open_max = 512;           // across all bundles of this worker
+    std::uint64_t staging_age_max_s = 7 * 24 * 3600;
+    bool direct = true;                      // O_DIRECT where file system and alignment allow; the fallback is said once in the log
+};
+
+struct StorageStats {
+    std::uint64_t bytes_read = 0, bytes_written = 0, direct_bytes_read = 0, direct_bytes_written = 0;
+    std::uint64_t files_opened = 0, files_published = 0, entries_failed = 0, fdatasyncs = 0, directory_fsyncs = 0;
+    std::uint64_t operations_in_flight = 0;
+};
+
+// Completion of something submitted. Tokens are the caller's.
+struct Event {
+    enum class Kind : std::uint8_t {
+        read_done,        // token; never fails: failed entries read as zeros, reader.trailer() tells
+        write_done,       // token; never fails: the entry's failure is remembered for finish
+        bundle_stage,     // token given to finish(); status is durable, then published (or failed)
+        mark,             // token given to finish(); a `mark` entry was published: store, watermark_ns
+    };
+    Kind kind = Kind::read_done;
+    std::uint64_t token = 0;
+    wire::BundleStatus status;
+    StoreNumber store = 0;
+    std::int64_t watermark_ns = 0;
+};
+
+// Source side of one bundle. Opens files as they are needed, checks them against the manifest before and after the
+// read (size, mtime, ctime), computes each entry's CRC32C in payload order.
+class BundleReader {
+  public:
+    virtual ~BundleReader() = default;   // destroying it with reads in flight is allowed: their events are dropped, the
+                                         // destination memory is not touched after the destructor returned
+    // Fills into[0, bytes) from payload [payload_offset, +bytes); gaps between entries become zeros. Reads are
+    // submitted in ascending order of offset. `into` lies in the registered arena.
+    virtual void read(std::uint64_t payload_offset, MutableByteView into, std::uint64_t token) = 0;
+    // After every read is done (LH_ASSERT): verdict and CRC32C of each entry.
+    virtual wire::Trailer trailer() = 0;
+};
+
+// Target side of one bundle.
+class BundleWriter {
+  public:
+    virtual ~BundleWriter() = default;   // before finish's last event: aborts, removes the bundle's staging (not `o-*`)
+    // Writes may come in any order, each byte once. `from` lies in the registered arena and stays valid until write_done.
+    virtual void write(std::uint64_t payload_offset, ByteView from, std::uint64_t token) = 0;
+    // After every write is done: verify, make durable, publish. Events carry `token`.
+    virtual void finish(const wire::Trailer& trailer, std::uint64_t token) = 0;
+};
+
+class Storage {
+  public:
+    virtual ~Storage() = default;
+    virtual Result<void> open_store(StoreNumber store, const std::string& directory, StoreRole role) = 0;
+    virtual void close_store(StoreNumber store) = 0;      // bundles in work on it fail with store_closed
+    virtual bool has_store(StoreNumber store, StoreRole role) const = 0;
+    // The manifest is validated (parse_manifest) by the caller. Fails with a FailReason name in the text.
+    virtual Result<std::unique_ptr<BundleReader>> open_reader(StoreNumber source, const wire::Manifest& manifest) = 0;
+    virtual Result<std::unique_ptr<BundleWriter>> open_writer(const wire::Manifest& manifest) = 0;  // manifest.store
+    virtual void submit() = 0;                            // one io_uring_submit for everything queued since
+    virtual std::size_t poll(std::vector<Event>& out) = 0;  // appends; returns how many
+    virtual bool idle() const = 0;                        // nothing in flight
+    virtual const StorageStats& stats() const = 0;
+};
+
+// `arena` is registered with the ring (fixed buffers); I/O to memory outside it works, unregistered.
+Result<std::unique_ptr<Storage>> make_storage(const StorageConfig& config, MutableByteView arena);
+
+}  // namespace longhaul::storage
