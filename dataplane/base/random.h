@@ -4,6 +4,8 @@
 
 #include <cstdint>
 
+#include "dataplane/base/time.h"
+
 namespace longhaul {
 
 class Random {
@@ -32,7 +34,7 @@ class Random {
 
     // Uniform in [0, bound); bound > 0. The bias of the multiply-shift is below 2^-32 for the bounds used here.
     std::uint64_t below(std::uint64_t bound) noexcept {
-        return static_cast<std::uint64_t>(static_cast<unsigned __int128>(next()) * bound >> 64);
+        return static_cast<std::uint64_t>(static_cast<Uint128>(next()) * bound >> 64);
     }
     double unit() noexcept { return static_cast<double>(next() >> 11) * 0x1.0p-53; }
     bool chance(double probability) noexcept { return unit() < probability; }

@@ -8,6 +8,7 @@
 namespace longhaul {
 
 using TimeNs = std::uint64_t;
+__extension__ typedef unsigned __int128 Uint128;  // a compiler extension that both compilers have
 
 inline constexpr TimeNs kMicrosecond = 1'000;
 inline constexpr TimeNs kMillisecond = 1'000'000;
@@ -21,7 +22,7 @@ constexpr std::uint32_t wire_clock_us(TimeNs now) noexcept {
 
 // Nanoseconds that `bytes` occupy on a link of `rate_bps`. rate_bps > 0; bytes < 2^40.
 constexpr TimeNs serialisation_ns(std::uint64_t bytes, std::uint64_t rate_bps) noexcept {
-    return static_cast<TimeNs>(static_cast<unsigned __int128>(bytes) * 8 * kSecond / rate_bps);
+    return static_cast<TimeNs>(static_cast<Uint128>(bytes) * 8 * kSecond / rate_bps);
 }
 
 }  // namespace longhaul

@@ -1,0 +1,159 @@
+// longhaul-dataplane: configuration -> EAL -> ports -> worker lcore -> main loop. Thin by intent.
+// SPDX-License-Identifier: Apache-2.0
+#include <rte_launch.h>
+#include <rte_lcore.h>
+#include <rte_telemetry.h>
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <csignal>
+#include <cstdio>
+#include <filesystem>
+#include <future>
+
+#include "dataplane/node/node.h"
+#include "dataplane/worker/worker.h"
+
+namespace {
+
+using namespace longhaul;
+
+constexpr std::size_t kMailboxMessages = 8192;
+
+// What the worker's lcore needs to build its worker and to say how that went.
+struct WorkerLaunch {
+    worker::WorkerConfig config;
+    std::vector<nic::Port*> ports;
+    worker::Mailbox<worker::Command>* inbox = nullptr;
+    worker::Mailbox<worker::Event>* outbox = nullptr;
+    int wake_fd = -1;
+    std::promise<Result<void>> started;
+};
+
+int run_worker(void* argument) {
+    auto& launch = *static_cast<WorkerLaunch*>(argument);
+    auto created = worker::Worker::create(launch.config, launch.ports, *launch.inbox, *launch.outbox, launch.wake_fd);
+    if (!created.ok()) {
+        launch.started.set_value(created.error());
+        return 1;
+    }
+    launch.started.set_value({});
+    created.value()->run();
+    return 0;
+}
+
+node::Node* telemetry_node = nullptr;   // set before the callback is registered, never changed after
+
+int telemetry_summary(const char*, const char*, rte_tel_data* data) {
+    rte_tel_data_start_dict(data);
+    const nlohmann::json figures = telemetry_node->telemetry();
+    for (const char* part : {"drops", "storage", "worker", "neighbours"})
+        for (const auto& [key, value] : figures[part].items())
+            rte_tel_data_add_dict_u64(data, (std::string(part) + "_" + key).c_str(), value.get<std::uint64_t>());
+    return 0;
+}
+
+int fail(const Error& error) {
+    std::fprintf(stderr, "longhaul-dataplane: %s\n", error.text.c_str());
+    return 1;
+}
+
+int run(const worker::DataplaneConfig& config, int signal_fd) {
+    std::error_code ignored;
+    std::filesystem::create_directories(config.run_directory, ignored);
+    nic::EalConfig eal;
+    eal.file_prefix = "longhaul-" + config.name;
+    eal.run_directory = config.run_directory;
+    eal.hugepages = config.hugepages;
+    eal.memory_mib = config.memory_mib;
+    eal.workers = config.workers;
+    eal.cores = config.cores;
+    eal.pci_allow = config.pci_allow;
+    auto started = nic::eal_start(eal);
+    if (!started.ok()) return fail(started.error());
+    spdlog::info("{}", started.value().text);
+
+    std::vector<std::unique_ptr<nic::Port>> ports;
+    std::vector<nic::Port*> borrowed;
+    std::size_t symbol_bytes = 0;
+    for (nic::PortConfig port : config.ports) {
+        port.queues = config.workers;
+        auto opened = nic::Port::open(port);
+        if (!opened.ok()) return fail(opened.error());
+        const bool v6 = std::all_of(port.addresses.begin(), port.addresses.end(), [](const auto& one) { return one.address.v6; });
+        symbol_bytes = std::max<std::size_t>(symbol_bytes, wire::symbol_bytes_for_mtu(port.mtu, v6));
+        ports.push_back(std::move(opened).value());
+        borrowed.push_back(ports.back().get());
+    }
+    auto socket = node::ControlSocket::listen(config.socket);
+    if (!socket.ok()) return fail(socket.error());
+    const int wake_fd = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    LH_ASSERT(wake_fd >= 0);
+
+    worker::Mailbox<worker::Command> commands(kMailboxMessages);
+    worker::Mailbox<worker::Event> events(kMailboxMessages);
+    WorkerLaunch launch;
+    launch.config.poll = config.poll;
+    launch.config.idle_sleep = config.idle_sleep_us * kMicrosecond;
+    launch.config.crypto_device = config.crypto_device;
+    launch.config.hugepages = config.hugepages && started.value().hugepages;
+    launch.config.plan = worker::plan_memory(config.plan_rate_bps, config.plan_rtt_ms, config.links_max, worker::kStripeSymbols, symbol_bytes);
+    launch.ports = borrowed;
+    launch.inbox = &commands;
+    launch.outbox = &events;
+    launch.wake_fd = wake_fd;
+    spdlog::info("{}", launch.config.plan.text());
+    const unsigned lcore = rte_get_next_lcore(-1, 1, 0);
+    auto ready = launch.started.get_future();
+    if (lcore >= RTE_MAX_LCORE || rte_eal_remote_launch(run_worker, &launch, lcore) != 0)
+        return fail({ErrorCode::internal, "cannot start the worker: EAL gave no worker lcore"});
+    if (auto outcome = ready.get(); !outcome.ok()) {
+        rte_eal_wait_lcore(lcore);
+        return fail(outcome.error());
+    }
+    {
+        node::Node node(config, borrowed, std::move(socket).value(), commands, events, wake_fd, signal_fd);
+        telemetry_node = &node;
+        rte_telemetry_register_cmd("/longhaul/counters", telemetry_summary,
+                                   "Drops by reason, storage, worker and neighbour counters. Takes no parameters.");
+        node.run();
+        rte_eal_wait_lcore(lcore);
+        ports.clear();
+        nic::eal_stop();   // ends the telemetry thread before the node goes
+    }
+    ::close(wake_fd);
+    return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    auto line = worker::read_command_line(argc, argv);
+    if (!line.ok()) {
+        std::fprintf(stderr, "longhaul-dataplane: %s\n", line.error().text.c_str());
+        return 2;
+    }
+    if (line.value().exit_now) {
+        std::fputs(line.value().text.c_str(), stdout);
+        return 0;
+    }
+    const worker::DataplaneConfig& config = line.value().config;
+    spdlog::set_default_logger(spdlog::stderr_logger_mt("dataplane"));
+    spdlog::set_level(spdlog::level::from_str(config.log_level));
+    spdlog::flush_on(spdlog::level::info);
+
+    // Signals are read from a descriptor by the main loop; blocked before any other thread starts.
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+    std::signal(SIGPIPE, SIG_IGN);
+    const int signal_fd = ::signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC);
+    LH_ASSERT(signal_fd >= 0);
+    return run(config, signal_fd);
+}

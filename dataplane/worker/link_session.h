@@ -1,0 +1,84 @@
+// Everything of a link that dies with its keys: lanes, sender, receiver, the readers and writers of bundles under way.
+// A new session is a new object, so nothing of an old one can leak into it. Owned by one worker.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "dataplane/session/receiver.h"
+#include "dataplane/session/sender.h"
+#include "dataplane/worker/messages.h"
+#include "drivers/crypto/aead.h"
+#include "drivers/storage/storage.h"
+
+namespace longhaul::worker {
+
+struct Lane {
+    std::unique_ptr<crypto::LaneSealer> sealer;
+    std::unique_ptr<crypto::LaneOpener> opener;
+    std::uint32_t receive_spi = 0;
+    wire::UdpTuple tuple;              // our direction; MACs are filled in when the neighbour is known
+};
+
+// What a storage event is about. Packed into the 64-bit token that travels through the ring.
+struct Token {
+    enum class Kind : std::uint8_t { read = 1, write = 2, finish = 3 };
+    std::uint8_t link = 0;
+    Kind kind = Kind::read;
+    std::uint16_t epoch = 0;           // of the session: events of an older one are ignored
+    std::uint32_t value = 0;           // block index, or bundle handle for finish
+
+    std::uint64_t packed() const noexcept {
+        return std::uint64_t{link} << 56 | std::uint64_t{static_cast<std::uint8_t>(kind)} << 48 | std::uint64_t{epoch} << 32 | value;
+    }
+    static Token unpack(std::uint64_t packed) noexcept {
+        return {static_cast<std::uint8_t>(packed >> 56), static_cast<Kind>(packed >> 48 & 0xff),
+                static_cast<std::uint16_t>(packed >> 32), static_cast<std::uint32_t>(packed)};
+    }
+};
+
+// A bundle that leaves from here: what control offered, and its reader while this session sends it.
+struct OutgoingBundle {
+    command::BundleOfferMessage offer;
+    std::vector<std::uint8_t> head;
+    wire::Manifest manifest;
+    std::uint64_t order = 0;           // of offer: a new session keeps it
+};
+
+class LinkSession {
+  public:
+    LinkSession(std::string session_id, std::uint16_t session_epoch, const session::SenderConfig& sender_config,
+                const session::ReceiverConfig& receiver_config, const fec::Codec& codec, session::BlockPool& send_pool,
+                session::BlockPool& receive_pool, std::unique_ptr<congestion::Controller> controller, TimeNs now)
+        : id(std::move(session_id)), epoch(session_epoch), sender(sender_config, codec, send_pool, std::move(controller), now),
+          receiver(receiver_config, codec, receive_pool, now), parameters(sender_config.parameters), started(now) {}
+
+    const std::string id;
+    const std::uint16_t epoch;
+    session::Sender sender;
+    session::Receiver receiver;
+    session::Parameters parameters;
+    TimeNs started = 0;
+    bool heard = false;                 // an authenticated packet has come
+    std::vector<Lane> lanes;
+
+    struct Reading {
+        wire::BundleId id;
+        std::unique_ptr<storage::BundleReader> reader;
+    };
+    struct Writing {
+        wire::BundleId id;
+        std::uint32_t generation = 0;
+        std::unique_ptr<storage::BundleWriter> writer;
+    };
+    // Declared after sender and receiver: destroyed first, so no read or write touches a block that went back.
+    std::unordered_map<std::uint32_t, Reading> readings;   // by handle
+    std::unordered_map<std::uint32_t, Writing> writings;   // by handle
+};
+
+}  // namespace longhaul::worker

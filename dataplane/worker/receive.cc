@@ -1,0 +1,133 @@
+// Receive: a burst of frames -> headers -> places for the plaintext -> one call to the AEAD -> sessions.
+// SPDX-License-Identifier: Apache-2.0
+#include <rte_mbuf.h>
+
+#include "dataplane/worker/worker.h"
+
+namespace longhaul::worker {
+
+bool Worker::receive_frames(TimeNs now) {
+    bool busy = false;
+    for (std::size_t port = 0; port < ports_.size(); ++port) busy |= receive_port(port, now);
+    return busy;
+}
+
+bool Worker::receive_port(std::size_t port, TimeNs now) {
+    std::array<rte_mbuf*, kBurst> frames;
+    const unsigned count = ports_[port]->receive(config_.index, frames.data(), kBurst);
+    if (count == 0) return false;
+
+    std::array<Arrival, kBurst> arrivals;
+    std::array<crypto::OpenJob, kBurst> jobs;
+    unsigned admitted = 0;
+    for (unsigned i = 0; i < count; ++i) {
+        arrivals[admitted].scratch = &scratch_[admitted];
+        if (classify(port, frames[i], arrivals[admitted], jobs[admitted], now)) ++admitted;
+        else rte_pktmbuf_free(frames[i]);
+    }
+    if (admitted > 0) aead_->open({jobs.data(), admitted});
+    for (unsigned i = 0; i < admitted; ++i) {
+        accept(arrivals[i], jobs[i], now);
+        rte_pktmbuf_free(arrivals[i].frame);
+    }
+    return true;
+}
+
+// Decides, without changing any state that an unauthenticated packet could reach, where the plaintext will go.
+bool Worker::classify(std::size_t port, rte_mbuf* frame, Arrival& arrival, crypto::OpenJob& job, TimeNs now) {
+    if (rte_pktmbuf_linearize(frame) != 0) {
+        drops_.add(wire::DropReason::no_buffer);
+        return false;
+    }
+    auto* const bytes = rte_pktmbuf_mtod(frame, std::uint8_t*);
+    const ByteView view(bytes, rte_pktmbuf_data_len(frame));
+    wire::UdpFrameView datagram;
+    wire::PacketView packet;
+    wire::DropReason drop = wire::parse_udp_frame(view, true, datagram);
+    if (drop == wire::DropReason::frame_not_ours) {
+        answer_neighbour(port, view, now);
+        return false;
+    }
+    if (drop == wire::DropReason::none) drop = wire::parse_packet(datagram.payload, packet);
+    LaneOf lane;
+    if (drop == wire::DropReason::none) {
+        const auto found = lane_of_spi_.find(packet.header.spi);
+        if (found == lane_of_spi_.end()) drop = wire::DropReason::spi_unknown;
+        else lane = found->second;
+    }
+    const std::size_t payload_bytes = drop == wire::DropReason::none ? packet.sealed.size() - wire::kTagBytes : 0;
+    if (drop == wire::DropReason::none) {
+        if (packet.header.lane != lane.lane || packet.header.path != lane.link->settings.link) drop = wire::DropReason::lane_mismatch;
+        else if (payload_bytes > kSymbolBytesMax) drop = wire::DropReason::payload_size;
+    }
+    if (drop != wire::DropReason::none) {
+        drops_.add(drop);
+        return false;
+    }
+
+    arrival.frame = frame;
+    arrival.link = lane.link;
+    arrival.header = packet.header;
+    arrival.datagram_bytes = datagram.payload.size();
+    arrival.ticket = {};
+    std::uint8_t* into = arrival.scratch->data();
+    LinkSession& session = *lane.link->session;
+    if (packet.header.type == wire::PacketType::data || packet.header.type == wire::PacketType::parity) {
+        arrival.ticket = session.receiver.admit(packet.header, payload_bytes, now);
+        // A symbol without a place is still opened, into scratch: only an authentic packet may count as received.
+        if (arrival.ticket.drop == wire::DropReason::none) into = arrival.ticket.into;
+    }
+    const std::size_t offset = static_cast<std::size_t>(packet.sealed.data() - bytes);
+    job = crypto::OpenJob{session.lanes[lane.lane].opener.get(), packet.header_bytes.data(), bytes + offset, into,
+                          static_cast<std::uint32_t>(payload_bytes), wire::DropReason::none};
+    return true;
+}
+
+void Worker::accept(const Arrival& arrival, const crypto::OpenJob& job, TimeNs now) {
+    Link& link = *arrival.link;
+    LinkSession* session = link.session.get();
+    if (session == nullptr) return;
+    const bool symbol = arrival.header.type == wire::PacketType::data || arrival.header.type == wire::PacketType::parity;
+    const bool authentic = job.result == wire::DropReason::none;
+    if (!authentic) drops_.add(job.result);
+    if (symbol && arrival.ticket.drop == wire::DropReason::none)
+        session->receiver.settle(arrival.header, arrival.ticket, authentic, now);
+    if (!authentic) return;
+
+    session->heard = true;
+    session->receiver.on_authentic(arrival.header, arrival.datagram_bytes, now);
+    if (symbol) {
+        if (arrival.ticket.drop != wire::DropReason::none) drops_.add(arrival.ticket.drop);
+        return;
+    }
+    const ByteView payload(job.plaintext, job.bytes);
+    if (arrival.header.type == wire::PacketType::feedback) {
+        const wire::DropReason drop = wire::parse_feedback(payload, feedback_view_);
+        if (drop == wire::DropReason::none) session->sender.on_feedback(feedback_view_, now);
+        else drops_.add(drop);
+    } else if (arrival.header.type == wire::PacketType::ping) {
+        wire::Ping ping;
+        const wire::DropReason drop = wire::parse_ping(payload, ping);
+        if (drop == wire::DropReason::none) session->receiver.on_ping(arrival.header.lane, ping, now);
+        else drops_.add(drop);
+    }
+    // CLOSE tells that the peer is leaving; its silence says the same a little later, so nothing else is done.
+}
+
+void Worker::answer_neighbour(std::size_t port, ByteView frame, TimeNs now) {
+    rte_mbuf* reply = rte_pktmbuf_alloc(ports_[port]->pool());
+    if (reply == nullptr) {
+        drops_.add(wire::DropReason::no_buffer);
+        return;
+    }
+    auto* const out = rte_pktmbuf_mtod(reply, std::uint8_t*);
+    const std::size_t bytes = neighbours_[port]->handle(frame, now, {out, rte_pktmbuf_tailroom(reply)});
+    if (bytes == 0) {
+        rte_pktmbuf_free(reply);
+        return;
+    }
+    rte_pktmbuf_append(reply, static_cast<std::uint16_t>(bytes));
+    queue_frame(port, reply);
+}
+
+}  // namespace longhaul::worker

@@ -1,0 +1,106 @@
+// What the worker tells the main thread: link states and figures, counters, events in order. Nothing is lost: what
+// does not fit the mailbox waits here, bounded by the bundles that are open.
+// SPDX-License-Identifier: Apache-2.0
+#include <unistd.h>
+
+#include "dataplane/worker/worker.h"
+
+namespace longhaul::worker {
+
+void Worker::tell(Event event) {
+    overflow_.push_back(std::make_unique<Event>(std::move(event)));
+}
+
+bool Worker::flush_outbox() {
+    bool sent = false;
+    while (!overflow_.empty() && outbox_.send(overflow_.front())) {
+        overflow_.pop_front();
+        sent = true;
+    }
+    if (sent) {
+        const std::uint64_t one = 1;
+        // A full eventfd counter means that the main thread has not looked yet: it will.
+        [[maybe_unused]] const auto written = ::write(wake_main_fd_, &one, sizeof one);
+    }
+    return sent;
+}
+
+bool Worker::report(TimeNs now) {
+    for (Link* link : active_) {
+        update_state(*link, now);
+        if (link->state == link->reported && now < link->next_report) continue;
+        link->reported = link->state;
+        link->next_report = now + kSecond;
+        tell(LinkReport{status_of(*link)});
+    }
+    if (now >= next_counters_) {
+        next_counters_ = now + kSecond;
+        Counters counters{drops_, storage_->stats(), loops_, busy_loops_, sleeps_, {}, {}};
+        for (const nic::Port* port : ports_) counters.ports.push_back(port->stats());
+        for (const auto& neighbours : neighbours_) {
+            const auto& one = neighbours->counters();
+            counters.neighbours.arp_replies += one.arp_replies;
+            counters.neighbours.arp_requests += one.arp_requests;
+            counters.neighbours.nd_replies += one.nd_replies;
+            counters.neighbours.nd_requests += one.nd_requests;
+            counters.neighbours.echo_replies += one.echo_replies;
+            counters.neighbours.limited += one.limited;
+            counters.neighbours.ignored += one.ignored;
+            counters.neighbours.conflicts += one.conflicts;
+        }
+        tell(std::move(counters));
+    }
+    return flush_outbox();
+}
+
+// idle -> connecting (session started) -> up (authentic packet) <-> down (silent); a new session begins at connecting.
+void Worker::update_state(Link& link, TimeNs now) {
+    if (link.session == nullptr) link.state = command::LinkState::idle;
+    else if (!link.session->heard) link.state = command::LinkState::connecting;
+    else link.state = link.session->sender.silent(now) ? command::LinkState::down : command::LinkState::up;
+}
+
+command::LinkStatus Worker::status_of(const Link& link) const {
+    command::LinkStatus status;
+    status.link = link.settings.link;
+    status.name = link.settings.name;
+    status.state = link.state;
+    status.rate_cap_bps = link.settings.rate_bps;
+    if (link.session == nullptr) {
+        status.reason = "no session: waiting for the other site's control";
+        return status;
+    }
+    const LinkSession& session = *link.session;
+    const session::SenderStats& sent = session.sender.stats();
+    const session::ReceiverStats& received = session.receiver.stats();
+    const auto ms = [](TimeNs time) { return static_cast<double>(time) / static_cast<double>(kMillisecond); };
+    status.session = session.id;
+    status.rate_bps = sent.rate_bps;
+    status.rtt_ms = ms(sent.rtt);
+    status.rtt_min_ms = ms(sent.rtt_min);
+    status.queue_ms = ms(sent.queue_delay);
+    status.loss = sent.loss;
+    status.tx_packets = sent.packets;
+    status.tx_wire_bytes = sent.wire_bytes;
+    status.tx_payload_bytes = sent.payload_bytes;
+    status.tx_parity_packets = sent.parity_packets;
+    status.tx_repair_packets = sent.repair_packets + sent.resent_packets;
+    status.tx_lost_packets = sent.lost_packets;
+    status.tx_inflight_bytes = sent.inflight_bytes;
+    status.tx_brakes = sent.brakes;
+    status.rx_packets = received.packets;
+    status.rx_wire_bytes = received.wire_bytes;
+    status.rx_payload_bytes = received.payload_bytes;
+    status.rx_symbols_restored = received.symbols_restored;
+    status.rx_stripes_repaired = received.stripes_repaired;
+    status.tx_bundles_open = static_cast<std::uint32_t>(link.outgoing.size());
+    status.rx_bundles_open = received.bundles_open;
+    status.symbol_bytes = session.parameters.symbol_bytes;
+    status.lanes = session.parameters.lanes;
+    if (!link.neighbour_known) status.reason = "no answer to ARP/NDP for " + wire::to_string(link.remote_ip);
+    else if (link.state == command::LinkState::connecting) status.reason = "no authentic packet from the peer yet";
+    else if (link.state == command::LinkState::down) status.reason = "the peer has been silent for 2 s";
+    return status;
+}
+
+}  // namespace longhaul::worker

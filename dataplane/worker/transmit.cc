@@ -1,0 +1,115 @@
+// Transmit: feedback and pings first, then what pacer, window and credit allow, sealed straight into the frame.
+// SPDX-License-Identifier: Apache-2.0
+#include <rte_mbuf.h>
+
+#include "dataplane/worker/worker.h"
+
+namespace longhaul::worker {
+
+bool Worker::transmit_frames(TimeNs now) {
+    bool busy = false;
+    for (Link* link : active_) busy |= transmit_link(*link, now);
+    for (std::size_t port = 0; port < ports_.size(); ++port) {
+        busy |= send_neighbour_frames(port, now);
+        flush_frames(port);
+    }
+    return busy;
+}
+
+bool Worker::transmit_link(Link& link, TimeNs now) {
+    if (link.session == nullptr || !resolve_neighbour(link, now)) return false;
+    LinkSession& session = *link.session;
+    bool busy = false;
+    for (unsigned i = 0; i < kBurst; ++i) {
+        const auto lane = session.receiver.next_feedback(now, feedback_);
+        if (!lane) break;
+        session::PacketOut packet;
+        packet.header.type = wire::PacketType::feedback;
+        packet.header.path = session.parameters.path;
+        packet.header.lane = *lane;
+        packet.header.tx_time_us = wire_clock_us(now);
+        packet.payload = feedback_.data();
+        packet.payload_bytes = static_cast<std::uint32_t>(feedback_.size());
+        busy |= send_packet(link, packet, now);
+    }
+    for (unsigned i = 0; i < session.parameters.lanes; ++i) {
+        const auto ping = session.sender.next_ping(now);
+        if (!ping) break;
+        busy |= send_packet(link, *ping, now);
+    }
+    for (unsigned i = 0; i < kBurst; ++i) {
+        const auto packet = session.sender.next_packet(now);
+        if (!packet) break;
+        busy |= send_packet(link, *packet, now);
+    }
+    return busy;
+}
+
+bool Worker::send_packet(Link& link, const session::PacketOut& packet, TimeNs now) {
+    static_cast<void>(now);
+    rte_mbuf* frame = rte_pktmbuf_alloc(ports_[link.port]->pool());
+    if (frame == nullptr) {
+        drops_.add(wire::DropReason::no_buffer);  // like a loss on the wire: repair takes care of it
+        return false;
+    }
+    Lane& lane = link.session->lanes[packet.header.lane];
+    const std::size_t overhead = wire::udp_overhead_bytes(lane.tuple);
+    const std::size_t datagram = wire::kHeaderBytes + packet.payload_bytes + wire::kTagBytes;
+    auto* const out = reinterpret_cast<std::uint8_t*>(rte_pktmbuf_append(frame, static_cast<std::uint16_t>(overhead + datagram)));
+    LH_ASSERT(out != nullptr);
+    std::uint8_t* const header = out + overhead;
+    wire::write_header(packet.header, header);
+    crypto::SealJob job{lane.sealer.get(), header, packet.payload, header + wire::kHeaderBytes, packet.payload_bytes};
+    aead_->seal({&job, 1});
+    const bool offloaded = ports_[link.port]->checksums_offloaded();
+    wire::write_udp_frame(lane.tuple, datagram, !offloaded, out);
+    if (offloaded) {
+        const unsigned l3 = lane.tuple.source_ip.v6 ? 40 : 20;
+        ports_[link.port]->prepare(frame, lane.tuple.source_ip.v6, static_cast<unsigned>(overhead) - l3 - 8, l3);
+    }
+    queue_frame(link.port, frame);
+    return true;
+}
+
+// Nothing is sent while the next hop is unknown; the request itself goes out with the neighbour frames.
+bool Worker::resolve_neighbour(Link& link, TimeNs now) {
+    const auto mac = neighbours_[link.port]->resolve(link.remote_ip, now);
+    link.neighbour_known = mac.has_value();
+    if (!mac) return false;
+    for (Lane& lane : link.session->lanes) lane.tuple.target_mac = *mac;
+    return true;
+}
+
+bool Worker::send_neighbour_frames(std::size_t port, TimeNs now) {
+    if (neighbours_[port]->next_wake() > now) return false;
+    bool busy = false;
+    for (unsigned i = 0; i < 4; ++i) {
+        rte_mbuf* frame = rte_pktmbuf_alloc(ports_[port]->pool());
+        if (frame == nullptr) return busy;
+        auto* const out = rte_pktmbuf_mtod(frame, std::uint8_t*);
+        const std::size_t bytes = neighbours_[port]->next_request(now, {out, rte_pktmbuf_tailroom(frame)});
+        if (bytes == 0) {
+            rte_pktmbuf_free(frame);
+            break;
+        }
+        rte_pktmbuf_append(frame, static_cast<std::uint16_t>(bytes));
+        queue_frame(port, frame);
+        busy = true;
+    }
+    return busy;
+}
+
+void Worker::queue_frame(std::size_t port, rte_mbuf* frame) {
+    Outgoing& outgoing = outgoing_frames_[port];
+    outgoing.frames[outgoing.count++] = frame;
+    if (outgoing.count == kBurst) flush_frames(port);
+}
+
+void Worker::flush_frames(std::size_t port) {
+    Outgoing& outgoing = outgoing_frames_[port];
+    if (outgoing.count == 0) return;
+    ports_[port]->transmit(config_.index, outgoing.frames.data(), outgoing.count);
+    outgoing.count = 0;
+}
+
+}  // namespace longhaul::worker

@@ -1,0 +1,158 @@
+// One lcore's loop. A worker owns its lanes, keys, stripes, io_uring and buffers, shares nothing, and talks by
+// messages. The loop is worker.cc; each stage has its file: receive.cc, transmit.cc, bundles.cc, commands.cc, report.cc.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <unordered_map>
+#include <vector>
+
+#include "dataplane/fec/codec.h"
+#include "dataplane/worker/link.h"
+#include "dataplane/worker/mailbox.h"
+#include "dataplane/worker/memory_plan.h"
+#include "dataplane/worker/messages.h"
+#include "drivers/nic/nic.h"
+
+namespace longhaul::worker {
+
+inline constexpr unsigned kBurst = 32;
+inline constexpr unsigned kStripeSymbols = 64;
+inline constexpr std::size_t kOutgoingMax = 256;    // bundles offered on one link and not settled
+inline constexpr std::size_t kSymbolBytesMax = 8896;
+
+struct WorkerConfig {
+    unsigned index = 0;
+    bool poll = false;
+    TimeNs idle_sleep = 100 * kMicrosecond;
+    std::string crypto_device;
+    MemoryPlan plan;
+    bool hugepages = true;
+};
+
+class Worker {
+  public:
+    // Ports outlive the worker, which owns their queue `index`. Call it on the thread that will call run(): memory is
+    // touched first there, and the io_uring has one issuer.
+    static Result<std::unique_ptr<Worker>> create(const WorkerConfig& config, std::vector<nic::Port*> ports,
+                                                  Mailbox<Command>& inbox, Mailbox<Event>& outbox, int wake_main_fd);
+    ~Worker();
+    Worker(const Worker&) = delete;
+    Worker& operator=(const Worker&) = delete;
+
+    void run();      // until a Stop command
+
+  private:
+    Worker(const WorkerConfig& config, std::vector<nic::Port*> ports, Mailbox<Command>& inbox, Mailbox<Event>& outbox,
+           int wake_main_fd);
+
+    // The stages of one turn; each returns whether it found work.
+    bool receive_frames(TimeNs now);
+    bool complete_storage(TimeNs now);
+    bool obey_commands(TimeNs now);
+    bool advance_bundles(TimeNs now);
+    bool transmit_frames(TimeNs now);
+    bool report(TimeNs now);
+    void rest(TimeNs now);
+
+    // receive.cc
+    struct Arrival {
+        rte_mbuf* frame = nullptr;
+        Link* link = nullptr;
+        wire::Header header;
+        session::Ticket ticket;
+        std::size_t datagram_bytes = 0;
+        std::array<std::uint8_t, kSymbolBytesMax>* scratch = nullptr;   // plaintext of control packets
+    };
+    bool receive_port(std::size_t port, TimeNs now);
+    bool classify(std::size_t port, rte_mbuf* frame, Arrival& arrival, crypto::OpenJob& job, TimeNs now);
+    void accept(const Arrival& arrival, const crypto::OpenJob& job, TimeNs now);
+    void answer_neighbour(std::size_t port, ByteView frame, TimeNs now);
+
+    // transmit.cc
+    bool transmit_link(Link& link, TimeNs now);
+    bool send_packet(Link& link, const session::PacketOut& packet, TimeNs now);
+    bool send_neighbour_frames(std::size_t port, TimeNs now);
+    bool resolve_neighbour(Link& link, TimeNs now);
+    void queue_frame(std::size_t port, rte_mbuf* frame);
+    void flush_frames(std::size_t port);
+
+    // bundles.cc
+    bool start_waiting(Link& link, TimeNs now);
+    bool request_reads(Link& link, TimeNs now);
+    bool take_heads(Link& link, TimeNs now);
+    bool request_writes(Link& link, TimeNs now);
+    bool collect_results(Link& link, TimeNs now);
+    void take_head(Link& link, const session::BundleHead& head, TimeNs now);
+    void on_storage_event(const storage::Event& event, TimeNs now);
+    void on_finish(Link& link, std::uint32_t bundle, const storage::Event& event, TimeNs now);
+    void settle_outgoing(Link& link, const session::BundleResult& result);
+
+    // commands.cc
+    void obey(Command& command, TimeNs now);
+    void obey(OpenStore& command, TimeNs now);
+    void obey(CloseStore& command, TimeNs now);
+    void obey(ConfigureLink& command, TimeNs now);
+    void obey(RemoveLink& command, TimeNs now);
+    void obey(StartSession& command, TimeNs now);
+    void obey(OfferBundle& command, TimeNs now);
+    void obey(CancelBundle& command, TimeNs now);
+    void obey(Stop& command, TimeNs now);
+    Result<void> start_session(Link& link, StartSession& command, TimeNs now);
+    void end_session(Link& link);
+    void answer(std::uint64_t request, Result<void> result);
+
+    // report.cc
+    void tell(Event event);
+    bool flush_outbox();
+    void update_state(Link& link, TimeNs now);
+    command::LinkStatus status_of(const Link& link) const;
+
+    Link* find_link(std::uint8_t number);
+    TimeNs clock_ns() const;
+
+    WorkerConfig config_;
+    std::vector<nic::Port*> ports_;
+    std::vector<std::unique_ptr<nic::Neighbours>> neighbours_;
+    Mailbox<Command>& inbox_;
+    Mailbox<Event>& outbox_;
+    int wake_main_fd_;
+    std::deque<std::unique_ptr<Event>> overflow_;    // events that found the mailbox full; bounded by open bundles
+
+    // The order matters at destruction: links (with readers and writers) end before storage, storage before the arena.
+    std::unique_ptr<Arena> arena_;
+    fec::Codec codec_;
+    std::vector<std::unique_ptr<session::BlockPool>> send_pools_, receive_pools_;
+    std::vector<bool> slot_taken_;
+    std::unique_ptr<crypto::AeadDevice> aead_;
+    std::unique_ptr<storage::Storage> storage_;
+    std::array<std::unique_ptr<Link>, 256> links_;
+    std::vector<Link*> active_;                      // the links that exist, in number order
+    struct LaneOf {
+        Link* link = nullptr;
+        std::uint8_t lane = 0;
+    };
+    std::unordered_map<std::uint32_t, LaneOf> lane_of_spi_;
+
+    std::vector<storage::Event> storage_events_;
+    std::vector<std::uint8_t> feedback_;
+    wire::Feedback feedback_view_;
+    std::vector<std::array<std::uint8_t, kSymbolBytesMax>> scratch_;
+    struct Outgoing {
+        std::array<rte_mbuf*, kBurst> frames{};
+        unsigned count = 0;
+    };
+    std::vector<Outgoing> outgoing_frames_;          // per port
+    wire::DropCounters drops_;
+    std::uint64_t loops_ = 0, busy_loops_ = 0, sleeps_ = 0;
+    unsigned idle_turns_ = 0;
+    std::uint16_t next_epoch_ = 1;
+    std::uint64_t next_order_ = 0;
+    TimeNs next_counters_ = 0;
+    bool stop_ = false;
+};
+
+}  // namespace longhaul::worker
