@@ -20,7 +20,7 @@ std::uint8_t coefficient(unsigned parity_row, unsigned data_column) noexcept;  /
 
 class Codec {
   public:
-    Codec();   // builds the multiplication tables (512 KiB) once; share one per process, it is immutable and thread-safe
+    Codec();   // builds the multiplication tables (0.8 MiB) once; share one per process, it is immutable and thread-safe
     ~Codec();
     Codec(const Codec&) = delete;
     Codec& operator=(const Codec&) = delete;

@@ -70,6 +70,7 @@ enum class FailReason : std::uint8_t {
 };
 const char* to_string(FailReason reason) noexcept;      // snake_case, stable
 const char* explain(FailReason reason) noexcept;        // a sentence for the operator: what to change
+bool is_known(FailReason reason) noexcept;              // a number of this list; anything else does not parse
 
 struct EntryFailure {
     std::uint32_t entry = 0;

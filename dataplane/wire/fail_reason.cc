@@ -1,0 +1,145 @@
+// Names and explanations of bundle stages and failures: the names travel through the API and never change,
+// the explanations tell the operator what to change. SPDX-License-Identifier: Apache-2.0
+#include "dataplane/wire/feedback.h"
+
+namespace longhaul::wire {
+
+const char* to_string(Stage stage) noexcept {
+    switch (stage) {
+        case Stage::complete:
+            return "complete";
+        case Stage::durable:
+            return "durable";
+        case Stage::published:
+            return "published";
+        case Stage::failed:
+            return "failed";
+    }
+    return "unknown";
+}
+
+const char* to_string(FailReason reason) noexcept {
+    switch (reason) {
+        case FailReason::none:
+            return "none";
+        case FailReason::source_vanished:
+            return "source_vanished";
+        case FailReason::source_changed:
+            return "source_changed";
+        case FailReason::source_io:
+            return "source_io";
+        case FailReason::source_permission:
+            return "source_permission";
+        case FailReason::target_no_space:
+            return "target_no_space";
+        case FailReason::target_quota:
+            return "target_quota";
+        case FailReason::target_read_only:
+            return "target_read_only";
+        case FailReason::target_permission:
+            return "target_permission";
+        case FailReason::target_io:
+            return "target_io";
+        case FailReason::target_path:
+            return "target_path";
+        case FailReason::target_name:
+            return "target_name";
+        case FailReason::target_occupied:
+            return "target_occupied";
+        case FailReason::staging_missing:
+            return "staging_missing";
+        case FailReason::integrity:
+            return "integrity";
+        case FailReason::store_unknown:
+            return "store_unknown";
+        case FailReason::store_closed:
+            return "store_closed";
+        case FailReason::manifest_malformed:
+            return "manifest_malformed";
+        case FailReason::limit:
+            return "limit";
+        case FailReason::cancelled:
+            return "cancelled";
+        case FailReason::superseded:
+            return "superseded";
+        case FailReason::internal:
+            return "internal";
+    }
+    return "unknown";
+}
+
+const char* explain(FailReason reason) noexcept {
+    switch (reason) {
+        case FailReason::none:
+            return "Nothing failed.";
+        case FailReason::source_vanished:
+            return "The source file was deleted or renamed before it could be read; the next scan settles "
+                   "it, nothing to do.";
+        case FailReason::source_changed:
+            return "The source file changed while it was being read; its new version will be sent. If this "
+                   "repeats, the "
+                   "writer should write to a temporary name and rename.";
+        case FailReason::source_io:
+            return "Reading the source file failed; check the source node's disk and kernel log.";
+        case FailReason::source_permission:
+            return "The source dataplane may not read this file; grant its user read access or leave the "
+                   "path out of the "
+                   "dataset.";
+        case FailReason::target_no_space:
+            return "The target store is full; free space or enlarge it, and replication resumes by itself.";
+        case FailReason::target_quota:
+            return "The target dataplane's user is over its disk quota; raise the quota or free space.";
+        case FailReason::target_read_only:
+            return "The target store is mounted read-only; remount it read-write (check the kernel log for "
+                   "file system "
+                   "errors first).";
+        case FailReason::target_permission:
+            return "The target dataplane may not write here; give its user write access to the store's "
+                   "directory.";
+        case FailReason::target_io:
+            return "Writing at the target failed; check the target node's disk and kernel log.";
+        case FailReason::target_path:
+            return "The path is unsafe at the target: an unsafe name, or a symlink or plain file stands "
+                   "where a directory "
+                   "is needed. Nothing was touched; remove the obstacle at the target or rename at the "
+                   "source.";
+        case FailReason::target_name:
+            return "The target's file system refuses this name (length or encoding); rename at the source or "
+                   "use another "
+                   "file system.";
+        case FailReason::target_occupied:
+            return "A directory stands where a file should go, or the reverse; remove it at the target.";
+        case FailReason::staging_missing:
+            return "Staged ranges of this object are not all at the target; the source sends them again. If "
+                   "this repeats, "
+                   "check that nobody cleans the store's .longhaul directory.";
+        case FailReason::integrity:
+            return "The bytes received differ from the bytes read; the bundle is sent again. If this "
+                   "repeats, test the "
+                   "memory of both nodes.";
+        case FailReason::store_unknown:
+            return "The target dataplane does not know this store; check that the dataset's target store is "
+                   "configured at "
+                   "the target site.";
+        case FailReason::store_closed:
+            return "The target store was closed while the bundle travelled; open it again or remove the "
+                   "dataset.";
+        case FailReason::manifest_malformed:
+            return "The target could not read the bundle's manifest; run the same Longhaul version at both "
+                   "sites.";
+        case FailReason::limit:
+            return "A bound of the target is reached (entries or open bundles); the source retries. If this "
+                   "repeats, give "
+                   "the target dataplane more memory_mib.";
+        case FailReason::cancelled:
+            return "The bundle was cancelled by the source's control process.";
+        case FailReason::superseded:
+            return "A newer generation of this bundle replaced it; nothing to do.";
+        case FailReason::internal:
+            return "An internal limit or defect stopped this bundle; look at the dataplane's log and report "
+                   "it.";
+    }
+    return "Unknown reason; run the same Longhaul version at both sites.";
+}
+
+}  // namespace longhaul::wire
