@@ -1,28 +1,43 @@
-// What control and dataplane say to each other over the Unix socket. Frames: u32 body bytes, u32 JSON bytes (both
-// network order), then the JSON document, then a blob (a manifest's head, where names need not be UTF-8).
+// What control and dataplane say to each other over the Unix socket. Frames: u32 body bytes, u32 JSON bytes
+// (both network order), then the body: the JSON document, then a blob (a manifest's head, where names need
+// not be UTF-8). Body bytes count both, not the two lengths. Every field is written and required except
+// fixed_parity; fields that a reader does not know are ignored. Byte strings are hex, stages and link states
+// names, fail reasons their numbers, `failures` pairs [entry, reason]. Numbers are whole decimal numbers,
+// exact to 64 bits, but for ms and loss.
 //
-// Requests carry "seq"; the dataplane answers each with {"re": seq, "ok": true, ...} or {"re": seq, "ok": false,
-// "code": ErrorCode, "text": "..."}. Events carry "event". Everything is idempotent by its id: after either side has
-// restarted, the other states everything again. One control is served at a time; a new connection replaces the old.
+// A request is {"seq": N, "request": NAME, ...fields}; the dataplane answers each with {"re": N, "ok": true,
+// ...fields} or {"re": N, "ok": false, "code": to_string(ErrorCode), "text": "..."}. An event is
+// {"event": NAME, ...fields}. Where the table names a struct (LinkSettings, LinkStart, LinkOffer,
+// BundleOfferMessage, BundleEvent, LinkStatus, StatusReport) its JSON members stand at the top level beside
+// seq/request, re/ok or event. store and link are numbers, role is "source" | "target", ids is a list of
+// 32-hex-digit strings, id is one. Everything is idempotent by its id: after either side has restarted, the
+// other states everything again. One control is served at a time; a new connection replaces the old.
 //
-//   request            fields                                             answer
-//   hello              control (instance id)                              boot_id, version, pid, ports[]
-//   status             -                                                  StatusReport
-//   store_open         store, directory, role                             -
-//   store_close        store                                              -
-//   link_add           LinkSettings; again with the same id: rate, goal   -     (may be repeated)
-//   link_remove        link                                               -
-//   link_prepare       link                                               LinkOffer: a fresh nonce and SPIs, valid for one link_start
-//   link_start         LinkStart                                          -     (the session replaces the one before; open bundles start again)
-//   bundle_offer       BundleOfferMessage + blob = head                   accepted: bool (false: too many open, offer again later)
-//   bundle_cancel      id                                                 -
-//   bundle_ack         ids: results that control has recorded             -     (the dataplane forgets them)
+//   request        fields                                    answer
+//   hello          control (instance id)                     boot_id, version, pid, ports[]
+//   status         -                                         StatusReport
+//   store_open     store, directory, role                    -
+//   store_close    store                                     -
+//   link_add       LinkSettings; again with the same id:     -     (may be repeated)
+//                  rate, goal
+//   link_remove    link                                      -
+//   link_prepare   link                                      LinkOffer: a fresh nonce and SPIs, valid for one
+//                                                            link_start
+//   link_start     LinkStart                                 -     (the session replaces the one before; open
+//                                                                  bundles start again)
+//   bundle_offer   BundleOfferMessage + blob = head          accepted: bool (false: too many open, offer
+//   again
+//                                                            later)
+//   bundle_cancel  id                                        -
+//   bundle_ack     ids: results that control has recorded    -     (the dataplane forgets them)
 //
-//   event              fields
-//   bundle             BundleEvent      source side: complete / durable / published / failed; repeated after reconnect until acked
-//   arrival            BundleEvent      target side: the same stages as seen here (informative, not repeated)
-//   mark               store, watermark_ns   target side: every change up to this source time is published
-//   link               LinkStatus       state changes, and every second while up
+//   event          fields
+//   bundle         BundleEvent            source side: complete / durable / published / failed; repeated
+//   after
+//                                         reconnect until acked
+//   arrival        BundleEvent            target side: the same stages as seen here (informative, not
+//   repeated) mark           store, watermark_ns    target side: every change up to this source time is
+//   published link           LinkStatus             state changes, and every second while up
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -31,6 +46,7 @@
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "dataplane/base/bytes.h"
@@ -40,28 +56,45 @@
 
 namespace longhaul::command {
 
-inline constexpr std::size_t kFrameBytesMax = 8u << 20;
+inline constexpr std::size_t kFrameBytesMax = 8u << 20;  // body; the largest lists below fit
+inline constexpr std::size_t kLinksMax = 256;            // the path field has 8 bits
+inline constexpr std::size_t kStoresListedMax = 4096;    // of each role
+inline constexpr std::size_t kBundlesListedMax = 4096;   // open and finished but not acked, of all links
+inline constexpr std::size_t kNameBytesMax = 64;         // of links and ports
+inline constexpr std::uint64_t kRateBpsMax = 1'000'000'000'000;
+inline constexpr unsigned kRttMsMax = 60'000;
 
 struct Frame {
     std::string json;
     std::vector<std::uint8_t> blob;
 };
-std::vector<std::uint8_t> write_frame(const Frame& frame);
-// Consumes one frame from the front of `buffer` if it is whole. protocol_error on impossible lengths: close the socket.
+std::vector<std::uint8_t> write_frame(const Frame& frame);  // body at most kFrameBytesMax (asserted)
+// Consumes one frame from the front of `buffer` if it is whole. protocol_error on impossible lengths: close
+// the socket.
 Result<std::optional<Frame>> take_frame(std::vector<std::uint8_t>& buffer);
 
+// JSON text without exceptions: bytes that are not UTF-8 become U+FFFD; a document is an object
+// (protocol_error).
+std::string write_document(const nlohmann::json& document);
+Result<nlohmann::json> parse_document(std::string_view text);
+
+nlohmann::json success_answer(std::uint64_t seq);  // add the request's own fields to it
+nlohmann::json failure_answer(std::uint64_t seq, const Error& error);
+Result<void> outcome_of(const nlohmann::json& answer);      // the other end's error, or protocol_error
+ErrorCode error_code_from(std::string_view name) noexcept;  // `internal` for a name from elsewhere
+
 struct LinkSettings {
-    std::uint8_t link = 0;                  // number, the same at both ends: the packet's path field
-    std::string name;                       // "east-west-1"
-    std::string port;                       // a port of the dataplane's configuration
+    std::uint8_t link = 0;  // number, the same at both ends: the packet's path field
+    std::string name;       // "east-west-1"
+    std::string port;       // a port of the dataplane's configuration
     std::string local_ip, remote_ip;
-    std::uint16_t udp_port_base = 49152;    // lane i uses port base + i at both ends
+    std::uint16_t udp_port_base = 49152;  // lane i uses port base + i at both ends
     unsigned lanes = 4;
-    std::uint64_t rate_bps = 1'000'000'000; // contracted L2 rate of the sending direction
-    unsigned rtt_max_ms = 200;              // sizes memory: rate x RTT
+    std::uint64_t rate_bps = 1'000'000'000;  // contracted L2 rate of the sending direction
+    unsigned rtt_max_ms = 200;               // sizes memory: rate x RTT
     std::string mode = "reserved";
-    std::string goal = "balanced";          // throughput | balanced | latency
-    std::optional<unsigned> fixed_parity;   // --fec fixed:k,m
+    std::string goal = "balanced";         // throughput | balanced | latency
+    std::optional<unsigned> fixed_parity;  // --fec fixed:k,m
     std::uint8_t traffic_class = 0;
 };
 void to_json(nlohmann::json& out, const LinkSettings& value);
@@ -69,42 +102,44 @@ Result<LinkSettings> link_settings_from(const nlohmann::json& in);
 
 struct LinkOffer {
     std::array<std::uint8_t, 32> nonce{};
-    std::vector<std::uint32_t> spis;        // one per lane, chosen by this receiver
-    std::uint16_t symbol_bytes = 0;         // the largest this end can do on the link's port
+    std::vector<std::uint32_t> spis;  // one per lane, chosen by this receiver
+    std::uint16_t symbol_bytes = 0;   // the largest this end can do on the link's port
 };
 void to_json(nlohmann::json& out, const LinkOffer& value);
 Result<LinkOffer> link_offer_from(const nlohmann::json& in);
 
 struct LinkStart {
     std::uint8_t link = 0;
-    std::string session;                    // 32 hex digits, chosen by the initiator
+    std::string session;  // 32 hex digits, chosen by the initiator
     bool initiator = false;
     std::array<std::uint8_t, 32> secret{};  // link secret, made by the initiator's control, carried over mTLS
-    std::array<std::uint8_t, 32> own_nonce{};   // must be the one of the last link_prepare, and is used up
-    LinkOffer peer;                         // the other end's offer
-    std::uint16_t symbol_bytes = 1408;      // the smaller of both offers
+    std::array<std::uint8_t, 32> own_nonce{};  // must be the one of the last link_prepare, and is used up
+    LinkOffer peer;                            // the other end's offer
+    std::uint16_t symbol_bytes = 1408;         // the smaller of both offers
     unsigned lanes = 4;
 };
 void to_json(nlohmann::json& out, const LinkStart& value);
 Result<LinkStart> link_start_from(const nlohmann::json& in);
 
 enum class LinkState : std::uint8_t { unconfigured, idle, connecting, up, down };
-const char* to_string(LinkState state) noexcept;   // connecting: started, no authenticated packet yet; down: silent for 2 s
+// connecting: started, no authenticated packet yet; down: silent for 2 s
+const char* to_string(LinkState state) noexcept;
 
 struct LinkStatus {
     std::uint8_t link = 0;
     std::string name;
-    std::string session;                    // empty: none
+    std::string session;  // empty: none
     LinkState state = LinkState::unconfigured;
     std::uint64_t rate_cap_bps = 0, rate_bps = 0;
     double rtt_ms = 0, rtt_min_ms = 0, queue_ms = 0, loss = 0;
-    std::uint64_t tx_packets = 0, tx_wire_bytes = 0, tx_payload_bytes = 0, tx_parity_packets = 0, tx_repair_packets = 0,
-                  tx_lost_packets = 0, tx_inflight_bytes = 0, tx_brakes = 0;
-    std::uint64_t rx_packets = 0, rx_wire_bytes = 0, rx_payload_bytes = 0, rx_symbols_restored = 0, rx_stripes_repaired = 0;
+    std::uint64_t tx_packets = 0, tx_wire_bytes = 0, tx_payload_bytes = 0, tx_parity_packets = 0,
+                  tx_repair_packets = 0, tx_lost_packets = 0, tx_inflight_bytes = 0, tx_brakes = 0;
+    std::uint64_t rx_packets = 0, rx_wire_bytes = 0, rx_payload_bytes = 0, rx_symbols_restored = 0,
+                  rx_stripes_repaired = 0;
     std::uint32_t tx_bundles_open = 0, rx_bundles_open = 0;
     std::uint16_t symbol_bytes = 0;
     unsigned lanes = 0;
-    std::string reason;                     // why it is not up, for the operator
+    std::string reason;  // why it is not up, for the operator
 };
 void to_json(nlohmann::json& out, const LinkStatus& value);
 Result<LinkStatus> link_status_from(const nlohmann::json& in);
@@ -113,7 +148,7 @@ struct BundleOfferMessage {
     std::uint8_t link = 0;
     wire::BundleId id;
     std::uint32_t generation = 0;
-    std::uint64_t source_store = 0;         // the manifest's own store number is the target's
+    std::uint64_t source_store = 0;  // the manifest's own store number is the target's
 };
 void to_json(nlohmann::json& out, const BundleOfferMessage& value);
 Result<BundleOfferMessage> bundle_offer_from(const nlohmann::json& in);
@@ -125,17 +160,17 @@ struct BundleEvent {
     wire::Stage stage = wire::Stage::complete;
     wire::FailReason reason = wire::FailReason::none;
     std::uint32_t failed_entries = 0;
-    std::vector<wire::EntryFailure> failures;   // at most wire::kFailuresListed
+    std::vector<wire::EntryFailure> failures;  // at most wire::kFailuresListed
 };
 void to_json(nlohmann::json& out, const BundleEvent& value);
 Result<BundleEvent> bundle_event_from(const nlohmann::json& in);
 
 struct StatusReport {
-    std::string boot_id;                    // 32 hex digits, new with every start of the dataplane
+    std::string boot_id;  // 32 hex digits, new with every start of the dataplane
     std::vector<LinkStatus> links;
     std::vector<std::uint64_t> source_stores, target_stores;
-    std::vector<BundleEvent> bundles;       // offered and not acked, at the stage they have reached (stage complete with
-                                            // reason none may mean "in flight": see in_flight)
+    std::vector<BundleEvent> bundles;  // offered and not acked, at the stage they have reached (stage
+                                       // complete with reason none may mean "in flight": see in_flight)
     std::vector<wire::BundleId> in_flight;  // offered, no final stage yet
 };
 void to_json(nlohmann::json& out, const StatusReport& value);

@@ -1,6 +1,6 @@
-// Secrets and the key schedule of a link session (HKDF-SHA-256, RFC 5869; labels in dataplane/wire/README.md).
-// Both dataplanes contribute a nonce that lives in their memory only and is used once, so a replayed or re-sent link
-// secret can never bring an old key back.
+// Secrets and the key schedule of a link session (HKDF-SHA-256, RFC 5869; labels in
+// dataplane/wire/README.md). Both dataplanes contribute a nonce that lives in their memory only and is used
+// once, so a replayed or re-sent link secret can never bring an old key back.
 //
 //   session  = HKDF-Extract(salt = initiator nonce || responder nonce, ikm = link secret)
 //   lane     = HKDF-Expand(session, "longhaul lane" || u32 spi || u8 path || u8 lane, 32)
@@ -28,10 +28,16 @@ class LaneSecret {  // 32 secret bytes, wiped on destruction
 using LinkSecret = LaneSecret;
 using SessionNonce = std::array<std::uint8_t, 32>;
 
-Result<void> random_bytes(MutableByteView out);      // from the system's generator, never predictable
-Result<LaneSecret> session_secret(const LinkSecret& link, const SessionNonce& initiator, const SessionNonce& responder);
+// RFC 5869 with SHA-256. Expand writes at most 255 x 32 bytes (invalid_argument beyond).
+Result<LaneSecret> hkdf_extract(ByteView salt, ByteView input_key);
+Result<void> hkdf_expand(const LaneSecret& secret, ByteView info, MutableByteView out);
+
+Result<void> random_bytes(MutableByteView out);  // from the system's generator, never predictable
+Result<LaneSecret> session_secret(const LinkSecret& link, const SessionNonce& initiator,
+                                  const SessionNonce& responder);
 // spi: chosen by the receiver of this direction, so the two directions of a lane differ.
-Result<LaneSecret> lane_secret(const LaneSecret& session, std::uint32_t spi, std::uint8_t path, std::uint8_t lane);
+Result<LaneSecret> lane_secret(const LaneSecret& session, std::uint32_t spi, std::uint8_t path,
+                               std::uint8_t lane);
 Result<LaneSecret> next_phase(const LaneSecret& phase);
 struct KeyMaterial {
     std::array<std::uint8_t, 32> key{};

@@ -1,0 +1,160 @@
+// Bundles in JSON: offers, events and the report that states everything again after a restart. Stages travel
+// by name, reasons by their stable number.
+// SPDX-License-Identifier: Apache-2.0
+#include <nlohmann/json.hpp>
+
+#include "dataplane/command/fields.h"
+#include "dataplane/command/messages.h"
+
+namespace longhaul::command {
+
+using nlohmann::json;
+
+namespace {
+constexpr std::array kStages{wire::Stage::complete, wire::Stage::durable, wire::Stage::published,
+                             wire::Stage::failed};
+
+// A reason this build has no name for must not reach a switch elsewhere. The compiler keeps the list whole.
+bool is_reason(std::uint64_t number) noexcept {
+    if (number > 0xff) return false;
+    switch (static_cast<wire::FailReason>(number)) {
+        case wire::FailReason::none:
+        case wire::FailReason::source_vanished:
+        case wire::FailReason::source_changed:
+        case wire::FailReason::source_io:
+        case wire::FailReason::source_permission:
+        case wire::FailReason::target_no_space:
+        case wire::FailReason::target_quota:
+        case wire::FailReason::target_read_only:
+        case wire::FailReason::target_permission:
+        case wire::FailReason::target_io:
+        case wire::FailReason::target_path:
+        case wire::FailReason::target_name:
+        case wire::FailReason::target_occupied:
+        case wire::FailReason::staging_missing:
+        case wire::FailReason::integrity:
+        case wire::FailReason::store_unknown:
+        case wire::FailReason::store_closed:
+        case wire::FailReason::manifest_malformed:
+        case wire::FailReason::limit:
+        case wire::FailReason::cancelled:
+        case wire::FailReason::superseded:
+        case wire::FailReason::internal:
+            return true;
+    }
+    return false;
+}
+
+void read_failures(FieldReader& fields, std::vector<wire::EntryFailure>& out) {
+    const json* list = fields.array("failures", wire::kFailuresListed);
+    if (list == nullptr) return;
+    for (const json& item : *list) {
+        const bool is_pair = item.is_array() && item.size() == 2;
+        const auto entry = is_pair ? FieldReader::unsigned_of(item[0]) : std::nullopt;
+        const auto reason = is_pair ? FieldReader::unsigned_of(item[1]) : std::nullopt;
+        if (!entry || *entry > 0xffffffffu || !reason || !is_reason(*reason))
+            return fields.refuse("failures", "must list pairs of entry and reason number");
+        out.push_back({static_cast<std::uint32_t>(*entry), static_cast<wire::FailReason>(*reason)});
+    }
+}
+
+template <typename T, typename Parse>
+void read_parts(FieldReader& fields, const char* field, std::size_t most, std::vector<T>& out, Parse parse) {
+    const json* list = fields.array(field, most);
+    if (list == nullptr) return;
+    out.reserve(list->size());
+    for (const json& item : *list) {
+        auto part = parse(item);
+        if (!part.ok()) return fields.adopt(part.error());
+        out.push_back(std::move(part).value());
+    }
+}
+
+Result<wire::BundleId> id_from(const json& in) {
+    const std::string* text = in.get_ptr<const json::string_t*>();
+    if (text == nullptr) return Error{ErrorCode::protocol_error, "field 'in_flight' must list bundle ids"};
+    return wire::parse_bundle_id(*text);
+}
+}  // namespace
+
+void to_json(json& out, const BundleOfferMessage& value) {
+    out = json{{"link", value.link},
+               {"id", wire::to_string(value.id)},
+               {"generation", value.generation},
+               {"source_store", value.source_store}};
+}
+
+Result<BundleOfferMessage> bundle_offer_from(const json& in) {
+    BundleOfferMessage value;
+    FieldReader fields(in, "bundle_offer");
+    fields.read("link", value.link);
+    fields.read("id", value.id);
+    fields.read("generation", value.generation);
+    fields.read("source_store", value.source_store);
+    if (!fields.ok()) return fields.error();
+    return value;
+}
+
+void to_json(json& out, const BundleEvent& value) {
+    json failures = json::array();
+    for (const wire::EntryFailure& failure : value.failures)
+        failures.push_back(json::array({failure.entry, static_cast<unsigned>(failure.reason)}));
+    out = json{{"id", wire::to_string(value.id)},
+               {"generation", value.generation},
+               {"link", value.link},
+               {"stage", wire::to_string(value.stage)},
+               {"reason", static_cast<unsigned>(value.reason)},
+               {"failed_entries", value.failed_entries},
+               {"failures", std::move(failures)}};
+}
+
+Result<BundleEvent> bundle_event_from(const json& in) {
+    BundleEvent value;
+    std::string stage;
+    std::uint8_t reason = 0;
+    FieldReader fields(in, "bundle event");
+    fields.read("id", value.id);
+    fields.read("generation", value.generation);
+    fields.read("link", value.link);
+    fields.read("stage", stage);
+    fields.read("reason", reason);
+    fields.read("failed_entries", value.failed_entries);
+    read_failures(fields, value.failures);
+    if (fields.ok() && !is_reason(reason)) fields.refuse("reason", "must be the number of a known reason");
+    if (!fields.ok()) return fields.error();
+    value.reason = static_cast<wire::FailReason>(reason);
+    for (const wire::Stage known : kStages) {
+        if (stage != wire::to_string(known)) continue;
+        value.stage = known;
+        return value;
+    }
+    fields.refuse("stage", "must be the name of a stage");
+    return fields.error();
+}
+
+void to_json(json& out, const StatusReport& value) {
+    json in_flight = json::array();
+    for (const wire::BundleId& id : value.in_flight)
+        in_flight.push_back(wire::to_string(id));
+    out = json{{"boot_id", value.boot_id},
+               {"links", value.links},
+               {"source_stores", value.source_stores},
+               {"target_stores", value.target_stores},
+               {"bundles", value.bundles},
+               {"in_flight", std::move(in_flight)}};
+}
+
+Result<StatusReport> status_report_from(const json& in) {
+    StatusReport value;
+    FieldReader fields(in, "status");
+    fields.read("boot_id", value.boot_id);
+    read_parts(fields, "links", kLinksMax, value.links, link_status_from);
+    fields.read_list("source_stores", value.source_stores, kStoresListedMax);
+    fields.read_list("target_stores", value.target_stores, kStoresListedMax);
+    read_parts(fields, "bundles", kBundlesListedMax, value.bundles, bundle_event_from);
+    read_parts(fields, "in_flight", kBundlesListedMax, value.in_flight, id_from);
+    if (!fields.ok()) return fields.error();
+    return value;
+}
+
+}  // namespace longhaul::command
