@@ -71,6 +71,7 @@ struct ReceiverStats {
 
 class Receiver {
   public:
+    // The pool serves this receiver alone: credit is a promise on its blocks.
     Receiver(const ReceiverConfig& config, const fec::Codec& codec, BlockPool& pool, TimeNs now);
     ~Receiver();
     Receiver(const Receiver&) = delete;
@@ -94,7 +95,11 @@ class Receiver {
     void refuse_bundle(std::uint32_t bundle, wire::FailReason reason, TimeNs now);  // failed; its bytes are let through and dropped
     std::optional<WriteRequest> next_write();
     void write_done(std::uint32_t block, TimeNs now);
-    std::optional<BundleTrailer> next_trailer();              // after every write of the bundle is done
+    // After every write of the bundle is done. A bundle that the sender cut short (cancelled) comes with fewer payload
+    // bytes than its head promised and a trailer whose every verdict is `cancelled`.
+    std::optional<BundleTrailer> next_trailer();
+    // Stages only rise; `complete` is set by the receiver itself. `failed` drops the rest of the bundle: no further
+    // writes, no trailer (writes already handed out still end with write_done).
     void set_stage(std::uint32_t bundle, wire::BundleStatus status, TimeNs now);   // travels in feedback until settled
 
     const ReceiverStats& stats() const;

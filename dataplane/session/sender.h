@@ -78,7 +78,8 @@ struct SenderStats {
 
 class Sender {
   public:
-    // Codec, pool and controller outlive the sender (the controller is owned).
+    // Codec and pool outlive the sender; the controller is owned. The pool serves this sender alone: its size bounds
+    // what may be sent and not yet complete (at least bandwidth x two round trips, or the window stalls the rate).
     Sender(const SenderConfig& config, const fec::Codec& codec, BlockPool& pool,
            std::unique_ptr<congestion::Controller> controller, TimeNs now);
     ~Sender();
@@ -88,8 +89,10 @@ class Sender {
     // --- bundles -----------------------------------------------------------------------------------------------
     // The bundle's handle, or nullopt when bundles_open_max are open.
     std::optional<std::uint32_t> offer(BundleOffer offer, TimeNs now);
-    // The bundle ends as failed(cancelled); its unsent stripes are sent as abandoned: the trailer says cancelled for
-    // every entry, so that the target removes its staging. Unknown ids are ignored.
+    // Not begun: the result failed(cancelled) comes at once and nothing of it is sent. Begun: reading stops, the head
+    // is finished, the rest of the payload is never sent; a trailer whose every verdict is `cancelled` takes the next
+    // stripe numbers, so that the target removes its staging, and the result is what the target then says. A trailer
+    // already on its way cannot be taken back: then the bundle ends as if nobody had cancelled. Unknown ids are ignored.
     void cancel(const wire::BundleId& id, TimeNs now);
     std::optional<BundleResult> next_result();      // stages as they become known, each once, in order per bundle
 
@@ -104,6 +107,9 @@ class Sender {
     std::optional<PacketOut> next_packet(TimeNs now);
     // An authenticated FEEDBACK arrived on `lane`.
     void on_feedback(const wire::Feedback& feedback, TimeNs now);
+    // Every authenticated packet of any type, once: its send time is what our pings echo, so that the peer's receiver
+    // learns the round trip; and it proves that the peer lives.
+    void on_authentic(const wire::Header& header, TimeNs now);
     // Payload for a PING on `lane` if one is due there (pull it before next_packet); the header's stripe etc. are 0.
     std::optional<PacketOut> next_ping(TimeNs now);
     // The NIC did not take the packet that next_packet returned last; it counts as lost, nothing is retried here.

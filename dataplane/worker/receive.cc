@@ -96,6 +96,7 @@ void Worker::accept(const Arrival& arrival, const crypto::OpenJob& job, TimeNs n
 
     session->heard = true;
     session->receiver.on_authentic(arrival.header, arrival.datagram_bytes, now);
+    session->sender.on_authentic(arrival.header, now);
     if (symbol) {
         if (arrival.ticket.drop != wire::DropReason::none) drops_.add(arrival.ticket.drop);
         return;

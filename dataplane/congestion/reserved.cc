@@ -1,0 +1,168 @@
+// `reserved`: when the brake is pulled, and how the rate comes back (transport note B6).
+// SPDX-License-Identifier: Apache-2.0
+#include "dataplane/congestion/reserved.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "dataplane/base/assert.h"
+
+namespace longhaul::congestion {
+namespace {
+
+// B6: brake when loss over an RTT exceeds max(1 %, 4 x baseline), to 0.9 x delivered; recover 2 % of the cap
+// per RTT.
+constexpr double kLossMin = 0.01;
+constexpr double kLossOverBaseline = 4.0;
+constexpr double kBrakeShare = 0.9;
+constexpr double kRecoverPerRound = 0.02;
+
+// Loss alone cannot tell a policer from a bad fibre. Both must hold: loss above its history, and either at
+// least this share of what was sent does not arrive or a queue of kQueueEvidence stands. And it must last: in
+// most samples of a round, two rounds running, so that a burst, however long against a slow link's round, is
+// not taken for a trend.
+constexpr double kShortfall = 0.03;
+constexpr TimeNs kQueueEvidence = 5 * kMillisecond;
+constexpr double kLossyShare = 0.75;
+constexpr double kOverwhelming = 0.5;  // next to nothing arrives: few samples are left to show it
+constexpr unsigned kSuspiciousRoundsMin = 2;
+
+constexpr TimeNs kQueueStandingMin = 10 * kMillisecond;
+constexpr std::uint64_t kRoundPacketsMin = 64;  // below this a loss share says nothing
+constexpr TimeNs kRoundMin = 5 * kMillisecond;
+constexpr double kBaselineMemoryPackets = 131072;  // 2^17, B4
+constexpr double kWellBelow = 0.96;  // of what arrived before the brake: loss at that rate is the path's own
+
+// Room beyond the bandwidth-delay product: a standing queue Q* and the time until feedback comes.
+constexpr double kInflightGain = 1.25;
+constexpr TimeNs kQueueAllowance = 15 * kMillisecond;
+constexpr TimeNs kFeedbackSlack = 10 * kMillisecond;
+constexpr std::uint64_t kInflightMin = 256u << 10;
+
+}  // namespace
+
+double ReservedController::Round::loss() const noexcept {
+    const std::uint64_t sent = delivered_packets + lost_packets;
+    return sent == 0 ? 0 : static_cast<double>(lost_packets) / static_cast<double>(sent);
+}
+
+double ReservedController::Round::delivered_bps() const noexcept {
+    return interval == 0 ? 0 : static_cast<double>(delivered_bytes) * 8e9 / static_cast<double>(interval);
+}
+
+ReservedController::ReservedController(const ReservedConfig& config) noexcept
+    : config_(config), rate_(0), rtt_min_(config.rtt_assumed) {
+    LH_ASSERT(config.cap_bps > 0);
+    LH_ASSERT(config.share_of_cap > 0 && config.share_of_cap <= 1);
+    LH_ASSERT(config.floor_share > 0 && config.floor_share <= config.share_of_cap);
+    rate_ = ceiling();
+}
+
+void ReservedController::set_cap_bps(std::uint64_t cap_bps) noexcept {
+    LH_ASSERT(cap_bps > 0);
+    // Keep the share that the brake left us: a change of contract says nothing about the path's health.
+    const double share = rate_ / ceiling();
+    config_.cap_bps = cap_bps;
+    rate_ = std::clamp(ceiling() * share, floor(), ceiling());
+}
+
+std::uint64_t ReservedController::inflight_cap_bytes() const noexcept {
+    const double per_ns = rate_ / 8e9;
+    const double bytes = kInflightGain * per_ns * static_cast<double>(rtt_min_ + kQueueAllowance) +
+                         per_ns * static_cast<double>(kFeedbackSlack);
+    return std::max(kInflightMin, static_cast<std::uint64_t>(bytes));
+}
+
+void ReservedController::on_sample(const Sample& sample) noexcept {
+    if (sample.rtt_min > 0) {
+        rtt_min_ = sample.rtt_min;
+        rtt_known_ = true;
+    }
+    if (sample.now < hold_until_) return;  // still the echo of the rate before the brake
+    add_to_round(sample);
+    const TimeNs round_length = std::max(kRoundMin, rtt_min_);
+    const bool enough = round_.delivered_packets + round_.lost_packets >= kRoundPacketsMin;
+    // A quiet sender still recovers: after eight RTTs a round ends with whatever it holds.
+    if (round_.interval >= round_length && (enough || round_.interval >= 8 * round_length))
+        end_round(sample.now);
+}
+
+void ReservedController::add_to_round(const Sample& sample) noexcept {
+    round_.interval += sample.interval;
+    round_.delivered_bytes += sample.delivered_bytes;
+    round_.delivered_packets += sample.delivered_packets;
+    round_.lost_packets += sample.lost_packets;
+    round_.queue_min = std::min(round_.queue_min, sample.queue_delay);
+    round_.application_limited |= sample.application_limited;
+    const std::uint64_t packets = sample.delivered_packets + sample.lost_packets;
+    if (packets == 0) return;
+    ++round_.samples;
+    if (static_cast<double>(sample.lost_packets) > kLossMin * static_cast<double>(packets))
+        ++round_.lossy_samples;
+}
+
+bool ReservedController::loss_exceeds_history(const Round& round) const noexcept {
+    if (round.delivered_packets + round.lost_packets < kRoundPacketsMin) return false;
+    const double loss = round.loss();
+    if (loss < kOverwhelming && round.lossy_samples < kLossyShare * round.samples) return false;
+    if (loss <= std::max(kLossMin, kLossOverBaseline * baseline_)) return false;
+    const bool queue_grows = round.queue_min != kNever && round.queue_min > kQueueEvidence;
+    return loss > kShortfall || queue_grows;
+}
+
+void ReservedController::learn_baseline(const Round& round, bool suspicious) noexcept {
+    const double packets = static_cast<double>(round.delivered_packets + round.lost_packets);
+    if (packets < static_cast<double>(kRoundPacketsMin)) return;
+    if (rate_ <= kWellBelow * delivered_at_brake_) {
+        // The path has carried more than this: what is still lost now is lost whatever we do.
+        baseline_ += (round.loss() - baseline_) / 2;
+        return;
+    }
+    if (suspicious) return;
+    baseline_packets_ = std::min(kBaselineMemoryPackets, baseline_packets_ + packets);
+    baseline_ += (round.loss() - baseline_) * std::min(1.0, packets / baseline_packets_);
+}
+
+void ReservedController::end_round(TimeNs now) noexcept {
+    const Round round = std::exchange(round_, Round{});
+    const TimeNs standing = std::max(kQueueStandingMin, rtt_min_ / 4);
+    const bool queue_stands = rtt_known_ && round.queue_min != kNever && round.queue_min > standing;
+    const bool loss_suspicious = loss_exceeds_history(round);
+    learn_baseline(round, loss_suspicious);
+
+    suspicious_rounds_ = loss_suspicious ? suspicious_rounds_ + 1 : 0;
+    if (queue_stands || suspicious_rounds_ >= kSuspiciousRoundsMin) {
+        brake(round, now);
+        return;
+    }
+    if (suspicious_rounds_ == 0) {
+        const double rounds =
+            static_cast<double>(round.interval) / static_cast<double>(std::max(kRoundMin, rtt_min_));
+        rate_ += static_cast<double>(config_.cap_bps) * kRecoverPerRound * rounds;
+        rate_ = std::min(rate_, ceiling());
+    }
+}
+
+void ReservedController::brake(const Round& round, TimeNs now) noexcept {
+    // What an application-limited sender delivered says nothing about the path; its loss share does.
+    const double delivered = round.application_limited ? rate_ * (1 - round.loss()) : round.delivered_bps();
+    rate_ = std::clamp(std::min(rate_, kBrakeShare * delivered), floor(), ceiling());
+    ++brakes_;
+    delivered_at_brake_ = delivered;
+    suspicious_rounds_ = 0;
+    hold_until_ = now + rtt_min_ + kFeedbackSlack;
+}
+
+std::unique_ptr<Controller> make_reserved(const ReservedConfig& config) {
+    return std::make_unique<ReservedController>(config);
+}
+
+std::string_view to_string(Mode mode) noexcept {
+    switch (mode) {
+        case Mode::reserved:
+            return "reserved";
+    }
+    return "unknown";
+}
+
+}  // namespace longhaul::congestion

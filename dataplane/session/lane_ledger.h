@@ -1,0 +1,84 @@
+// The sender's books per lane: what is in flight, what was lost before FEC, and which lanes still carry
+// anything. Packet numbers are the sealer's; loss follows from the receiver's own counters, flight from the
+// echoed send times.
+//
+//   lane:  usable -> suspect (others moved on, this one did not: repairs avoid it) -> down (pings only) ->
+//   usable
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "dataplane/base/time.h"
+#include "dataplane/session/fixed_queue.h"
+#include "dataplane/wire/feedback.h"
+
+namespace longhaul::session {
+
+class LaneLedger {
+  public:
+    LaneLedger(unsigned lanes, std::uint32_t frame_overhead_bytes);
+
+    void sent(unsigned lane, std::uint32_t tx_time_us, std::uint32_t wire_bytes) noexcept;
+
+    // What one lane's report taught. Reports older than one already seen teach nothing.
+    struct Lesson {
+        bool progressed = false;  // a packet newer than any before has arrived there
+        std::uint64_t delivered_packets = 0, delivered_bytes = 0;  // since the last report; wire bytes
+        std::uint64_t lost_packets = 0;                            // confirmed by this report
+        bool excused = false;  // loss of an outage: it says nothing about congestion
+    };
+    // Whether a packet newer than any before has arrived on the report's lane.
+    bool news(const wire::LaneReport& report) const noexcept {
+        if (report.lane >= lanes_.size()) return false;
+        const Lane& lane = lanes_[report.lane];
+        return !lane.heard || report.largest_packet_number > lane.largest;
+    }
+    // `patience`: a gap in the numbers is loss only when it is still there this much later (reordering).
+    Lesson report(const wire::LaneReport& report, TimeNs now, TimeNs patience) noexcept;
+
+    // After all reports of a feedback: which lanes have fallen behind the one that moved on furthest.
+    void judge(TimeNs now, TimeNs rtt) noexcept;
+    // The path was dead: losses that come to light before `until` are the outage's.
+    void excuse_until(TimeNs until) noexcept;
+
+    // The lane for the next packet: lanes in turn, without those that are down; a repair also avoids
+    // suspects.
+    unsigned next_lane(bool repair) noexcept;
+
+    std::uint64_t inflight_bytes() const noexcept { return inflight_bytes_; }
+    bool down(unsigned lane) const noexcept { return lanes_[lane].down; }
+    unsigned count() const noexcept { return static_cast<unsigned>(lanes_.size()); }
+
+  private:
+    // Packets sent within kBatchUs of each other are one record: the ring stays small at any packet rate.
+    struct Batch {
+        std::uint32_t first_us = 0, last_us = 0;
+        std::uint32_t packets = 0;
+        std::uint64_t bytes = 0;
+    };
+    struct Lane {
+        explicit Lane(std::size_t batches) : flight(batches) {}
+        FixedQueue<Batch> flight;
+        std::uint64_t inflight_bytes = 0, inflight_packets = 0;
+        bool heard = false;
+        std::uint64_t largest = 0, packets = 0, bytes = 0;
+        std::uint32_t echo_us = 0;
+        std::uint64_t lost = 0;     // confirmed
+        std::uint64_t gap_min = 0;  // smallest gap seen since gap_since
+        TimeNs gap_since = 0;
+        TimeNs excused_until = 0;
+        bool suspect = false, down = false;
+    };
+    std::uint64_t confirm_loss(Lane& lane, std::uint64_t gap, TimeNs now, TimeNs patience) noexcept;
+    void acknowledge(Lane& lane, std::uint32_t echo_us) noexcept;
+    void forget_flight(Lane& lane) noexcept;
+
+    std::vector<Lane> lanes_;
+    std::uint32_t frame_overhead_bytes_;
+    std::uint64_t inflight_bytes_ = 0;
+    unsigned cursor_ = 0;
+};
+
+}  // namespace longhaul::session

@@ -1,0 +1,128 @@
+// Feedback in: lanes, round trips, completion, credit, repair requests, bundle stages, a sample for the
+// controller. Every part is idempotent and monotone, so that copies and reordered feedback do no harm.
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+
+#include "dataplane/session/sender_state.h"
+
+namespace longhaul::session {
+namespace {
+
+constexpr TimeNs kReorderMin = 2 * kMillisecond;
+
+}  // namespace
+
+TimeNs Sender::State::reorder_patience() const {
+    return std::max(kReorderMin, rtt.smallest() / 8);
+}
+
+void Sender::on_authentic(const wire::Header& header, TimeNs now) {
+    State& state = *state_;
+    state.last_heard = now;
+    if (header.lane >= state.config.parameters.lanes) return;
+    State::Echo& echo = state.echoes[header.lane];
+    if (echo.any && static_cast<std::int32_t>(header.tx_time_us - echo.tx_time_us) < 0) return;
+    echo = {true, header.tx_time_us, now};
+}
+
+void Sender::on_feedback(const wire::Feedback& feedback, TimeNs now) {
+    State& state = *state_;
+    state.last_heard = now;
+    state.backoff = 0;
+    state.last_feedback = now;
+    state.on_lanes(feedback, now);
+    state.complete_below(feedback.complete_below);
+    state.stripe_limit = std::max(state.stripe_limit, std::min(feedback.stripe_limit, wire::kStripeMax));
+    for (const wire::Nack& nack : feedback.nacks)
+        state.on_nack(nack, now);
+    for (const wire::BundleStatus& status : feedback.bundles)
+        state.on_status(status);
+    state.settle();
+    state.give_sample(now);
+}
+
+void Sender::State::complete_below(std::uint64_t number) {
+    stats.stripes_complete += window.complete_below(std::min(number, window.next()));
+    // Over a short round trip a stripe can be complete before its parity has left: that is then not needed.
+    if (sending != kNoStripe && !window.contains(sending)) {
+        sending = kNoStripe;
+        ++stats.stripes_sent;
+    }
+}
+
+// Nothing that was sent came through for longer than any queue explains: the path was dead, not congested.
+// What is found lost within the next round trip belongs to that.
+void Sender::State::note_progress(TimeNs now) {
+    const TimeNs quiet_since = std::max(last_progress, flight_since);
+    if (lanes.inflight_bytes() > 0 && now > quiet_since + 2 * rtt.timeout()) {
+        lanes.excuse_until(now + rtt.smoothed() + 3 * reorder_patience());
+        meter.restart(now);
+    }
+    last_progress = now;
+}
+
+void Sender::State::on_lanes(const wire::Feedback& feedback, TimeNs now) {
+    for (const wire::LaneReport& report : feedback.lanes) {
+        if (!lanes.news(report)) continue;
+        note_progress(now);
+        break;
+    }
+    TimeNs queue_min = kNever;
+    for (const wire::LaneReport& report : feedback.lanes) {
+        const LaneLedger::Lesson lesson = lanes.report(report, now, reorder_patience());
+        if (lesson.progressed) {
+            rtt.sample_echo(now, report.echo_tx_time_us, report.hold_us);
+            const std::int32_t rise_us = std::max(report.owd_rise_us, 0);
+            queue_min = std::min(queue_min, TimeNs{static_cast<std::uint32_t>(rise_us)} * kMicrosecond);
+        }
+        meter.add(lesson);
+        loss.add(lesson.delivered_packets, lesson.lost_packets);
+        stats.lost_packets += lesson.lost_packets;
+    }
+    if (queue_min != kNever) queue_delay = queue_min;
+    lanes.judge(now, rtt.smoothed());
+}
+
+void Sender::State::on_nack(const wire::Nack& nack, TimeNs now) {
+    if (!window.contains(nack.stripe)) return;
+    SentStripe& stripe = window.at(nack.stripe);
+    if (!stripe.sent()) return;
+    const bool newer = stripe.epoch == 0 || static_cast<std::int8_t>(nack.epoch - stripe.epoch) > 0;
+    if (!newer) return;
+    // A request cannot know of repairs that left less than a round trip ago.
+    const bool under_way = stripe.repaired_at != 0 && now - stripe.repaired_at < rtt.smallest();
+    if (under_way && !stripe.repair_pending()) return;
+    symbols.ask(stripe, nack, loss.value());
+    stripe.epoch = nack.epoch;
+    ++stats.nacks;
+    if (!stripe.queued && stripe.repair_pending()) {
+        stripe.queued = true;
+        repairs.push(stripe.number);
+    }
+}
+
+void Sender::State::on_status(const wire::BundleStatus& status) {
+    OutgoingBundle* bundle = bundles.find(status.bundle);
+    if (bundle == nullptr || !bundle->started() || bundle->settled) return;
+    // Nothing can be complete of which we have not sent all.
+    if (status.stage != wire::Stage::failed && !bundle->all_cut()) return;
+    bundles.report(*bundle, status);
+    // The target will not take the rest, so it is not sent either.
+    if (status.stage == wire::Stage::failed) end_bundle_early(*bundle);
+}
+
+void Sender::State::settle() {
+    if (bundles.advance_settled(window.base())) pings.news();
+}
+
+void Sender::State::give_sample(TimeNs now) {
+    auto sample = meter.take(now, rtt.smoothed());
+    if (!sample) return;
+    sample->rtt = rtt.latest();
+    sample->rtt_min = rtt.known() ? rtt.smallest() : 0;
+    sample->queue_delay = queue_delay;
+    sample->inflight_bytes = lanes.inflight_bytes();
+    controller->on_sample(*sample);
+}
+
+}  // namespace longhaul::session
