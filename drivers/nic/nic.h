@@ -1,6 +1,6 @@
-// DPDK ports: EAL bring-up from configuration, any ethdev by name (PCI address, net_memif, net_af_packet, net_af_xdp,
-// net_ring, net_tap ...), bursts, and the neighbour duties of a good host (ARP, NDP, ICMP echo) through Neighbours.
-// SPDX-License-Identifier: Apache-2.0
+// DPDK ports: EAL bring-up from configuration, any ethdev by name (PCI address, net_memif, net_af_packet,
+// net_af_xdp, net_ring, net_tap ...), bursts, and the neighbour duties of a good host (ARP, NDP, ICMP echo)
+// through Neighbours. SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <cstdint>
@@ -20,75 +20,109 @@ namespace longhaul::nic {
 
 struct EalConfig {
     std::string program = "longhaul";
-    std::string file_prefix = "longhaul";      // one per process on a machine
-    std::string run_directory;                 // where DPDK keeps its sockets; empty: DPDK's default
-    bool hugepages = true;                     // used when some are free; ordinary pages otherwise (said in `report`)
-    unsigned memory_mib = 256;                 // without hugepages: reserved at start
-    unsigned workers = 1;                      // worker lcores 1..workers beside the main lcore 0
-    std::string cores;                         // e.g. "2-3": cores the workers may use; empty: float over all
-    std::vector<std::string> pci_allow;        // empty: --no-pci
-    std::vector<std::string> extra;            // verbatim EAL arguments
+    std::string file_prefix = "longhaul";  // one per process on a machine
+    std::string run_directory;             // where DPDK keeps its sockets; empty: DPDK's default
+    bool hugepages = true;      // used when some are free; ordinary pages otherwise (said in `report`)
+    unsigned memory_mib = 256;  // without hugepages: reserved at start
+    unsigned workers = 1;       // worker lcores 1..workers beside the main lcore 0
+    std::string cores;          // e.g. "2-3": cores the workers may use; empty: float over all
+    std::vector<std::string> pci_allow;  // empty: --no-pci
+    std::vector<std::string> extra;      // verbatim EAL arguments
 };
-struct EalReport { bool hugepages = false; std::string text; };
+struct EalReport {
+    bool hugepages = false;
+    std::string text;
+};
 Result<EalReport> eal_start(const EalConfig& config);
 void eal_stop();
 
-struct IpPrefix { wire::IpAddress address; unsigned length = 24; };
-Result<IpPrefix> parse_prefix(std::string_view text);   // "10.9.0.1/24", "fd00::1/64"
+struct IpPrefix {
+    wire::IpAddress address;
+    unsigned length = 24;
+};
+Result<IpPrefix> parse_prefix(std::string_view text);  // "10.9.0.1/24", "fd00::1/64"
 
 struct PortConfig {
-    std::string name;                          // the operator's name: "wan0"
-    std::string device;                        // PCI address or vdev arguments "net_memif0,role=client,socket=/run/..."
+    std::string name;    // the operator's name: "wan0"
+    std::string device;  // PCI address or vdev arguments "net_memif0,role=client,socket=/run/..."
     std::uint16_t mtu = 1500;
     std::vector<IpPrefix> addresses;
-    wire::IpAddress gateway_v4, gateway_v6;    // all-zero: none
+    wire::IpAddress gateway_v4, gateway_v6;  // all-zero: none
     std::uint16_t vlan = 0;
-    unsigned queues = 1;                       // queue pairs, one per worker
+    unsigned queues = 1;  // queue pairs, one per worker
     std::uint16_t descriptors = 1024;
-    unsigned mbufs = 8192;
+    unsigned mbufs = 8192;  // of the port's pool; raised to what the descriptors need
     bool promiscuous = false;
 };
 
-struct PortStats { std::uint64_t rx_packets, rx_bytes, tx_packets, tx_bytes, rx_missed, rx_errors, tx_errors, no_mbuf; };
+struct PortStats {
+    std::uint64_t rx_packets, rx_bytes, tx_packets, tx_bytes, rx_missed, rx_errors, tx_errors, no_mbuf;
+};
 
 class Port {
   public:
     static Result<std::unique_ptr<Port>> open(const PortConfig& config);
-    virtual ~Port() = default;                 // stops and closes the device
+    // Stops and closes the device and frees its pool: every frame taken from either must have come back.
+    virtual ~Port() = default;
 
     virtual const PortConfig& config() const = 0;
     virtual const wire::MacAddress& mac() const = 0;
-    virtual rte_mempool* pool() const = 0;     // for frames this process builds
+    virtual rte_mempool* pool() const = 0;         // for frames this process builds
     virtual bool checksums_offloaded() const = 0;  // TX IPv4 + UDP: set ol_flags through prepare()
     virtual bool link_up() = 0;
+    // Also counts, and brings a memif client back to its server (at most ten tries a second, from queue 0).
     virtual unsigned receive(unsigned queue, rte_mbuf** frames, unsigned count) = 0;
-    // Takes ownership of all: what the device does not accept after a bounded number of tries is freed and counted.
+    // Takes ownership of all: what the device does not accept after a bounded number of tries is freed and
+    // counted.
     virtual unsigned transmit(unsigned queue, rte_mbuf** frames, unsigned count) = 0;
+    // A link that is down takes nothing: all is freed and counted at once. Returns the frames that were
+    // accepted.
     virtual std::uint64_t transmit_dropped() const = 0;
+    // Packets and bytes as this process counted them: they survive a peer that leaves (memif's own do not).
     virtual PortStats stats() const = 0;
-    // Marks a frame for checksum offload when checksums_offloaded(): header lengths as written by write_udp_frame.
+    // Rises each time the link comes up: a peer that was replaced has another MAC, announce and resolve
+    // again.
+    virtual std::uint64_t link_epoch() const = 0;
+    // Stops and starts the device, waiting until no queue is inside a burst. receive() does this by itself
+    // for a memif client whose server left; for other devices the operator's command may ask for it. Any
+    // thread.
+    virtual Result<void> recover() = 0;
+    // Marks a frame for checksum offload when checksums_offloaded(): header lengths as written by
+    // write_udp_frame.
     virtual void prepare(rte_mbuf* frame, bool v6, unsigned l2_bytes, unsigned l3_bytes) const = 0;
 };
 
-// ARP (RFC 826), NDP (RFC 4861) and ICMP/ICMPv6 echo for one port: pure on bytes and time, so it is tested without a
-// port. Owned by the worker that owns the port's queue 0.
+// ARP (RFC 826), NDP (RFC 4861) and ICMP/ICMPv6 echo for one port: pure on bytes and time, so it is tested
+// without a port. Owned by the worker that owns the port's queue 0.
 class Neighbours {
   public:
-    Neighbours(const wire::MacAddress& own_mac, std::vector<IpPrefix> own, wire::IpAddress gateway_v4, wire::IpAddress gateway_v6,
-               std::uint16_t vlan);
+    Neighbours(const wire::MacAddress& own_mac, std::vector<IpPrefix> own, wire::IpAddress gateway_v4,
+               wire::IpAddress gateway_v6, std::uint16_t vlan);
     ~Neighbours();
+    Neighbours(Neighbours&&) noexcept;
+    Neighbours& operator=(Neighbours&&) noexcept;
 
-    // The MAC to send to for `target` (on-link or by the gateway), or nullopt: a request will be emitted by next_request.
+    // The MAC to send to for `target` (on-link or by the gateway), or nullopt: a request will be emitted by
+    // next_request.
     std::optional<wire::MacAddress> resolve(const wire::IpAddress& target, TimeNs now);
     // A frame that is not a Longhaul packet. Returns the bytes of a reply in `reply` (0: none). Rate-limited.
     std::size_t handle(ByteView frame, TimeNs now, MutableByteView reply);
     // A request or announcement (gratuitous ARP, unsolicited NA) that is due; 0: none.
     std::size_t next_request(TimeNs now, MutableByteView frame);
     TimeNs next_wake() const;
+    // The link came back: announce the own addresses again and confirm every neighbour before long.
+    void announce(TimeNs now);
 
-    struct Counters { std::uint64_t arp_replies, arp_requests, nd_replies, nd_requests, echo_replies, limited, ignored, conflicts; };
+    struct Counters {
+        std::uint64_t arp_replies, arp_requests, nd_replies, nd_requests, echo_replies, limited, ignored,
+            conflicts;
+    };
     const Counters& counters() const;
-    struct Known { wire::IpAddress ip; wire::MacAddress mac; TimeNs age; };
+    struct Known {
+        wire::IpAddress ip;
+        wire::MacAddress mac;
+        TimeNs age;
+    };
     std::vector<Known> known(TimeNs now) const;
 
   private:

@@ -8,11 +8,18 @@
 //
 // Paths are resolved beneath the store's directory descriptor only (openat2: RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS |
 // RESOLVE_NO_MAGICLINKS). Staging is <root>/.longhaul/staging: `b-*` files belong to open bundles and are removed
-// when the store is opened; `o-*` files gather ranges and live until assembled or older than `staging_age_max`.
+// when the store is opened and nobody else has it open (another worker's or process's bundles are left alone); `o-*`
+// files gather ranges and live until assembled or older than `staging_age_max`; `d-*` (empty, same age) say that an object
+// was assembled, so that an `assemble` offered again after a crash succeeds.
+//
+// Directory and in-place metadata is set last, deepest first. A failed entry holds back the bundle's `mark` entries: they
+// fail with its reason. Set-id bits are given only together with the owner. Made on any thread; the thread that first
+// submits or polls is its owner from then on, and destroys it.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -32,6 +39,7 @@ struct StorageConfig {
     unsigned files_open_max = 512;           // across all bundles of this worker
     std::uint64_t staging_age_max_s = 7 * 24 * 3600;
     bool direct = true;                      // O_DIRECT where file system and alignment allow; the fallback is said once in the log
+    std::function<void(const std::string&)> log;  // fallbacks, each said once; called on the caller's thread only
 };
 
 struct StorageStats {
@@ -71,7 +79,8 @@ class BundleReader {
 // Target side of one bundle.
 class BundleWriter {
   public:
-    virtual ~BundleWriter() = default;   // before finish's last event: aborts, removes the bundle's staging (not `o-*`)
+    virtual ~BundleWriter() = default;   // before finish's last event: aborts, removes the bundle's staging (not `o-*`);
+                                         // waits for writes in flight, the removal is over when the storage is idle()
     // Writes may come in any order, each byte once. `from` lies in the registered arena and stays valid until write_done.
     virtual void write(std::uint64_t payload_offset, ByteView from, std::uint64_t token) = 0;
     // After every write is done: verify, make durable, publish. Events carry `token`.

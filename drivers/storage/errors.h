@@ -1,0 +1,20 @@
+// Errno into the named reason that the other site is told: one table for reading a source, one for a target.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+
+#include "dataplane/base/result.h"
+#include "dataplane/wire/feedback.h"
+
+namespace longhaul::storage {
+
+wire::FailReason source_reason(int error_number) noexcept;  // error_number > 0
+wire::FailReason target_reason(int error_number) noexcept;
+
+std::string error_text(int error_number);  // strerror, thread-safe
+
+// An operator-visible failure whose text begins with the reason's name, e.g. "store_unknown: ...".
+Error reason_error(wire::FailReason reason, const std::string& text);
+
+}  // namespace longhaul::storage

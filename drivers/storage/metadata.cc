@@ -1,0 +1,76 @@
+// The three ways to reach an inode: by name in a private directory, a link itself, an open descriptor.
+// SPDX-License-Identifier: Apache-2.0
+#include "drivers/storage/metadata.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+
+namespace longhaul::storage {
+
+namespace {
+
+constexpr std::int64_t kNanosecondsInSecond = 1'000'000'000;
+
+struct Times {
+    timespec both[2];
+};
+
+Times times_of(const wire::Entry& entry) noexcept {
+    std::int64_t seconds = entry.mtime_ns / kNanosecondsInSecond;
+    std::int64_t rest = entry.mtime_ns % kNanosecondsInSecond;
+    if (rest < 0) {  // before 1970
+        rest += kNanosecondsInSecond;
+        --seconds;
+    }
+    return {{{0, UTIME_OMIT}, {static_cast<time_t>(seconds), static_cast<long>(rest)}}};
+}
+
+// 0, or an errno. `owned` tells whether owner and group are now the entry's.
+int set_owner(int directory, const char* name, int flags, const wire::Entry& entry, bool& owned) noexcept {
+    owned = fchownat(directory, name, entry.uid, entry.gid, flags) == 0;
+    if (owned || errno == EPERM || errno == EINVAL) return 0;  // EINVAL: no such id in this user namespace
+    return errno;
+}
+
+mode_t mode_of(const wire::Entry& entry, bool owned) noexcept {
+    const mode_t mode = entry.mode & 07777;
+    return owned ? mode : mode & ~static_cast<mode_t>(S_ISUID | S_ISGID);
+}
+
+}  // namespace
+
+int set_staged_metadata(int directory, const char* name, const wire::Entry& entry) noexcept {
+    bool owned = false;
+    if (const int error = set_owner(directory, name, AT_SYMLINK_NOFOLLOW, entry, owned); error != 0)
+        return error;
+    if (fchmodat(directory, name, mode_of(entry, owned), 0) != 0) return errno;
+    return utimensat(directory, name, times_of(entry).both, AT_SYMLINK_NOFOLLOW) == 0 ? 0 : errno;
+}
+
+int set_symlink_metadata(int directory, const char* name, const wire::Entry& entry) noexcept {
+    bool owned = false;
+    if (const int error = set_owner(directory, name, AT_SYMLINK_NOFOLLOW, entry, owned); error != 0)
+        return error;
+    return utimensat(directory, name, times_of(entry).both, AT_SYMLINK_NOFOLLOW) == 0 ? 0 : errno;
+}
+
+int set_metadata(int fd, const wire::Entry& entry) noexcept {
+    bool owned = false;
+    if (const int error = set_owner(fd, "", AT_EMPTY_PATH, entry, owned); error != 0) return error;
+    // O_PATH descriptors take no fchmod; their /proc name reaches the same inode without resolving a path
+    // again.
+    char name[40];
+    std::snprintf(name, sizeof(name), "/proc/self/fd/%d", fd);
+    if (fchmod(fd, mode_of(entry, owned)) != 0) {
+        if (errno != EBADF || chmod(name, mode_of(entry, owned)) != 0) return errno;
+    }
+    if (futimens(fd, times_of(entry).both) == 0) return 0;
+    if (errno != EBADF) return errno;
+    return utimensat(AT_FDCWD, name, times_of(entry).both, 0) == 0 ? 0 : errno;
+}
+
+}  // namespace longhaul::storage

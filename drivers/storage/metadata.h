@@ -1,0 +1,19 @@
+// Mode, owner and modification time of published things. Owner first (a change of owner clears set-id bits),
+// then mode, then time. Without the privilege to change owners the files stay ours; set-user-id and
+// set-group-id bits are then withheld, because they would lend out the wrong identity. All calls return 0 or
+// an errno.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "dataplane/wire/manifest.h"
+
+namespace longhaul::storage {
+
+// A regular file of our own staging directory, by name.
+int set_staged_metadata(int directory, const char* name, const wire::Entry& entry) noexcept;
+// A symlink by name: owner and time; links have no mode.
+int set_symlink_metadata(int directory, const char* name, const wire::Entry& entry) noexcept;
+// A file or directory that stays where it is; `fd` is open for reading or O_PATH.
+int set_metadata(int fd, const wire::Entry& entry) noexcept;
+
+}  // namespace longhaul::storage

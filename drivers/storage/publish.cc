@@ -1,0 +1,255 @@
+// Entry by entry in manifest order; then one fsync for each directory that gained or lost a name; then
+// directory and in-place metadata, deepest first and last of all, because every rename moves the mtime of its
+// directory.
+// SPDX-License-Identifier: Apache-2.0
+#include "drivers/storage/publish.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include "drivers/storage/errors.h"
+#include "drivers/storage/metadata.h"
+#include "drivers/storage/target_tree.h"
+
+namespace longhaul::storage {
+
+using wire::Entry;
+using wire::EntryKind;
+using wire::FailReason;
+
+namespace {
+
+constexpr std::size_t kMetadataBatch = 64;  // open descriptors at once
+
+bool is_in_place(EntryKind kind) noexcept {
+    return kind == EntryKind::directory || kind == EntryKind::metadata;
+}
+bool needs_path(EntryKind kind) noexcept {
+    return kind != EntryKind::range && kind != EntryKind::mark;
+}
+
+bool lies_below(const std::string& path, const std::string& directory) noexcept {
+    if (directory.empty()) return true;
+    return path.size() > directory.size() && path.starts_with(directory) && path[directory.size()] == '/';
+}
+
+class Publishing {
+  public:
+    explicit Publishing(PublishJob& job)
+        : job_(job),
+          entries_(job.manifest->entries),
+          staging_(job.store->staging.get()),
+          tree_(job.store->root.get()) {}
+
+    void run() {
+        apply_in_order();
+        sync_directories();
+        apply_in_place_metadata();
+        hold_back_marks();
+    }
+
+  private:
+    void apply_in_order();
+    int apply(std::size_t index);
+    int publish_file(std::size_t index);
+    int publish_symlink(std::size_t index);
+    int assemble(const Entry& entry);
+    void apply_in_place_metadata();
+    void flush_metadata(std::vector<std::pair<std::size_t, UniqueFd>>& changed);
+    void sync_directories();
+    void sync_staging();
+    void hold_back_marks();
+    void discard(std::size_t index);
+    bool object_failed(const wire::ObjectKey& object) const;
+
+    PublishJob& job_;
+    const std::vector<Entry>& entries_;
+    const int staging_;
+    TargetTree tree_;
+    bool staging_touched_ = false;
+};
+
+void Publishing::discard(std::size_t index) {
+    if (!job_.staged[index].empty()) unlinkat(staging_, job_.staged[index].c_str(), 0);
+}
+
+void Publishing::apply_in_order() {
+    for (std::size_t i = 0; i < entries_.size(); ++i) {
+        FailReason& reason = job_.reasons[i];
+        if (job_.discard_only || job_.cancelled.load(std::memory_order_relaxed))
+            reason = FailReason::cancelled;
+        if (reason == FailReason::none && needs_path(entries_[i].kind) &&
+            !wire::path_is_safe(entries_[i].path))
+            reason =
+                FailReason::target_path;  // the caller has checked it; this is the last door before the disk
+        if (reason == FailReason::none) {
+            // ENODATA is our own word for ranges that are not here, EBADMSG for a staged file of the wrong
+            // size.
+            const int error = apply(i);
+            if (error == ENODATA)
+                reason = FailReason::staging_missing;
+            else if (error == EBADMSG)
+                reason = FailReason::integrity;
+            else
+                reason = target_reason(error);
+        }
+        if (reason != FailReason::none) discard(i);
+    }
+}
+
+int Publishing::apply(std::size_t index) {
+    const Entry& entry = entries_[index];
+    switch (entry.kind) {
+        case EntryKind::file:
+            return publish_file(index);
+        case EntryKind::range:
+            staging_touched_ = true;
+            return 0;
+        case EntryKind::assemble:
+            return assemble(entry);
+        case EntryKind::directory:
+            return tree_.make_directory(entry.path);
+        case EntryKind::symlink:
+            return publish_symlink(index);
+        case EntryKind::remove:
+            return tree_.remove(entry.path);
+        case EntryKind::metadata:
+        case EntryKind::mark:
+            return 0;
+    }
+    return EINVAL;
+}
+
+int Publishing::publish_file(std::size_t index) {
+    const Entry& entry = entries_[index];
+    const char* name = job_.staged[index].c_str();
+    struct stat staged {};
+    if (fstatat(staging_, name, &staged, AT_SYMLINK_NOFOLLOW) != 0) return errno == ENOENT ? ENODATA : errno;
+    if (!S_ISREG(staged.st_mode) || static_cast<std::uint64_t>(staged.st_size) != entry.size) return EBADMSG;
+    if (const int error = set_staged_metadata(staging_, name, entry); error != 0) return error;
+    if (const int error = tree_.move_into_place(staging_, name, entry.path); error != 0) return error;
+    ++job_.files_published;
+    return 0;
+}
+
+int Publishing::publish_symlink(std::size_t index) {
+    const Entry& entry = entries_[index];
+    const std::string name = bundle_staging_name(*job_.manifest, index, job_.serial);
+    if (symlinkat(entry.target.c_str(), staging_, name.c_str()) != 0) return errno;
+    int error = set_symlink_metadata(staging_, name.c_str(), entry);
+    if (error == 0) error = tree_.move_into_place(staging_, name.c_str(), entry.path);
+    if (error != 0)
+        unlinkat(staging_, name.c_str(), 0);
+    else
+        ++job_.files_published;
+    return error;
+}
+
+bool Publishing::object_failed(const wire::ObjectKey& object) const {
+    for (std::size_t i = 0; i < entries_.size(); ++i) {
+        if (entries_[i].kind == EntryKind::range && entries_[i].object == object &&
+            job_.reasons[i] != FailReason::none)
+            return true;
+    }
+    return false;
+}
+
+// The empty d-* file is made before the rename: when the object is gone and d-* is there, a crash hid our
+// answer and the bundle was offered again.
+int Publishing::assemble(const Entry& entry) {
+    if (object_failed(entry.object)) return ENODATA;
+    const std::string name = object_staging_name(entry.object);
+    const std::string done = object_done_name(entry.object);
+    struct stat staged {};
+    if (fstatat(staging_, name.c_str(), &staged, AT_SYMLINK_NOFOLLOW) != 0) {
+        if (errno != ENOENT) return errno;
+        if (fstatat(staging_, done.c_str(), &staged, AT_SYMLINK_NOFOLLOW) != 0) return ENODATA;
+        return tree_.touch_parent(entry.path);
+    }
+    if (!S_ISREG(staged.st_mode) || static_cast<std::uint64_t>(staged.st_size) != entry.size) return ENODATA;
+    if (const int error = set_staged_metadata(staging_, name.c_str(), entry); error != 0) return error;
+    const UniqueFd mark(openat(staging_, done.c_str(), O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
+    if (!mark) return errno;
+    staging_touched_ = true;
+    if (const int error = tree_.move_into_place(staging_, name.c_str(), entry.path); error != 0) {
+        unlinkat(staging_, done.c_str(), 0);
+        return error;
+    }
+    ++job_.files_published;
+    return 0;
+}
+
+void Publishing::apply_in_place_metadata() {
+    std::vector<std::size_t> order;
+    for (std::size_t i = 0; i < entries_.size(); ++i)
+        if (is_in_place(entries_[i].kind) && job_.reasons[i] == FailReason::none) order.push_back(i);
+    const auto depth = [&](std::size_t i) {
+        return std::count(entries_[i].path.begin(), entries_[i].path.end(), '/');
+    };
+    std::stable_sort(order.begin(), order.end(),
+                     [&](std::size_t a, std::size_t b) { return depth(a) > depth(b); });
+    // Changed in batches, then flushed: one journal commit serves a batch.
+    std::vector<std::pair<std::size_t, UniqueFd>> changed;
+    for (const std::size_t i : order) {
+        UniqueFd fd;
+        job_.reasons[i] = target_reason(tree_.apply_metadata(entries_[i], fd));
+        if (job_.reasons[i] == FailReason::none) changed.emplace_back(i, std::move(fd));
+        if (changed.size() == kMetadataBatch) flush_metadata(changed);
+    }
+    flush_metadata(changed);
+}
+
+void Publishing::flush_metadata(std::vector<std::pair<std::size_t, UniqueFd>>& changed) {
+    for (const auto& [index, fd] : changed) {
+        const int error = fd ? (fsync(fd.get()) == 0 ? 0 : errno) : tree_.flush_everything();
+        job_.reasons[index] = target_reason(error);
+    }
+    changed.clear();
+}
+
+void Publishing::sync_staging() {
+    ++job_.directory_fsyncs;
+    if (fsync(staging_) == 0) return;
+    for (std::size_t i = 0; i < entries_.size(); ++i) {
+        const bool staged = entries_[i].kind == EntryKind::range || entries_[i].kind == EntryKind::assemble;
+        if (staged && job_.reasons[i] == FailReason::none) job_.reasons[i] = FailReason::target_io;
+    }
+}
+
+void Publishing::sync_directories() {
+    if (staging_touched_) sync_staging();
+    for (const std::string& directory : tree_.touched()) {
+        ++job_.directory_fsyncs;
+        const int error = tree_.sync_directory(directory);
+        if (error == 0) continue;
+        // Whatever lies below is reached through a name that may not survive: none of it is durable.
+        for (std::size_t i = 0; i < entries_.size(); ++i) {
+            if (needs_path(entries_[i].kind) && lies_below(entries_[i].path, directory) &&
+                job_.reasons[i] == FailReason::none)
+                job_.reasons[i] = target_reason(error);
+        }
+    }
+}
+
+// A watermark beside a failed entry would claim a change that is not here.
+void Publishing::hold_back_marks() {
+    const auto failed = std::find_if(job_.reasons.begin(), job_.reasons.end(),
+                                     [](FailReason reason) { return reason != FailReason::none; });
+    if (failed == job_.reasons.end()) return;
+    const FailReason first = *failed;
+    for (std::size_t i = 0; i < entries_.size(); ++i)
+        if (entries_[i].kind == EntryKind::mark) job_.reasons[i] = first;
+}
+
+}  // namespace
+
+void publish(PublishJob& job) {
+    Publishing(job).run();
+}
+
+}  // namespace longhaul::storage

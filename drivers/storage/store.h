@@ -1,0 +1,76 @@
+// A store: one directory tree on this machine and the only way to name something in it. Every path is
+// resolved by the kernel beneath the root descriptor, without following any symlink; nothing here joins
+// strings into absolute paths.
+//
+// A target's staging, <root>/.longhaul/staging (0700):
+//   b-<bundle>-<generation>-<entry>.<serial>   bytes of an open bundle; garbage once no process has the store
+//   open o-<object>                                 ranges of a large object, across bundles and restarts
+//   d-<object>                                 empty: this object was assembled, so that a repeated
+//   `assemble` succeeds
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <linux/openat2.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "dataplane/base/result.h"
+#include "dataplane/wire/manifest.h"
+#include "drivers/storage/storage.h"
+
+namespace longhaul::storage {
+
+class UniqueFd {
+  public:
+    UniqueFd() = default;
+    explicit UniqueFd(int fd) noexcept : fd_(fd) {}
+    UniqueFd(UniqueFd&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+    UniqueFd& operator=(UniqueFd&& other) noexcept {
+        if (this != &other) {
+            reset();
+            fd_ = std::exchange(other.fd_, -1);
+        }
+        return *this;
+    }
+    ~UniqueFd() { reset(); }
+    int get() const noexcept { return fd_; }
+    explicit operator bool() const noexcept { return fd_ >= 0; }
+    void reset() noexcept;
+
+  private:
+    int fd_ = -1;
+};
+
+// Beneath the directory, no symlink anywhere, no /proc magic.
+open_how beneath(std::uint64_t flags, std::uint64_t mode = 0) noexcept;
+// A descriptor or -errno. `path` empty: the directory itself.
+int open_beneath(int directory, const std::string& path, std::uint64_t flags,
+                 std::uint64_t mode = 0) noexcept;
+
+struct Store {
+    StoreNumber number = 0;
+    StoreRole role = StoreRole::source;
+    std::string directory;     // as the operator wrote it, for messages
+    std::uint64_t device = 0;  // identity of the root
+    std::uint64_t inode = 0;
+    UniqueFd root;
+    UniqueFd staging;             // target only; a shared flock on it says that its b-* files may be in use
+    bool closed = false;          // read and written by the owner thread only
+    bool direct_refused = false;  // its file system has no O_DIRECT; owner thread only
+};
+
+// Opens the root; for a target also makes the staging directory, removes leftover b-* files unless another
+// worker or process has the store open, and o-*/d-* files older than staging_age_max_s. Blocks on the disk: a
+// rare command.
+Result<std::shared_ptr<Store>> open_store_directory(StoreNumber number, const std::string& directory,
+                                                    StoreRole role, std::uint64_t staging_age_max_s);
+
+// The serial is unique in this process, so that a late removal never meets a newer file of the same entry.
+std::string bundle_staging_name(const wire::Manifest& manifest, std::size_t entry, std::uint64_t serial);
+std::string object_staging_name(const wire::ObjectKey& object);
+std::string object_done_name(const wire::ObjectKey& object);
+
+}  // namespace longhaul::storage

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "drivers/wan/tool/bridge.h"
+
+#include <rte_mbuf.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+namespace longhaul::wan {
+namespace {
+
+constexpr unsigned kBurst = 64;
+constexpr unsigned kBurstsEachStep = 8;  // so that a flood on one side does not starve the other
+constexpr unsigned kFramesFloor = 16 << 10;
+constexpr unsigned kFramesCeiling = 256 << 10;
+constexpr std::uint64_t kPlanFrameBytes = 1500;
+
+void flip_bit(rte_mbuf* frame, std::uint64_t bit) {
+    if (frame->data_len == 0) return;
+    bit %= static_cast<std::uint64_t>(frame->data_len) * 8;
+    rte_pktmbuf_mtod(frame, std::uint8_t*)[bit / 8] ^= static_cast<std::uint8_t>(1u << bit % 8);
+}
+
+nlohmann::json describe_port(nic::Port& port) {
+    const nic::PortStats stats = port.stats();
+    return {{"device", port.config().device},        {"link_up", port.link_up()},
+            {"rx_packets", stats.rx_packets},        {"rx_bytes", stats.rx_bytes},
+            {"tx_packets", stats.tx_packets},        {"tx_bytes", stats.tx_bytes},
+            {"rx_missed", stats.rx_missed},          {"no_mbuf", stats.no_mbuf},
+            {"tx_dropped", port.transmit_dropped()}, {"link_epoch", port.link_epoch()}};
+}
+
+nlohmann::json describe_direction(Direction& direction, TimeNs now) {
+    direction.model.observe(now);
+    nlohmann::json settings = nlohmann::json::object();
+    for (const auto& [name, value] : describe(direction.model.settings()))
+        settings[name] = value;
+    const LinkCounters& counters = direction.model.counters();
+    return {{"settings", settings},
+            {"in_packets", counters.in_packets},
+            {"in_bytes", counters.in_bytes},
+            {"out_packets", counters.out_packets},
+            {"out_bytes", counters.out_bytes},
+            {"lost", counters.lost},
+            {"loss_events", counters.loss_events},
+            {"policed", counters.policed},
+            {"queue_dropped", counters.queue_dropped},
+            {"mtu_dropped", counters.mtu_dropped},
+            {"down_dropped", counters.down_dropped},
+            {"reordered", counters.reordered},
+            {"duplicated", counters.duplicated},
+            {"corrupted", counters.corrupted},
+            {"queue_bytes", counters.queue_bytes},
+            {"queue_bytes_max", counters.queue_bytes_max},
+            {"held", direction.line.size()},
+            {"held_dropped", direction.held_dropped}};
+}
+
+}  // namespace
+
+HoldingPlan plan_holding(const LinkSettings& settings) {
+    HoldingPlan plan;
+    if (settings.rate_bps == 0) return {kFramesCeiling, true};
+    const TimeNs stay = settings.delay + settings.jitter + settings.reorder_delay;
+    const auto on_the_way = static_cast<double>(stay) / kSecond * static_cast<double>(settings.rate_bps) / 8;
+    const double frames =
+        2 * (on_the_way + static_cast<double>(queue_limit_bytes(settings))) / kPlanFrameBytes;
+    plan.capped = frames > kFramesCeiling;
+    plan.frames = plan.capped ? kFramesCeiling : std::max(kFramesFloor, static_cast<unsigned>(frames));
+    return plan;
+}
+
+Bridge::Bridge(std::unique_ptr<nic::Port> port_a, std::unique_ptr<nic::Port> port_b, const LinkSettings& a,
+               const LinkSettings& b, unsigned frames_a, unsigned frames_b, std::uint64_t seed)
+    : port_a_(std::move(port_a)),
+      port_b_(std::move(port_b)),
+      a_(a, seed, frames_a),
+      b_(b, seed + 1, frames_b) {}
+
+Bridge::~Bridge() {
+    for (Direction* direction : {&a_, &b_})
+        while (rte_mbuf* frame = direction->line.pop(kNever))
+            rte_pktmbuf_free(frame);
+}
+
+bool Bridge::step(TimeNs now) {
+    const unsigned taken = take_in(*port_a_, a_, now) + take_in(*port_b_, b_, now);
+    return put_out(a_, *port_b_, now) + put_out(b_, *port_a_, now) + taken != 0;
+}
+
+TimeNs Bridge::next_at() const {
+    return std::min(a_.line.next_at(), b_.line.next_at());
+}
+
+unsigned Bridge::take_in(nic::Port& from, Direction& direction, TimeNs now) {
+    rte_mbuf* frames[kBurst];
+    unsigned taken = 0;
+    for (unsigned burst = 0; burst < kBurstsEachStep; ++burst) {
+        const unsigned received = from.receive(0, frames, kBurst);
+        for (unsigned i = 0; i < received; ++i)
+            accept(frames[i], from, direction, now);
+        taken += received;
+        if (received < kBurst) break;
+    }
+    return taken;
+}
+
+// A copy and not a reference: a duplicate may not share the bit that is flipped in its twin.
+void Bridge::accept(rte_mbuf* frame, nic::Port& from, Direction& direction, TimeNs now) {
+    const Fate fate = direction.model.send(frame->pkt_len, now);
+    if (fate.copies == 0 || direction.line.full()) {
+        direction.held_dropped += fate.copies;
+        rte_pktmbuf_free(frame);
+        return;
+    }
+    if (fate.copies == 2) {
+        rte_mbuf* twin = rte_pktmbuf_copy(frame, from.pool(), 0, UINT32_MAX);
+        direction.line.push(frame, fate.deliver_at[0]);
+        if (twin != nullptr && !direction.line.full()) {
+            direction.line.push(twin, fate.deliver_at[1]);
+        } else {
+            ++direction.held_dropped;
+            rte_pktmbuf_free(twin);
+        }
+    } else {
+        direction.line.push(frame, fate.deliver_at[0]);
+    }
+    if (fate.corrupt) flip_bit(frame, fate.corrupt_bit);
+}
+
+unsigned Bridge::put_out(Direction& direction, nic::Port& to, TimeNs now) {
+    rte_mbuf* frames[kBurst];
+    unsigned sent = 0;
+    for (unsigned burst = 0; burst < kBurstsEachStep; ++burst) {
+        unsigned count = 0;
+        while (count < kBurst && (frames[count] = direction.line.pop(now)) != nullptr)
+            ++count;
+        if (count != 0) to.transmit(0, frames, count);
+        sent += count;
+        if (count < kBurst) break;
+    }
+    return sent;
+}
+
+std::string Bridge::show(TimeNs now) {
+    nlohmann::json all = {{"a", describe_direction(a_, now)}, {"b", describe_direction(b_, now)}};
+    all["a"]["port"] = describe_port(*port_a_);
+    all["b"]["port"] = describe_port(*port_b_);
+    return all.dump();
+}
+
+}  // namespace longhaul::wan
