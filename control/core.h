@@ -134,6 +134,7 @@ struct CoreConfig {
     std::uint64_t bundle_bytes_max = 64u << 20;  // further bounded by 100 ms of the flow's rate, at least 1 MiB
     std::uint32_t bundle_entries_max = 2048;
     std::uint32_t bundles_in_flight_max = 64;
+    std::function<WallNs()> clock;               // the source's wall clock; empty: the system's
 };
 
 class Core {

@@ -1,0 +1,225 @@
+// The routes of the node: what there is, how it does, what may be changed.
+// SPDX-License-Identifier: Apache-2.0
+#include "control/api/api_server.h"
+
+#include <map>
+
+#include "control/api/metrics.h"
+#include "control/api/token.h"
+#include "control/api/views.h"
+#include "control/http/body.h"
+#include "control/http/dataset_body.h"
+
+namespace longhaul::control {
+
+using nlohmann::json;
+
+namespace {
+
+WallNs wall_now() {
+    return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+}
+
+// {"links": [...]}: an object, so that fields can be added beside the list.
+template <typename View>
+Reply list_reply(const char* name, const std::vector<View>& views, json (*document)(const View&)) {
+    json list = json::array();
+    for (const View& view : views) list.push_back(document(view));
+    return json_reply({{name, std::move(list)}});
+}
+
+Reply refusal(const Error& error) { return problem_reply(problem_of(error)); }
+
+Problem unauthorized() {
+    return {401, "Token required",
+            "send the header \"Authorization: Bearer TOKEN\"; TOKEN stands in token_file (default: state_directory/token)",
+            "unauthorized", {}};
+}
+
+}  // namespace
+
+ApiServer::ApiServer(ApiContext context, std::string token)
+    : context_(std::move(context)),
+      token_(std::move(token)),
+      started_at_(wall_now()),
+      watch_(context_.core),
+      server_(std::make_unique<httplib::Server>(), [this](Call& call) -> std::optional<Problem> {
+          if (token_matches(call.request.get_header_value("Authorization"), token_)) return std::nullopt;
+          return unauthorized();
+      }) {
+    install_node_routes();
+    install_link_routes();
+    install_dataset_routes();
+}
+
+Result<std::uint16_t> ApiServer::start(const Endpoint& endpoint) {
+    if (!is_loopback(endpoint.host))
+        return Error{ErrorCode::invalid_argument,
+                     "rest_listen " + to_string(endpoint) + " is not a loopback address, and REST is not encrypted: listen on "
+                     "127.0.0.1 and reach it through an SSH tunnel or a TLS proxy"};
+    watch_.start();
+    return server_.start(endpoint);
+}
+
+void ApiServer::stop() {
+    server_.stop();
+    watch_.stop();
+}
+
+void ApiServer::install_node_routes() {
+    using Access = HttpServer::Access;
+    server_.add("GET", "/healthz", [this](const Call&) { return health(); }, Access::open);
+    server_.add("GET", "/openapi.json",
+                [](const Call&) { return Reply{200, std::string(openapi_document()), "application/json", {}}; }, Access::open);
+    server_.add("GET", "/metrics", [this](const Call&) { return metrics(); });
+    server_.add("GET", "/v1/status", [this](const Call&) { return status(); });
+    server_.add("GET", "/v1/sites", [this](const Call&) {
+        json sites = json::array({own_site_document(context_.config.site)});
+        for (const PeerClient* peer : context_.peers) sites.push_back(site_document(peer->site(), peer->reachability()));
+        return json_reply({{"sites", std::move(sites)}});
+    });
+    server_.add("GET", "/v1/flows", [this](const Call&) { return list_reply("flows", context_.core.flows(), flow_document); });
+    server_.add("GET", "/v1/bundles", [this](const Call&) { return list_reply("bundles", context_.core.bundles(), bundle_document); });
+    server_.add("GET", "/v1/rpo", [this](const Call&) { return list_reply("rpo", context_.core.rpo(), rpo_document); });
+}
+
+void ApiServer::install_link_routes() {
+    server_.add("GET", "/v1/links", [this](const Call&) { return list_reply("links", context_.links.views(), link_document); });
+    server_.add("GET", "/v1/links/{name}", [this](const Call& call) {
+        const auto view = context_.links.view(call.arguments.at(0));
+        if (view) return json_reply(link_document(*view));
+        return refusal(context_.links.change(call.arguments.at(0), {}).error());   // the text that suggests a name
+    });
+    server_.add("PATCH", "/v1/links/{name}", [this](const Call& call) { return change_link(call); });
+}
+
+void ApiServer::install_dataset_routes() {
+    Core& core = context_.core;
+    server_.add("GET", "/v1/datasets", [&core](const Call&) { return list_reply("datasets", core.datasets(), dataset_view_document); });
+    server_.add("POST", "/v1/datasets", [this](const Call& call) { return create_dataset(call); });
+    server_.add("GET", "/v1/datasets/{name}", [&core](const Call& call) {
+        const auto view = core.dataset(call.arguments.at(0));
+        return view ? json_reply(dataset_view_document(view.value())) : refusal(view.error());
+    });
+    server_.add("DELETE", "/v1/datasets/{name}", [&core](const Call& call) {
+        const auto result = core.dataset_remove(call.arguments.at(0));
+        return result ? no_content() : refusal(result.error());
+    });
+    server_.add("POST", "/v1/datasets/{name}/rescan", [&core](const Call& call) {
+        const auto result = core.dataset_rescan(call.arguments.at(0));
+        return result ? json_reply({{"dataset", call.arguments.at(0)}, {"rescan", "started"}}, 202) : refusal(result.error());
+    });
+    server_.add("GET", "/v1/datasets/{name}/failures", [this](const Call& call) { return failures(call.arguments.at(0)); });
+}
+
+Reply ApiServer::health() const {
+    const bool core_alive = watch_.alive();
+    const bool dataplane_up = context_.dataplane.up();
+    if (core_alive && dataplane_up)
+        return json_reply({{"status", "ok"}, {"core", "ok"}, {"dataplane", "ok"}});
+    std::string detail;
+    if (!core_alive) detail = "the core has not answered for 5 s: see the log of longhaul-control, restart it";
+    if (!dataplane_up) detail += (detail.empty() ? "" : "; ") + context_.dataplane.down_reason();
+    return problem_reply({503, "Not healthy", detail, core_alive ? "dataplane_down" : "core_stuck", {}});
+}
+
+Reply ApiServer::metrics() const {
+    MetricsInput input;
+    input.site = context_.config.site;
+    input.version = LONGHAUL_VERSION;
+    input.dataplane_up = context_.dataplane.up();
+    for (const PeerClient* peer : context_.peers) input.peers.emplace_back(peer->site().name, peer->reachability().reachable);
+    input.links = context_.links.views();
+    input.rpo = context_.core.rpo();
+    input.datasets = context_.core.datasets();
+    input.flows = context_.core.flows();
+    input.stats = context_.core.stats();
+    return Reply{200, metrics_text(input), "text/plain; version=0.0.4; charset=utf-8", {}};
+}
+
+Reply ApiServer::status() const {
+    const DataplaneHello hello = context_.dataplane.hello();
+    const bool dataplane_up = context_.dataplane.up();
+    const auto links = context_.links.views();
+    std::map<std::string, unsigned> states;
+    const auto rpo = context_.core.rpo();
+    const RpoView* worst = nullptr;
+    for (const RpoView& view : rpo) {
+        ++states[view.state];
+        if (view.rpo_lag_s && (!worst || *view.rpo_lag_s > *worst->rpo_lag_s)) worst = &view;
+    }
+    const auto up = std::count_if(links.begin(), links.end(), [](const LinkView& link) { return link.up(); });
+    return json_reply(
+        {{"site", context_.config.site},
+         {"version", LONGHAUL_VERSION},
+         {"started_at", rfc3339(started_at_)},
+         {"uptime_s", static_cast<double>(wall_now() - started_at_) / 1e9},
+         {"core", {{"alive", watch_.alive()}, {"since_start", stats_document(context_.core.stats())}}},
+         {"dataplane",
+          {{"up", dataplane_up},
+           {"boot_id", dataplane_up ? json(hello.boot_id) : json()},
+           {"version", dataplane_up ? json(hello.version) : json()},
+           {"pid", dataplane_up ? json(hello.pid) : json()},
+           {"reason", dataplane_up ? json() : json(context_.dataplane.down_reason())}}},
+         {"links", {{"total", links.size()}, {"up", up}}},
+         {"rpo",
+          {{"total", rpo.size()},
+           {"states", states},
+           {"worst", worst ? json{{"dataset", worst->dataset}, {"site", worst->site}, {"rpo_lag_s", *worst->rpo_lag_s}} : json()}}}});
+}
+
+Reply ApiServer::change_link(const Call& call) {
+    auto parsed = parse_body(call.request.body);
+    if (const auto* problem = std::get_if<Problem>(&parsed)) return problem_reply(*problem);
+    std::vector<FieldProblem> problems;
+    BodyReader body(std::get<json>(parsed), problems);
+    LinkChange change;
+    if (body.has("rate")) {
+        if (auto rate = parse_rate_bps(body.text("rate"))) change.rate_bps = rate.value();
+        else body.refuse("rate", rate.error().text);
+    }
+    if (body.has("goal")) {
+        change.goal = body.text("goal");
+        if (auto result = check_goal(*change.goal); !result) body.refuse("goal", result.error().text);
+    }
+    if (body.has("fec")) {
+        if (auto fec = parse_fec(body.text("fec"))) change.fixed_parity = fec.value();
+        else body.refuse("fec", fec.error().text);
+    }
+    body.finish();
+    if (problems.empty() && !change.rate_bps && !change.goal && !change.fixed_parity)
+        body.refuse("", "changes nothing: give rate, goal or fec");
+    if (!problems.empty()) return problem_reply(field_problem(std::move(problems)));
+
+    const std::string& name = call.arguments.at(0);
+    const auto before = context_.links.view(name);
+    const auto settings = context_.links.change(name, change);
+    if (!settings) return refusal(settings.error());
+    const auto applied = context_.dataplane.link_add(settings.value());
+    if (!applied && applied.error().code != ErrorCode::unavailable) {   // unavailable: stated when it is back
+        (void)context_.links.change(name, {before->settings.rate_bps, before->settings.goal, before->settings.fixed_parity});
+        return refusal(applied.error());
+    }
+    return json_reply(link_document(*context_.links.view(name)));
+}
+
+Reply ApiServer::create_dataset(const Call& call) {
+    auto parsed = parse_body(call.request.body);
+    if (const auto* problem = std::get_if<Problem>(&parsed)) return problem_reply(*problem);
+    const auto spec = dataset_spec_from(std::get<json>(parsed));
+    if (const auto* problem = std::get_if<Problem>(&spec)) return problem_reply(*problem);
+    const auto view = context_.core.dataset_create(std::get<DatasetSpec>(spec));
+    if (!view) return refusal(view.error());
+    Reply reply = json_reply(dataset_view_document(view.value()), 201);
+    reply.headers["Location"] = "/v1/datasets/" + view.value().spec.name;
+    return reply;
+}
+
+Reply ApiServer::failures(const std::string& dataset) const {
+    const auto failures = context_.core.failures(dataset);
+    if (failures.empty())   // an empty list, unless there is no such dataset
+        if (const auto view = context_.core.dataset(dataset); !view) return refusal(view.error());
+    return list_reply("failures", failures, failure_document);
+}
+
+}  // namespace longhaul::control

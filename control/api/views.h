@@ -1,0 +1,24 @@
+// What REST shows: views of the core and the edge as JSON. Times are RFC 3339 UTC, durations numbers of seconds, rates
+// bit/s; what is not known is null, never 0.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <nlohmann/json.hpp>
+
+#include "control/core.h"
+#include "control/peer/link_book.h"
+#include "control/peer/peer_client.h"
+
+namespace longhaul::control {
+
+nlohmann::json rpo_document(const RpoView& view);
+nlohmann::json dataset_view_document(const DatasetView& view);
+nlohmann::json bundle_document(const BundleView& view);
+nlohmann::json flow_document(const FlowView& view);
+nlohmann::json failure_document(const ObjectFailure& failure);
+nlohmann::json stats_document(const CoreStats& stats);
+nlohmann::json link_document(const LinkView& view);
+nlohmann::json own_site_document(const std::string& name);
+nlohmann::json site_document(const SiteConfig& site, const Reachability& reachability);
+
+}  // namespace longhaul::control

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "control/capture/difference.h"
+
+namespace longhaul::control {
+
+namespace {
+
+bool same_owner_and_mode(const Fingerprint& a, const Fingerprint& b) noexcept {
+    return a.mode == b.mode && a.uid == b.uid && a.gid == b.gid;
+}
+
+Difference of_file(const Fingerprint& recorded, const Fingerprint& now) noexcept {
+    const bool same_bytes =
+        recorded.size == now.size && recorded.mtime_ns == now.mtime_ns && recorded.inode == now.inode;
+    if (!same_bytes || recorded.ctime_ns == 0) return Difference::content;  // ctime 0: published while racy
+    if (recorded.ctime_ns == now.ctime_ns)
+        return same_owner_and_mode(recorded, now) ? Difference::none : Difference::metadata;
+    return same_owner_and_mode(recorded, now) ? Difference::content : Difference::metadata;
+}
+
+}  // namespace
+
+Difference difference(const ObjectRecord* recorded, const Observed* now) noexcept {
+    if (recorded == nullptr) return now == nullptr ? Difference::none : Difference::content;
+    if (now == nullptr) return Difference::gone;
+    const bool was_directory = recorded->print.kind == ObjectKind::directory;
+    const bool is_directory = now->print.kind == ObjectKind::directory;
+    if (was_directory != is_directory) return Difference::kind;
+    if (!recorded->published || recorded->print.kind != now->print.kind) return Difference::content;
+    const auto& before = recorded->print;
+    const auto& after = now->print;
+    if (is_directory) {
+        const bool same = same_owner_and_mode(before, after) && before.mtime_ns == after.mtime_ns;
+        return same ? Difference::none : Difference::metadata;
+    }
+    if (after.kind == ObjectKind::file) return of_file(before, after);
+    const bool same = recorded->link == now->link && before.mtime_ns == after.mtime_ns &&
+                      before.uid == after.uid && before.gid == after.gid;
+    return same ? Difference::none : Difference::content;
+}
+
+}  // namespace longhaul::control

@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "control/capture/sweep.h"
+
+#include <chrono>
+#include <thread>
+
+namespace longhaul::control {
+
+namespace {
+
+constexpr std::size_t kBatch = 512;
+constexpr std::size_t kUnsupportedNamed = 100;
+
+class Sweeper {
+  public:
+    Sweeper(const SweepRequest& request, const SweepSink& sink, const std::atomic<bool>& stop, Tree tree,
+            std::unique_ptr<ObjectCursor> recorded)
+        : request_(request),
+          sink_(sink),
+          stop_(stop),
+          tree_(std::move(tree)),
+          recorded_(std::move(recorded)) {
+        result_.clean = true;
+        result_.root = tree_.identity();
+        other_root_ = request_.root_before.known() && request_.root_before != tree_.identity();
+    }
+
+    SweepResult run() {
+        walk();
+        if (!stopped_) skip_to_end();
+        if (!stopped_) look_again_at_racy();
+        if (!stopped_) flush();
+        if (stopped_) {
+            result_.clean = false;
+            if (result_.problem.empty()) result_.problem = "the sweep was interrupted";
+        } else if (other_root_) {
+            judge_other_root();
+        }
+        return std::move(result_);
+    }
+
+  private:
+    struct Frame {
+        std::string directory;
+        std::vector<Listed> entries;
+        std::size_t next = 0;
+    };
+
+    void walk() {
+        std::vector<Frame> stack;
+        enter(stack, "", "");
+        while (!stack.empty() && !stopped_) {
+            Frame& frame = stack.back();
+            if (frame.next == frame.entries.size()) {
+                stack.pop_back();
+                continue;
+            }
+            Listed& entry = frame.entries[frame.next++];
+            const std::string path =
+                frame.directory.empty() ? entry.name : frame.directory + "/" + entry.name;
+            visit(stack, path, entry);
+        }
+    }
+
+    void visit(std::vector<Frame>& stack, const std::string& path, Listed& entry) {
+        if (stop_.load(std::memory_order_relaxed)) stopped_ = true;
+        if (!wire::path_is_safe(path)) {
+            trouble("object " + shown_path(path) + " cannot be replicated: its path is longer than " +
+                    std::to_string(wire::kPathBytesMax) + " bytes; rename or move it");
+            return;
+        }
+        if (entry.unsupported) {
+            unsupported(path);
+            return;  // what stood there before, if anything, counts as removed
+        }
+        const std::string key = key_of_path(path);
+        if (entry.unreadable_link) {
+            trouble("symlink " + shown_path(path) + " cannot be read");
+            skip_rows_until(key);
+            if (at(key)) recorded_->next();
+            return;
+        }
+        const bool is_directory = entry.now.print.kind == ObjectKind::directory;
+        result_.objects += 1;
+        result_.bytes += entry.now.print.size;
+        compare(path, key, std::move(entry.now));
+        if (!is_directory) return;
+        if (entry.foreign) {
+            unsupported(path);
+            if (leave_out_subtree(key))
+                trouble("another file system is mounted at " + shown_path(path) +
+                        " over objects that were replicated from there: unmount it, or give it a dataset of "
+                        "its own");
+            return;
+        }
+        enter(stack, path, key);
+    }
+
+    void enter(std::vector<Frame>& stack, const std::string& directory, const std::string& key) {
+        auto listing = tree_.list(directory);
+        if (!listing) {
+            trouble(listing.error().text + "; correct its permissions or the disk");
+            if (directory.empty()) {
+                result_.readable = false;
+                withhold_removals_ = true;
+            } else {
+                leave_out_subtree(key);
+            }
+            return;
+        }
+        // Vanished since its parent was listed: that happened after this sweep began, the next one will tell.
+        if (!listing.value()) {
+            leave_out_subtree(key);
+            return;
+        }
+        stack.push_back({directory, std::move(*std::move(listing).value()), 0});
+    }
+
+    bool at(const std::string& key) const { return recorded_->valid() && recorded_->key() == key; }
+
+    // Recorded objects that sort before `key` are not in the tree any more.
+    void skip_rows_until(std::string_view key) {
+        while (recorded_->valid() && recorded_->key() < key && !stopped_) {
+            gone();
+            recorded_->next();
+        }
+    }
+    void skip_to_end() {
+        while (recorded_->valid() && !stopped_) {
+            gone();
+            recorded_->next();
+        }
+    }
+    void gone() {
+        if (other_root_ || withhold_removals_) return;
+        emit({path_of_key(recorded_->key()), std::nullopt});
+    }
+
+    // Passes over everything recorded beneath a directory that could not be looked into. True if there was
+    // any.
+    bool leave_out_subtree(const std::string& key) {
+        const std::string prefix = key + '\0';
+        bool any = false;
+        while (recorded_->valid() && recorded_->key().starts_with(prefix)) {
+            any = true;
+            recorded_->next();
+        }
+        return any;
+    }
+
+    void compare(const std::string& path, const std::string& key, Observed now) {
+        skip_rows_until(key);
+        const ObjectRecord* record = at(key) ? &recorded_->record() : nullptr;
+        known_found_ += record != nullptr ? 1 : 0;
+        if (difference(record, &now) != Difference::none) {
+            if (now.racy)
+                racy_.push_back(path);
+            else
+                emit({path, std::move(now)});
+        }
+        if (record != nullptr) recorded_->next();
+    }
+
+    // Waits once for the clock to leave the tick in which the youngest files were last written, then looks
+    // again: from then on a further write shows in their ctime. What is still being written stays marked.
+    void look_again_at_racy() {
+        if (racy_.empty()) return;
+        std::this_thread::sleep_for(std::chrono::nanoseconds(kRacyNs));
+        for (const auto& path : racy_) {
+            auto found = tree_.look(path);
+            if (!found) {
+                trouble(found.error().text);
+            } else {
+                emit({path, std::move(found).value()});
+            }
+            if (stopped_) return;
+        }
+    }
+
+    // The root's device or inode is not the one of the last sweep: mounted anew, or not mounted at all.
+    // Nothing was taken as removed. It is adopted when at least half of what was known is there.
+    void judge_other_root() {
+        result_.clean = false;
+        const bool nothing_known = request_.objects_before == 0;
+        if (nothing_known || (result_.objects > 0 && known_found_ * 2 >= request_.objects_before)) {
+            if (result_.problem.empty())
+                result_.problem =
+                    "the source was mounted anew; nothing counts as removed until the next sweep";
+            return;
+        }
+        result_.readable = false;
+        result_.root = {};
+        result_.problem =
+            "source directory " + shown_path(request_.root) + " is another one than before (device " +
+            std::to_string(request_.root_before.device) + " -> " + std::to_string(tree_.identity().device) +
+            ") and holds " + std::to_string(known_found_) + " of " + std::to_string(request_.objects_before) +
+            " known objects: mount the right file system, or remove the dataset and create it again; "
+            "nothing is deleted at the target";
+    }
+
+    void trouble(std::string text) {
+        result_.clean = false;
+        if (result_.problem.empty()) result_.problem = std::move(text);
+    }
+    void unsupported(const std::string& path) {
+        if (result_.unsupported.size() < kUnsupportedNamed) result_.unsupported.push_back(path);
+    }
+
+    void emit(Observation observation) {
+        batch_.push_back(std::move(observation));
+        if (batch_.size() >= kBatch) flush();
+    }
+    void flush() {
+        if (!sink_(std::exchange(batch_, {}), result_)) stopped_ = true;
+    }
+
+    const SweepRequest& request_;
+    const SweepSink& sink_;
+    const std::atomic<bool>& stop_;
+    Tree tree_;
+    std::unique_ptr<ObjectCursor> recorded_;
+    SweepResult result_;
+    std::vector<Observation> batch_;
+    std::vector<std::string> racy_;
+    std::uint64_t known_found_ = 0;
+    bool other_root_ = false;
+    bool withhold_removals_ = false;
+    bool stopped_ = false;
+};
+
+}  // namespace
+
+SweepResult sweep(const SweepRequest& request, const SweepSink& sink, const std::atomic<bool>& stop) {
+    SweepResult failed;
+    failed.readable = false;
+    auto tree = Tree::open(request.root);
+    if (!tree) {
+        failed.problem = tree.error().text;
+        return failed;
+    }
+    auto cursor = ObjectCursor::open(request.state_path, request.dataset);
+    if (!cursor) {
+        failed.problem = cursor.error().text;
+        return failed;
+    }
+    return Sweeper(request, sink, stop, std::move(tree).value(), std::move(cursor).value()).run();
+}
+
+std::vector<Observation> look_again(const std::string& root, const RootIdentity& expected,
+                                    const std::vector<std::string>& paths) {
+    std::vector<Observation> seen;
+    auto tree = Tree::open(root);
+    if (!tree || (expected.known() && tree.value().identity() != expected)) return seen;
+    for (const auto& path : paths) {
+        auto found = tree.value().look(path);
+        if (found) seen.push_back({path, std::move(found).value()});
+    }
+    return seen;
+}
+
+}  // namespace longhaul::control

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "control/capture/tree.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <memory>
+
+namespace longhaul::control {
+
+namespace {
+
+std::int64_t nanoseconds(const timespec& time) {
+    return std::int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
+}
+
+// The clock that file systems stamp with; the injected clock of Core is about watermarks, not about files.
+std::int64_t file_clock() {
+    timespec now{};
+    clock_gettime(CLOCK_REALTIME, &now);
+    return nanoseconds(now);
+}
+
+int open_beneath(int root, const char* path, std::uint64_t flags) {
+    open_how how{};
+    how.flags = flags | O_CLOEXEC | O_NOFOLLOW;
+    how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
+    return static_cast<int>(syscall(SYS_openat2, root, path, &how, sizeof how));
+}
+
+bool means_absent(int code) {
+    return code == ENOENT || code == ENOTDIR || code == ELOOP;
+}
+
+Observed observed_from(const struct stat& status) {
+    Observed now;
+    now.print.kind = S_ISDIR(status.st_mode)   ? ObjectKind::directory
+                     : S_ISLNK(status.st_mode) ? ObjectKind::symlink
+                                               : ObjectKind::file;
+    now.print.size = S_ISREG(status.st_mode) ? static_cast<std::uint64_t>(status.st_size) : 0;
+    now.print.mtime_ns = nanoseconds(status.st_mtim);
+    now.print.ctime_ns = nanoseconds(status.st_ctim);
+    now.print.inode = status.st_ino;
+    now.print.mode = status.st_mode & 07777;
+    now.print.uid = status.st_uid;
+    now.print.gid = status.st_gid;
+    if (S_ISREG(status.st_mode)) now.racy = std::abs(file_clock() - now.print.ctime_ns) < kRacyNs;
+    return now;
+}
+
+// The text of a symlink; nullopt: it has changed under us or cannot be read.
+std::optional<std::string> link_text(int directory, const char* name) {
+    std::string text(4096, '\0');
+    const ssize_t length = readlinkat(directory, name, text.data(), text.size());
+    if (length < 0 || static_cast<std::size_t>(length) == text.size()) return std::nullopt;
+    text.resize(static_cast<std::size_t>(length));
+    return text;
+}
+
+// False: the entry vanished between reading its name and looking at it.
+bool look_at(int directory, std::uint64_t root_device, Listed& entry) {
+    struct stat status {};
+    if (fstatat(directory, entry.name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) return false;
+    entry.now = observed_from(status);
+    entry.unsupported = !S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode) && !S_ISLNK(status.st_mode);
+    entry.foreign = S_ISDIR(status.st_mode) && status.st_dev != root_device;
+    if (S_ISLNK(status.st_mode)) {
+        auto text = link_text(directory, entry.name.c_str());
+        entry.unreadable_link = !text;
+        if (text) entry.now.link = std::move(*text);
+    }
+    return true;
+}
+
+}  // namespace
+
+Descriptor::~Descriptor() {
+    if (fd_ >= 0) close(fd_);
+}
+
+Result<Tree> Tree::open(const std::string& root) {
+    Descriptor fd(::open(root.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    struct stat status {};
+    if (!fd.valid() || fstat(fd.get(), &status) != 0)
+        return Error{ErrorCode::unavailable, "source directory " + shown_path(root) +
+                                                 " cannot be opened: " + std::strerror(errno) +
+                                                 "; mount it, or correct its permissions"};
+    const RootIdentity identity{status.st_dev, status.st_ino};
+    return Tree(std::move(fd), identity);
+}
+
+Result<std::optional<std::vector<Listed>>> Tree::list(const std::string& directory) const {
+    using Listing = std::optional<std::vector<Listed>>;
+    const int fd =
+        open_beneath(root_.get(), directory.empty() ? "." : directory.c_str(), O_RDONLY | O_DIRECTORY);
+    if (fd < 0) {
+        if (means_absent(errno) && !directory.empty()) return Listing{};
+        return Error{ErrorCode::io_error, "directory " + shown_path(directory) + ": " + std::strerror(errno)};
+    }
+    const std::unique_ptr<DIR, int (*)(DIR*)> stream(fdopendir(fd), &closedir);
+    if (!stream) {
+        close(fd);
+        return Error{ErrorCode::io_error, "directory " + shown_path(directory) + ": " + std::strerror(errno)};
+    }
+    std::vector<Listed> entries;
+    for (;;) {
+        errno = 0;
+        const dirent* next = readdir(stream.get());
+        if (next == nullptr) break;
+        Listed entry;
+        entry.name = next->d_name;
+        if (entry.name == "." || entry.name == ".." || (directory.empty() && entry.name == ".longhaul"))
+            continue;
+        errno = 0;
+        if (look_at(dirfd(stream.get()), identity_.device, entry)) {
+            entries.push_back(std::move(entry));
+        } else if (!means_absent(errno)) {
+            return Error{ErrorCode::io_error,
+                         shown_path(directory + "/" + entry.name) + ": " + std::strerror(errno)};
+        }
+    }
+    if (errno != 0)
+        return Error{ErrorCode::io_error, "directory " + shown_path(directory) + ": " + std::strerror(errno)};
+    std::sort(entries.begin(), entries.end(),
+              [](const Listed& a, const Listed& b) { return a.name < b.name; });
+    return Listing(std::move(entries));
+}
+
+Result<std::optional<Observed>> Tree::look(const std::string& path) const {
+    using Found = std::optional<Observed>;
+    const Descriptor fd(open_beneath(root_.get(), path.c_str(), O_PATH));
+    struct stat status {};
+    if (!fd.valid() || fstat(fd.get(), &status) != 0) {
+        if (means_absent(errno)) return Found{};
+        return Error{ErrorCode::io_error, shown_path(path) + ": " + std::strerror(errno)};
+    }
+    if (!S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode) && !S_ISLNK(status.st_mode)) return Found{};
+    Observed now = observed_from(status);
+    if (S_ISLNK(status.st_mode)) {
+        auto text = link_text(fd.get(), "");
+        if (!text)
+            return Error{ErrorCode::io_error, shown_path(path) + ": the symlink's text cannot be read"};
+        now.link = std::move(*text);
+    }
+    return Found(std::move(now));
+}
+
+namespace {
+
+// Length of the UTF-8 sequence at the front of `text` (RFC 3629: no overlong forms, no surrogates), 0 if it
+// is none.
+std::size_t utf8_length(std::string_view text) {
+    const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
+    const unsigned lead = byte(0);
+    if (lead < 0x80) return 1;
+    const std::size_t length = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : 2;
+    if (lead < 0xc2 || lead > 0xf4 || text.size() < length) return 0;
+    for (std::size_t i = 1; i < length; ++i)
+        if ((byte(i) & 0xc0) != 0x80) return 0;
+    const unsigned second = byte(1);
+    if ((lead == 0xe0 && second < 0xa0) || (lead == 0xed && second > 0x9f)) return 0;
+    if ((lead == 0xf0 && second < 0x90) || (lead == 0xf4 && second > 0x8f)) return 0;
+    return length;
+}
+
+}  // namespace
+
+std::string shown_path(std::string_view path) {
+    static constexpr char kHex[] = "0123456789abcdef";
+    std::string shown;
+    for (std::size_t at = 0; at < path.size();) {
+        const std::size_t length = utf8_length(path.substr(at));
+        const auto byte = static_cast<unsigned char>(path[at]);
+        if (length == 0 || byte < 0x20 || byte == 0x7f || byte == '\\') {
+            shown += {'\\', 'x', kHex[byte >> 4], kHex[byte & 15]};
+            ++at;
+        } else {
+            shown.append(path, at, length);
+            at += length;
+        }
+    }
+    return shown;
+}
+
+}  // namespace longhaul::control

@@ -1,0 +1,69 @@
+// Looking at a POSIX tree beneath one directory descriptor: never through a symlink, never out of the root.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "control/capture/difference.h"
+#include "dataplane/base/result.h"
+
+namespace longhaul::control {
+
+class Descriptor {  // owns a file descriptor
+  public:
+    explicit Descriptor(int fd = -1) noexcept : fd_(fd) {}
+    Descriptor(Descriptor&& other) noexcept : fd_(other.fd_) { other.fd_ = -1; }
+    Descriptor& operator=(Descriptor&& other) noexcept {
+        std::swap(fd_, other.fd_);
+        return *this;
+    }
+    ~Descriptor();
+    bool valid() const noexcept { return fd_ >= 0; }
+    int get() const noexcept { return fd_; }
+
+  private:
+    int fd_;
+};
+
+// The root is the same one as long as both numbers are.
+struct RootIdentity {
+    std::uint64_t device = 0, inode = 0;
+    bool known() const noexcept { return device != 0 || inode != 0; }
+    bool operator==(const RootIdentity&) const = default;
+};
+
+struct Listed {
+    std::string name;
+    Observed now;
+    bool unsupported = false;      // a socket, device or fifo
+    bool foreign = false;          // a directory on another file system: listed, not entered
+    bool unreadable_link = false;  // a symlink whose text could not be read
+};
+
+class Tree {
+  public:
+    static Result<Tree> open(const std::string& root);
+    const RootIdentity& identity() const noexcept { return identity_; }
+
+    // The entries of one directory ("" is the root) by ascending name. nullopt: it has vanished. Error: it is
+    // there but cannot be read. The root's own ".longhaul" is left out.
+    Result<std::optional<std::vector<Listed>>> list(const std::string& directory) const;
+    // One object; nullopt: nothing there (or an ancestor is no directory any more). Error: it cannot be told.
+    Result<std::optional<Observed>> look(const std::string& path) const;
+
+  private:
+    Tree(Descriptor root, RootIdentity identity) : root_(std::move(root)), identity_(identity) {}
+    Descriptor root_;
+    RootIdentity identity_;
+};
+
+// How long a ctime may stay the same while a file is written: the coarsest kernel tick (10 ms), doubled.
+inline constexpr std::int64_t kRacyNs = 20'000'000;
+
+// A path for people and JSON: UTF-8 as it is; other bytes, control characters and the backslash as \xNN.
+std::string shown_path(std::string_view path);
+
+}  // namespace longhaul::control

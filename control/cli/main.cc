@@ -1,0 +1,162 @@
+// The command line tool `longhaul`: REST for people and scripts, and the making of certificates.
+// SPDX-License-Identifier: Apache-2.0
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdio>
+#include <functional>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "control/api/token.h"
+#include "control/cli/arguments.h"
+#include "control/cli/rest_client.h"
+#include "control/cli/show.h"
+#include "control/peer/pki.h"
+
+namespace longhaul::control::cli {
+namespace {
+
+using nlohmann::json;
+
+struct View {
+    const char* path;
+    std::string (*show)(const json&);
+};
+const std::map<std::string, View>& views() {   // commands that only show, and may be watched
+    static const std::map<std::string, View> all{
+        {"status", {"/v1/status", show_status}},       {"sites", {"/v1/sites", show_sites}},
+        {"links", {"/v1/links", show_links}},          {"datasets", {"/v1/datasets", show_datasets}},
+        {"flows", {"/v1/flows", show_flows}},          {"bundles", {"/v1/bundles", show_bundles}},
+        {"rpo", {"/v1/rpo", show_rpo}},                {"datasets failures", {"/failures", show_failures}},
+    };
+    return all;
+}
+
+void print(const std::string& text) {
+    std::fputs(text.c_str(), stdout);
+    std::fflush(stdout);
+}
+
+void print_result(const Arguments& arguments, const json& document, const std::string& words) {
+    print(arguments.json ? document.dump() + "\n" : words);
+}
+
+RestClient connect(const Arguments& arguments) {
+    auto url = parse_url(arguments.url);
+    if (!url) throw Failure{Exit::usage, "--url " + url.error().text};
+    if (url.value().tls) throw Failure{Exit::usage, "--url " + in_quotes(arguments.url) + ": REST is plain HTTP on loopback: write http://"};
+    auto token = load_token(arguments.token_file);
+    if (!token)
+        throw Failure{Exit::usage, token.error().text + "; name it with --token-file or LONGHAUL_TOKEN_FILE"};
+    return RestClient(std::move(url).value(), std::move(token).value());
+}
+
+void show_view(const Arguments& arguments, const View& view, const RestClient& client) {
+    std::string path = view.path;
+    if (!arguments.operands.empty()) path = "/v1/datasets/" + path_segment(arguments.operands[0]) + path;
+    const bool clear = arguments.watch_s > 0 && !arguments.json && isatty(STDOUT_FILENO);
+    for (;;) {
+        std::string out;
+        try {
+            const json document = client.get(path);
+            out = arguments.json ? document.dump() + "\n" : view.show(document);
+        } catch (const Failure& failure) {
+            if (arguments.watch_s == 0 || failure.exit != Exit::unreachable) throw;
+            std::fprintf(stderr, "longhaul: %s\n", failure.text.c_str());   // it may come back: go on watching
+        }
+        print((clear ? "\033[H\033[J" : "") + out);
+        if (arguments.watch_s == 0) return;
+        std::this_thread::sleep_for(std::chrono::duration<double>(arguments.watch_s));
+    }
+}
+
+json dataset_body(const Arguments& arguments) {
+    const std::string target = arguments.option("target");
+    const std::size_t equals = target.find('=');
+    if (equals == std::string::npos)
+        throw Failure{Exit::usage, "--target " + in_quotes(target) + " is not SITE=STORE: write e.g. west=posix:/srv/replica/lake"};
+    json body = {{"name", arguments.option("name")},
+                 {"source", arguments.option("source")},
+                 {"target", {{"site", target.substr(0, equals)}, {"store", target.substr(equals + 1)}}}};
+    const auto pass_on = [&](const char* option, const char* field) {
+        if (arguments.has(option)) body[field] = arguments.option(option);
+    };
+    pass_on("rpo", "rpo_target_s");
+    pass_on("rescan", "rescan_s");
+    pass_on("mode", "mode");
+    pass_on("traffic", "traffic");
+    pass_on("link", "link");
+    return body;
+}
+
+void change_link(const Arguments& arguments, const RestClient& client) {
+    json body = json::object();
+    for (const char* option : {"rate", "goal", "fec"})
+        if (arguments.has(option)) body[option] = arguments.option(option);
+    if (body.empty()) throw Failure{Exit::usage, "\"links set\" changes nothing: give --rate, --goal or --fec"};
+    const json document = client.patch("/v1/links/" + path_segment(arguments.operands.at(0)), body);
+    print_result(arguments, document, show_link_change(document));
+}
+
+void make_certificates(const Arguments& arguments) {
+    const std::string directory = arguments.option("directory");
+    const auto list = [&](const char* option) {
+        const auto found = arguments.options.find(option);
+        return found == arguments.options.end() ? std::vector<std::string>{} : found->second;
+    };
+    const auto files = arguments.command == "pki init"
+                           ? pki::init(directory, arguments.option("name"))
+                           : pki::issue(directory, {arguments.option("site"), list("dns"), list("ip")});
+    if (!files) throw Failure{Exit::refused, files.error().text};
+    print_result(arguments, {{"certificate", files.value().certificate}, {"key", files.value().key}},
+                 "made " + files.value().certificate + " and " + files.value().key + "\n");
+}
+
+void run(const Arguments& arguments) {
+    if (arguments.command.starts_with("pki ")) return make_certificates(arguments);
+    const RestClient client = connect(arguments);
+    if (const auto view = views().find(arguments.command); view != views().end())
+        return show_view(arguments, view->second, client);
+    if (arguments.watch_s > 0) throw Failure{Exit::usage, "--watch only goes with commands that show something"};
+    if (arguments.command == "links set") return change_link(arguments, client);
+    if (arguments.command == "datasets create") {
+        const json document = client.post("/v1/datasets", dataset_body(arguments));
+        return print_result(arguments, document, "created " + arguments.option("name") + "; watch it with longhaul rpo --watch\n");
+    }
+    const std::string& name = arguments.operands.at(0);
+    const std::string path = "/v1/datasets/" + path_segment(name);
+    if (arguments.command == "datasets remove") {
+        client.remove(path);
+        return print_result(arguments, {{"removed", name}}, "removed " + name + "; the replica stays\n");
+    }
+    LH_ASSERT(arguments.command == "datasets rescan");
+    print_result(arguments, client.post(path + "/rescan", json::object()), "rescan of " + name + " started\n");
+}
+
+}  // namespace
+}  // namespace longhaul::control::cli
+
+int main(int argc, char** argv) {
+    using namespace longhaul::control::cli;
+    const auto arguments = parse_arguments(argc, argv);
+    if (!arguments) {
+        std::fprintf(stderr, "longhaul: %s\n", arguments.error().text.c_str());
+        return static_cast<int>(Exit::usage);
+    }
+    if (!arguments.value().output.empty()) {
+        std::fputs(arguments.value().output.c_str(), stdout);
+        return 0;
+    }
+    try {
+        run(arguments.value());
+        return 0;
+    } catch (const Failure& failure) {
+        std::fprintf(stderr, "longhaul: %s\n", failure.text.c_str());
+        return static_cast<int>(failure.exit);
+    } catch (const std::exception& error) {
+        std::fprintf(stderr, "longhaul: %s\n", error.what());
+        return static_cast<int>(Exit::refused);
+    }
+}

@@ -1,0 +1,20 @@
+// REST documents as tables and lines for people.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+
+namespace longhaul::control::cli {
+
+std::string show_status(const nlohmann::json& document);
+std::string show_sites(const nlohmann::json& document);
+std::string show_links(const nlohmann::json& document);
+std::string show_link_change(const nlohmann::json& document);
+std::string show_datasets(const nlohmann::json& document);
+std::string show_failures(const nlohmann::json& document);
+std::string show_flows(const nlohmann::json& document);
+std::string show_bundles(const nlohmann::json& document);
+std::string show_rpo(const nlohmann::json& document);
+
+}  // namespace longhaul::control::cli

@@ -1,0 +1,29 @@
+// A dataset's specification as JSON.
+// SPDX-License-Identifier: Apache-2.0
+#include "control/config/dataset_document.h"
+
+namespace longhaul::control {
+
+const char* to_string(Mode mode) { return mode == Mode::copy ? "copy" : "namespace"; }
+
+const char* to_string(Consistency) { return "object"; }
+
+std::optional<Mode> mode_from(const std::string& text) {
+    if (text == "namespace") return Mode::namespace_;
+    if (text == "copy") return Mode::copy;
+    return std::nullopt;
+}
+
+nlohmann::json dataset_document(const DatasetSpec& spec) {
+    return {{"name", spec.name},
+            {"source", spec.source},
+            {"target", {{"site", spec.target.site}, {"store", spec.target.store}}},
+            {"mode", to_string(spec.mode)},
+            {"consistency", to_string(spec.consistency)},
+            {"rpo_target_s", spec.rpo_target_s},
+            {"traffic", spec.traffic},
+            {"rescan_s", spec.rescan_s},
+            {"link", spec.link}};
+}
+
+}  // namespace longhaul::control

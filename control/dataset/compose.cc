@@ -1,0 +1,285 @@
+// From pending changes to bundles: what travels together, and where its bytes lie in the payload.
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+
+#include "control/dataset/runner.h"
+#include "dataplane/base/assert.h"
+
+namespace longhaul::control {
+
+namespace {
+
+constexpr std::uint64_t kMebibyte = 1u << 20;
+constexpr double kBundleSeconds = 0.1;  // LIFE_OF_A_BUNDLE: 50-100 ms of the flow's rate
+constexpr double kOpenSeconds = 2;      // enough for any RTT, little enough that rates are shared as assigned
+constexpr std::uint64_t kOpenBundlesMin = 4;
+constexpr std::size_t kUnofferedMax = 8;
+constexpr std::size_t kMarksOpenMax = 2;
+constexpr std::size_t kHeadRoom = 3u << 20;   // below wire::kHeadBytesMax
+constexpr std::size_t kEntryHeadBytes = 128;  // more than any entry's fixed part
+
+constexpr std::uint64_t aligned(std::uint64_t offset) {
+    return (offset + wire::kDirectAlignment - 1) / wire::kDirectAlignment * wire::kDirectAlignment;
+}
+
+std::uint64_t place_in_payload(std::uint64_t payload, std::uint64_t size) {
+    return size >= wire::kDirectBytesMin ? aligned(payload) : payload;
+}
+
+bool carries_payload(const Change& change) {
+    return change.action == Action::create && change.print.kind == ObjectKind::file && !change.assemble;
+}
+
+wire::EntryKind entry_kind(const Change& change) {
+    switch (change.action) {
+        case Action::metadata:
+            return wire::EntryKind::metadata;
+        case Action::remove:
+            return wire::EntryKind::remove;
+        case Action::settle:
+            return wire::EntryKind::directory;
+        case Action::create:
+            break;
+    }
+    if (change.assemble) return wire::EntryKind::assemble;
+    if (change.print.kind == ObjectKind::directory) return wire::EntryKind::directory;
+    return change.print.kind == ObjectKind::symlink ? wire::EntryKind::symlink : wire::EntryKind::file;
+}
+
+EntryNote note_of(const Change& change) {
+    return {change.print.inode, change.first, change.racy, change.print.kind,
+            static_cast<std::uint8_t>(change.action)};
+}
+
+wire::Entry entry_of(const Change& change) {
+    wire::Entry entry;
+    entry.kind = entry_kind(change);
+    entry.path = change.path;
+    if (change.action == Action::remove) return entry;
+    entry.mode = change.print.mode;
+    entry.uid = change.print.uid;
+    entry.gid = change.print.gid;
+    entry.mtime_ns = change.print.mtime_ns;
+    entry.ctime_ns = change.print.ctime_ns;
+    if (change.print.kind == ObjectKind::file) entry.size = change.print.size;
+    if (entry.kind == wire::EntryKind::symlink && change.link) entry.target = *change.link;
+    // A directory must take its content before it may become read-only: settling brings the true mode.
+    if (change.action == Action::create && entry.kind == wire::EntryKind::directory) entry.mode |= 0700;
+    return entry;
+}
+
+}  // namespace
+
+struct Runner::Draft {
+    wire::Manifest manifest;
+    std::vector<EntryNote> notes;
+    std::uint64_t payload = 0;
+    std::size_t head_bytes = 0;
+    std::uint64_t bound = 0;
+    std::size_t entries_max = 0;
+};
+
+bool Runner::Open::is_mark() const {
+    return manifest.entries.size() == 1 && manifest.entries[0].kind == wire::EntryKind::mark;
+}
+bool Runner::Open::is_range() const {
+    return manifest.entries.size() == 1 && manifest.entries[0].kind == wire::EntryKind::range;
+}
+
+std::uint64_t Runner::bundle_bound() const {
+    const auto by_rate = static_cast<std::uint64_t>(static_cast<double>(flow_.rate_bps) / 8 * kBundleSeconds);
+    const auto bound =
+        std::min({config_.bundle_bytes_max, std::max(kMebibyte, by_rate), wire::kPayloadBytesMax});
+    return std::max(bound / wire::kDirectAlignment * wire::kDirectAlignment, wire::kDirectAlignment);
+}
+
+bool Runner::may_compose() const {
+    return flow_.assigned && connected_ && store_open_ && to_offer_.size() < kUnofferedMax;
+}
+
+bool Runner::compose(Moment now) {
+    if (!may_compose()) return false;
+    if (compose_mark(now)) return true;
+    const auto by_rate = static_cast<std::uint64_t>(static_cast<double>(flow_.rate_bps) / 8 * kOpenSeconds);
+    if (bytes_open_ >= std::max(by_rate, kOpenBundlesMin * bundle_bound())) return false;
+    range_next_ = !range_next_;
+    if (range_next_) return compose_range(now) || compose_objects(now);
+    return compose_objects(now) || compose_range(now);
+}
+
+bool Runner::compose_objects(Moment now) {
+    Draft draft;
+    draft.bound = bundle_bound();
+    draft.entries_max = std::min<std::size_t>({config_.bundle_entries_max, wire::kEntriesMax, entries_cap_});
+    pending_.begin_draft();
+    const bool room =
+        fill(draft, Place::directories) && fill(draft, Place::objects) && fill(draft, Place::removes);
+    const auto& settles = pending_.list(Place::settles);
+    if (room && !settles.empty() && pending_.settle_may_go(settles.front())) fill(draft, Place::settles);
+    if (draft.manifest.entries.empty()) return false;
+    seal(std::move(draft), now);
+    return true;
+}
+
+// Takes from the front of a list what may go and fits. False: the bundle is full.
+bool Runner::fill(Draft& draft, Place place) {
+    auto& list = pending_.list(place);
+    for (auto next = list.begin(); next != list.end();) {
+        const Pending::Handle change = next++;
+        if (place == Place::settles && (!change->known || !pending_.settle_may_go(*change))) continue;
+        if (const auto path = pending_.obstacle(*change)) {
+            pending_.wait_for(change, *path);
+            continue;
+        }
+        if (becomes_large(change)) continue;
+        if (!fits(draft, *change)) return false;
+        add_entry(draft, *change);
+        pending_.take(change);
+    }
+    return true;
+}
+
+bool Runner::fits(const Draft& draft, const Change& change) const {
+    if (draft.manifest.entries.empty()) return true;
+    if (draft.manifest.entries.size() >= draft.entries_max) return false;
+    const std::size_t names = change.path.size() + (change.link ? change.link->size() : 0);
+    if (draft.head_bytes + names + kEntryHeadBytes > kHeadRoom) return false;
+    if (!carries_payload(change)) return true;
+    return place_in_payload(draft.payload, change.print.size) + change.print.size <= draft.bound;
+}
+
+void Runner::add_entry(Draft& draft, const Change& change) {
+    wire::Entry entry = entry_of(change);
+    if (entry.kind == wire::EntryKind::file) {
+        entry.payload_offset = place_in_payload(draft.payload, entry.size);
+        draft.payload = entry.payload_offset + entry.size;
+    }
+    if (entry.kind == wire::EntryKind::assemble) entry.object = larges_.at(change.path).key;
+    const bool stands_there = change.action == Action::create;
+    if (stands_there) state_.object_offered(record_.id, change.path, change.print.kind);
+    draft.head_bytes += entry.path.size() + entry.target.size() + kEntryHeadBytes;
+    draft.notes.push_back(note_of(change));
+    draft.manifest.entries.push_back(std::move(entry));
+}
+
+// A file that no single bundle takes goes to the list of those that travel in ranges. One whose ranges are
+// all durable is assembled like any other object.
+bool Runner::becomes_large(Pending::Handle change) {
+    if (!carries_payload(*change)) return false;
+    auto large = larges_.find(change->path);
+    if (large == larges_.end()) {
+        if (change->print.size <= bundle_bound()) return false;
+        large = larges_.emplace(change->path, Large{}).first;
+        large->second.key = object_key(record_.spec.name, change->path, change->print);
+        large->second.size = change->print.size;
+        for (const auto& range : state_.ranges(record_.id, change->path, large->second.key)) {
+            large->second.durable.add(range.offset, range.length);
+            large->second.taken.add(range.offset, range.length);
+        }
+        large_durable_bytes_ += large->second.durable.total();
+    }
+    if (large->second.complete()) {
+        change->assemble = true;
+        return false;
+    }
+    pending_.move(change, Place::large);
+    return true;
+}
+
+bool Runner::compose_range(Moment now) {
+    for (const auto& change : pending_.list(Place::large)) {
+        auto& large = larges_.at(change.path);
+        const RangeRecord gap = large.taken.gap(large.size, bundle_bound());
+        if (gap.length == 0) continue;
+        large.taken.add(gap.offset, gap.length);
+        wire::Entry entry = entry_of(change);
+        entry.kind = wire::EntryKind::range;
+        entry.size = gap.length;
+        entry.file_offset = gap.offset;
+        entry.file_size = large.size;
+        entry.object = large.key;
+        Draft draft;
+        draft.payload = gap.length;
+        draft.notes.push_back(note_of(change));
+        draft.manifest.entries.push_back(std::move(entry));
+        seal(std::move(draft), now);
+        return true;
+    }
+    return false;
+}
+
+bool Runner::mark_wanted() const {
+    const auto proven = ledger_.published();
+    return proven && (!record_.watermarks.w_pub || *proven > *record_.watermarks.w_pub);
+}
+
+// Everything up to a sweep's start is published: the target is told so on the way that the data took. Its
+// answer is the proof that moves W_pub, also when nothing has changed.
+bool Runner::compose_mark(Moment now) {
+    if (!mark_wanted() || marks_open_ >= kMarksOpenMax || now.steady < mark_retry_at_) return false;
+    const WallNs watermark = *ledger_.published();
+    if (mark_sent_ && watermark <= *mark_sent_) return false;
+    mark_sent_ = watermark;
+    ++marks_open_;
+    Draft draft;
+    wire::Entry entry;
+    entry.kind = wire::EntryKind::mark;
+    entry.mtime_ns = watermark;
+    draft.notes.emplace_back();
+    draft.manifest.entries.push_back(std::move(entry));
+    seal(std::move(draft), now);
+    return true;
+}
+
+void Runner::seal(Draft&& draft, Moment now) {
+    Open bundle;
+    bundle.manifest = std::move(draft.manifest);
+    bundle.manifest.id = random_bundle_id();
+    bundle.manifest.generation = 1;
+    bundle.manifest.store = record_.target_store;
+    bundle.manifest.payload_bytes = draft.payload;
+    bundle.notes = std::move(draft.notes);
+    bundle.link = flow_.link.link;
+    bundle.offered_at = now.wall;
+    auto head = write_manifest(bundle.manifest);
+    LH_ASSERT(head.ok());  // paths were checked when they were found, sizes and places are chosen above
+    bundle.head = std::move(head).value();
+    const auto id = bundle.manifest.id;
+    state_.bundle_put(
+        {id, record_.id, bundle.link, bundle.manifest.generation, now.wall, bundle.head, bundle.notes});
+    bytes_open_ += draft.payload;
+    to_offer_.push_back(id);
+    open_.emplace(id, std::move(bundle));
+}
+
+void Runner::flush(Moment now) {
+    if (!connected_) return;
+    if (!to_ack_.empty() && ports_.bundle_ack(to_ack_)) to_ack_.clear();
+    if (!flow_.assigned || !store_open_ || now.steady < offer_retry_at_) return;
+    std::size_t offered = 0;
+    for (; offered < to_offer_.size(); ++offered) {
+        const auto found = open_.find(to_offer_[offered]);
+        if (found == open_.end()) continue;  // given back meanwhile
+        Open& bundle = found->second;
+        bundle.link = flow_.link.link;
+        const command::BundleOfferMessage offer{bundle.link, bundle.manifest.id, bundle.manifest.generation,
+                                                static_cast<std::uint64_t>(record_.id)};
+        const auto answer = ports_.bundle_offer(offer, bundle.head);
+        if (!answer) {
+            offer_problem_ = answer.error().text;
+            offer_retry_at_ = now.steady + kSecond;
+            break;
+        }
+        offer_problem_.clear();
+        if (!answer.value()) {
+            offer_retry_at_ = now.steady + 20 * kMillisecond;
+            break;
+        }
+        bundle.accepted = true;
+        bundle.head = {};
+        ++stats_.bundles_offered;
+    }
+    to_offer_.erase(to_offer_.begin(), to_offer_.begin() + static_cast<std::ptrdiff_t>(offered));
+}
+
+}  // namespace longhaul::control

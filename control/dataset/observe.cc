@@ -1,0 +1,233 @@
+// From what is seen at the source to what has to be done.
+// SPDX-License-Identifier: Apache-2.0
+#include <spdlog/spdlog.h>
+
+#include "control/dataset/runner.h"
+
+namespace longhaul::control {
+
+namespace {
+
+bool same_version(const Change& change, const Observed& now) {
+    const auto& a = change.print;
+    const auto& b = now.print;
+    if (a.kind != b.kind) return false;
+    if (a.kind == ObjectKind::directory)
+        return a.mode == b.mode && a.uid == b.uid && a.gid == b.gid && a.mtime_ns == b.mtime_ns;
+    return a == b && (change.link ? *change.link : std::string()) == now.link;
+}
+
+constexpr std::size_t kLookUpsMax = 4096;
+constexpr std::size_t kUnsupportedSaidMax = 10'000;
+
+}  // namespace
+
+bool Runner::sweep_due(Moment now) const {
+    return !sweeping_ && now.steady >= next_sweep_at_;
+}
+
+SweepRequest Runner::begin_sweep(Moment now) {
+    sweeping_ = true;
+    sweep_started_ = now.wall;
+    sweep_started_steady_ = now.steady;
+    // Start to start: the proof's age at rest is bounded by the period, not by the period plus a sweep.
+    next_sweep_at_ = now.steady + static_cast<TimeNs>(record_.spec.rescan_s * 1e9);
+    objects_found_ = bytes_found_ = 0;
+    ++record_.sweeps;
+    state_.dataset_update(record_);
+    SweepRequest request;
+    request.root = record_.spec.source.substr(std::string_view("posix:").size());
+    request.state_path = state_.path();
+    request.dataset = record_.id;
+    request.root_before = {record_.root_device, record_.root_inode};
+    request.objects_before = published_.objects;
+    return request;
+}
+
+void Runner::sweeping(const SweepResult& so_far) {
+    objects_found_ = so_far.objects;
+    bytes_found_ = so_far.bytes;
+}
+
+void Runner::found(std::vector<Observation>&& observations) {
+    for (const auto& seen : observations)
+        observe(seen.path, seen.now, record_.sweeps);
+}
+
+void Runner::end_sweep(const SweepResult& result, Moment now) {
+    sweeping_ = false;
+    ++sweeps_done_;
+    ++stats_.sweeps;
+    sweep_took_s_ = static_cast<double>(now.steady - sweep_started_steady_) / 1e9;
+    const bool clean = result.clean && !sweep_void_;
+    sweep_void_ = false;
+    source_readable_ = result.readable && result.clean;
+    source_problem_ = result.problem;
+    if (result.root.known()) {
+        record_.root_device = result.root.device;
+        record_.root_inode = result.root.inode;
+    }
+    if (result.readable) {
+        record_.objects_total = result.objects;
+        record_.bytes_total = result.bytes;
+    }
+    for (const auto& path : result.unsupported) {
+        if (unsupported_said_.size() >= kUnsupportedSaidMax || !unsupported_said_.insert(path).second)
+            continue;
+        spdlog::warn(
+            "dataset {}: {} is no file, directory or symlink of this file system; it is not replicated",
+            record_.spec.name, shown_path(path));
+    }
+    if (clean) {
+        // What this sweep did not confirm has gone, or is as it was published: a second look tells which.
+        pending_.for_each_listed([&](Pending::Handle change) {
+            if (change->known && change->seen < record_.sweeps) look_ups_.insert(change->path);
+        });
+        ledger_.completed_clean(record_.sweeps, sweep_started_);
+    }
+    for (auto& change : pending_.list(Place::settles))
+        change.asked = false;  // what could not be told then
+    advance_watermarks();
+    state_.dataset_update(record_);
+}
+
+std::vector<std::string> Runner::take_look_ups() {
+    if (looking_up_) return {};
+    for (auto& change : pending_.list(Place::settles)) {
+        if (change.known || change.asked || !pending_.settle_may_go(change)) continue;
+        if (look_ups_.size() >= kLookUpsMax) break;
+        change.asked = true;
+        look_ups_.insert(change.path);
+    }
+    std::vector<std::string> paths;
+    while (!look_ups_.empty() && paths.size() < kLookUpsMax)
+        paths.push_back(std::move(look_ups_.extract(look_ups_.begin()).value()));
+    looking_up_ = !paths.empty();
+    return paths;
+}
+
+void Runner::looked_up(std::vector<Observation>&& observations) {
+    looking_up_ = false;
+    for (const auto& seen : observations)
+        observe(seen.path, seen.now, first_of_news());
+}
+
+void Runner::observe(const std::string& path, const std::optional<Observed>& now, SweepNumber first) {
+    auto change = pending_.find(path);
+    if (change && (*change)->place == Place::in_flight) {
+        Change& flying = **change;
+        flying.seen = record_.sweeps;
+        const bool as_sent = now ? flying.action != Action::remove && same_version(flying, *now)
+                                 : flying.action == Action::remove;
+        if (as_sent) {
+            news_.erase(path);
+            return;
+        }
+        const auto [news, fresh] = news_.try_emplace(path, LateNews{now, first});
+        if (!fresh) news->second = {now, std::min(news->second.first, first)};
+        return;
+    }
+    if (change) (*change)->seen = record_.sweeps;
+    if (change && now && (*change)->known && (*change)->action != Action::remove &&
+        same_version(**change, *now))
+        return;
+
+    const auto row = state_.object(record_.id, path);
+    const bool deletes = record_.spec.mode == Mode::namespace_;
+    switch (difference(row ? &*row : nullptr, now ? &*now : nullptr)) {
+        case Difference::none:
+            if (change) drop(*change);
+            return;
+        case Difference::content:
+            return desire(change, path, Action::create, &*now, first);
+        case Difference::metadata:
+            return desire(change, path,
+                          now->print.kind == ObjectKind::directory ? Action::settle : Action::metadata, &*now,
+                          first);
+        case Difference::kind:
+            // Without deletes the old object stays in the way: the target says so, and the API names it.
+            if (!deletes) return desire(change, path, Action::create, &*now, first);
+            return replace_by_kind(change, path, *now, row->print.kind, first);
+        case Difference::gone:
+            if (deletes) {
+                desire(change, path, Action::remove, nullptr, first);
+            } else if (change) {
+                drop(*change);
+            }
+            return;
+    }
+}
+
+void Runner::desire(std::optional<Pending::Handle> change, const std::string& path, Action action,
+                    const Observed* now, SweepNumber first) {
+    if (!change) {
+        Change fresh;
+        fresh.path = path;
+        fresh.action = action;
+        fresh.first = first;
+        fresh.seen = record_.sweeps;
+        if (now != nullptr) {
+            fresh.print = now->print;
+            fresh.racy = now->racy;
+            if (!now->link.empty()) fresh.link = std::make_unique<std::string>(now->link);
+        }
+        pending_.insert(std::move(fresh));
+        ++stats_.changes;
+        return;
+    }
+    news_.erase(path);
+    if (action == Action::remove && (*change)->action == Action::remove) return;
+    forget_large(path);  // another version: its ranges would never meet those of the one before
+    pending_.replace(*change, action, now);
+}
+
+// The old object goes first; what stands there now is looked at again when it has gone.
+void Runner::replace_by_kind(std::optional<Pending::Handle> change, const std::string& path,
+                             const Observed& now, ObjectKind was, SweepNumber first) {
+    if (change) first = std::min((*change)->first, first);
+    desire(change, path, Action::remove, nullptr, first);
+    (*pending_.find(path))->print.kind = was;
+    news_[path] = {now, first};
+}
+
+void Runner::drop(Pending::Handle change) {
+    const std::string path = change->path;
+    forget_large(path);
+    news_.erase(path);
+    failures_->succeeded(path);
+    pending_.erase(change);
+}
+
+void Runner::forget_large(const std::string& path) {
+    const auto large = larges_.find(path);
+    if (large == larges_.end()) return;
+    large_durable_bytes_ -= large->second.durable.total();
+    larges_.erase(large);
+    state_.ranges_forget(record_.id, path);
+}
+
+// Publishing into a directory has changed its mtime at the target.
+void Runner::touch(const std::string& directory, SweepNumber first) {
+    if (directory.empty()) return;  // the store's own root is not an object of the dataset
+    if (auto change = pending_.find(directory)) {
+        Change& known = **change;
+        if (known.action != Action::settle) return;
+        if (known.place == Place::in_flight)
+            known.again = true;
+        else
+            state_.directory_unsettle(record_.id, directory);
+        pending_.set_first(*change, first);
+        return;
+    }
+    if (!state_.directory_unsettle(record_.id, directory)) return;
+    Change settle;
+    settle.path = directory;
+    settle.action = Action::settle;
+    settle.print.kind = ObjectKind::directory;
+    settle.first = first;
+    settle.seen = record_.sweeps;
+    settle.known = false;
+    pending_.insert(std::move(settle));
+}
+
+}  // namespace longhaul::control

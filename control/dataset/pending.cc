@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "control/dataset/pending.h"
+
+#include <algorithm>
+
+#include "dataplane/base/assert.h"
+
+namespace longhaul::control {
+
+std::string_view parent_of(std::string_view path) noexcept {
+    const auto slash = path.rfind('/');
+    return slash == std::string_view::npos ? std::string_view() : path.substr(0, slash);
+}
+
+Place Pending::place_of(const Change& change) {
+    switch (change.action) {
+        case Action::remove:
+            return Place::removes;
+        case Action::settle:
+            return Place::settles;
+        case Action::create:
+        case Action::metadata:
+            break;
+    }
+    return change.print.kind == ObjectKind::directory ? Place::directories : Place::objects;
+}
+
+std::uint64_t Pending::weight(const Change& change) {
+    const bool carries = change.action == Action::create && change.print.kind == ObjectKind::file;
+    return carries && !change.durable ? change.print.size : 0;
+}
+
+void Pending::count_in(const Change& change) {
+    ledger_.unpublished.add(change.first);
+    if (!change.durable) ledger_.undurable.add(change.first);
+    if (change.action != Action::settle) main_.add(change.first);
+    if (change.action == Action::remove) ++removes_under_[std::string(parent_of(change.path))];
+    undurable_bytes_ += weight(change);
+}
+
+void Pending::count_out(const Change& change) {
+    ledger_.unpublished.remove(change.first);
+    if (!change.durable) ledger_.undurable.remove(change.first);
+    if (change.action != Action::settle) main_.remove(change.first);
+    undurable_bytes_ -= weight(change);
+    if (change.action != Action::remove) return;
+    const std::string parent(parent_of(change.path));
+    const auto count = removes_under_.find(parent);
+    LH_ASSERT(count != removes_under_.end());
+    if (--count->second > 0) return;
+    removes_under_.erase(count);
+    wake(parent);
+}
+
+Pending::List& Pending::list_of(const Change& change) {
+    if (change.place != Place::waiting) return list(change.place);
+    const auto found = waiting_.find(waits_for_.at(change.path));
+    LH_ASSERT(found != waiting_.end());
+    return found->second;
+}
+
+std::optional<Pending::Handle> Pending::find(std::string_view path) {
+    const auto found = index_.find(path);
+    if (found == index_.end()) return std::nullopt;
+    return found->second;
+}
+
+Pending::Handle Pending::insert(Change change) {
+    change.place = place_of(change);
+    List& into = list(change.place);
+    // Sweeps find a directory before its content; removals have to go the other way round.
+    const Handle handle =
+        into.insert(change.action == Action::remove ? into.begin() : into.end(), std::move(change));
+    index_.emplace(handle->path, handle);
+    count_in(*handle);
+    return handle;
+}
+
+void Pending::move(Handle handle, Place place) {
+    LH_ASSERT(place != Place::waiting);
+    if (handle->action != Action::settle) {
+        if (handle->place == Place::in_flight) --main_in_flight_;
+        if (place == Place::in_flight) ++main_in_flight_;
+    }
+    List& from = list_of(*handle);
+    List& to = list(place);
+    to.splice(to.end(), from, handle);
+    if (handle->place == Place::waiting) {
+        const auto waited = waits_for_.find(handle->path);
+        if (const auto empty = waiting_.find(waited->second); empty->second.empty()) waiting_.erase(empty);
+        waits_for_.erase(waited);
+    }
+    handle->place = place;
+}
+
+void Pending::ready(Handle handle) {
+    move(handle, place_of(*handle));
+    List& list_now = list(handle->place);
+    list_now.splice(list_now.begin(), list_now, handle);
+}
+
+void Pending::erase(Handle handle) {
+    move(handle, Place::backoff);  // out of any list that counts
+    count_out(*handle);
+    const std::string path = handle->path;
+    index_.erase(handle->path);
+    list(Place::backoff).erase(handle);
+    wake(path);
+}
+
+void Pending::replace(Handle handle, Action action, const Observed* now) {
+    LH_ASSERT(handle->place != Place::in_flight);
+    move(handle, Place::backoff);
+    count_out(*handle);
+    handle->action = action;
+    handle->durable = handle->assemble = handle->asked = false;
+    handle->known = true;
+    if (now != nullptr) {
+        handle->print = now->print;
+        handle->racy = now->racy;
+        handle->link = now->link.empty() ? nullptr : std::make_unique<std::string>(now->link);
+    }
+    count_in(*handle);
+    ready(handle);
+    wake(handle->path);
+}
+
+void Pending::back_off(Handle handle, TimeNs until) {
+    move(handle, Place::backoff);
+    due_.emplace(until, handle->path);
+}
+
+void Pending::release_due(TimeNs now) {
+    while (!due_.empty() && due_.top().first <= now) {
+        // Whoever has left the list since is not touched: its own news has moved it.
+        if (auto handle = find(due_.top().second); handle && (*handle)->place == Place::backoff) {
+            move(*handle, place_of(**handle));
+        }
+        due_.pop();
+    }
+}
+
+void Pending::set_durable(Handle handle, bool durable) {
+    if (handle->durable == durable) return;
+    undurable_bytes_ -= weight(*handle);
+    handle->durable = durable;
+    undurable_bytes_ += weight(*handle);
+    if (durable)
+        ledger_.undurable.remove(handle->first);
+    else
+        ledger_.undurable.add(handle->first);
+}
+
+void Pending::set_first(Handle handle, SweepNumber first) {
+    if (first >= handle->first) return;
+    count_out(*handle);
+    handle->first = first;
+    count_in(*handle);
+}
+
+void Pending::begin_draft() {
+    ++draft_;
+    removes_drafted_.clear();
+}
+
+void Pending::take(Handle handle) {
+    move(handle, Place::in_flight);
+    handle->draft = draft_;
+    if (handle->action == Action::remove) ++removes_drafted_[std::string(parent_of(handle->path))];
+}
+
+std::optional<std::string> Pending::obstacle(const Change& change) {
+    if (change.action == Action::remove) {
+        const auto under = removes_under_.find(change.path);
+        if (under == removes_under_.end()) return std::nullopt;
+        const auto drafted = removes_drafted_.find(change.path);
+        if (drafted != removes_drafted_.end() && drafted->second == under->second) return std::nullopt;
+        return change.path;
+    }
+    if (change.action != Action::create) return std::nullopt;
+    const auto parent = find(parent_of(change.path));
+    if (!parent) return std::nullopt;
+    const Change& above = **parent;
+    if (above.action == Action::settle || above.action == Action::metadata) return std::nullopt;
+    const bool travels_along =
+        above.action == Action::create && above.place == Place::in_flight && above.draft == draft_;
+    if (travels_along) return std::nullopt;
+    return above.path;
+}
+
+void Pending::wait_for(Handle handle, const std::string& path) {
+    LH_ASSERT(handle->place != Place::waiting && handle->place != Place::in_flight);
+    List& from = list_of(*handle);
+    List& to = waiting_[path];
+    to.splice(to.end(), from, handle);
+    waits_for_.emplace(handle->path, path);
+    handle->place = Place::waiting;
+}
+
+void Pending::wake(std::string_view path) {
+    const auto found = waiting_.find(std::string(path));
+    if (found == waiting_.end()) return;
+    List woken = std::move(found->second);
+    waiting_.erase(found);
+    while (!woken.empty()) {
+        const Handle handle = woken.begin();
+        waits_for_.erase(handle->path);
+        handle->place = place_of(*handle);
+        List& to = list(handle->place);
+        to.splice(to.end(), woken, handle);
+    }
+}
+
+bool Pending::main_active() const {
+    return main_in_flight_ > 0 || !list(Place::directories).empty() || !list(Place::objects).empty() ||
+           !list(Place::removes).empty() || !list(Place::large).empty();
+}
+
+bool Pending::settle_may_go(const Change& change) const {
+    // Under constant change there is always something active. Then it is enough that nothing as old is
+    // pending, or the watermark would wait for a pause that never comes.
+    const auto oldest = main_.oldest();
+    return !main_active() || (oldest && *oldest > change.first);
+}
+
+const Change* Pending::oldest() const {
+    const Change* found = nullptr;
+    for (const auto& listed : lists_) {
+        if (!listed.empty() && (found == nullptr || listed.front().first < found->first))
+            found = &listed.front();
+    }
+    return found;
+}
+
+}  // namespace longhaul::control

@@ -1,0 +1,130 @@
+// Changes of one dataset that are not yet published at the target: where each stands, and in what order they
+// may go.
+//
+// A change is in exactly one list. Ready ones go directories first (parents before children, as a sweep finds
+// them), then objects, then removals (children before parents), and last the directories whose mtime
+// publishing has touched. What must wait for another path hangs under that path's name and comes back when
+// that change has left. One change a path: what is seen of a path in flight is kept apart by the runner.
+// Memory per change: about 250 bytes and its path. SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <array>
+#include <list>
+#include <memory>
+#include <optional>
+#include <queue>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "control/capture/difference.h"
+#include "control/rpo/watermarks.h"
+#include "dataplane/base/time.h"
+
+namespace longhaul::control {
+
+enum class Action : std::uint8_t {
+    create,    // or overwrite: file, symlink, directory
+    metadata,  // of a file
+    remove,
+    settle,  // a directory's mode, owner and mtime, once its content has been published
+};
+
+enum class Place : std::uint8_t {
+    directories,
+    objects,
+    removes,
+    settles,
+    large,
+    in_flight,
+    backoff,
+    waiting
+};
+inline constexpr std::size_t kPlacesListed = 7;  // all but `waiting`, which is a list per path
+
+struct Change {
+    std::string path;
+    Fingerprint print;                  // of the source; of a removal only `kind` means something
+    std::unique_ptr<std::string> link;  // a symlink's text
+    SweepNumber first = 0;              // the sweep that first saw it
+    SweepNumber seen = 0;               // the last sweep that confirmed it
+    Action action = Action::create;
+    Place place = Place::objects;
+    bool racy = false;
+    bool durable = false;
+    bool known = true;        // false: the fingerprint has to be looked up before it can be sent
+    bool asked = false;       // that look-up is under way
+    bool assemble = false;    // all ranges of a large file are durable
+    bool again = false;       // touched once more while in flight
+    std::uint32_t draft = 0;  // the bundle that took it last
+};
+
+std::string_view parent_of(std::string_view path) noexcept;  // "" for a name in the root
+
+class Pending {
+  public:
+    using List = std::list<Change>;
+    using Handle = List::iterator;
+
+    explicit Pending(SweepLedger& ledger) : ledger_(ledger) {}
+
+    std::optional<Handle> find(std::string_view path);
+    Handle insert(Change change);  // to the list its action belongs to
+    void erase(Handle handle);     // done or void; what waited for it may go
+
+    // Replaces what is to be done. `first` stays the older one; it becomes ready again.
+    void replace(Handle handle, Action action, const Observed* now);
+    void move(Handle handle, Place place);
+    void ready(Handle handle);  // to the front of the list its action belongs to
+    void back_off(Handle handle, TimeNs until);
+    void release_due(TimeNs now);
+    void set_durable(Handle handle, bool durable);
+    void set_first(Handle handle, SweepNumber first);  // only ever to an older one
+
+    List& list(Place place) { return lists_[static_cast<std::size_t>(place)]; }
+    const List& list(Place place) const { return lists_[static_cast<std::size_t>(place)]; }
+
+    // A draft is a bundle being composed: what it has taken precedes what it takes next.
+    void begin_draft();
+    void take(Handle handle);  // into the draft, and into flight
+    // Why this change cannot go into the draft: the path it has to wait for. nullopt: it may.
+    std::optional<std::string> obstacle(const Change& change);
+    void wait_for(Handle handle, const std::string& path);
+
+    bool settle_may_go(const Change& change) const;
+    template <typename Visit>
+    void for_each_listed(Visit visit) {  // everything but what is in flight
+        for (auto& [path, handle] : index_)
+            if (handle->place != Place::in_flight) visit(handle);
+    }
+
+    std::size_t size() const { return index_.size(); }
+    std::uint64_t undurable_bytes() const { return undurable_bytes_; }
+    bool main_active() const;      // something other than settling is ready or in flight
+    const Change* oldest() const;  // for people
+
+  private:
+    static Place place_of(const Change& change);
+    static std::uint64_t weight(const Change& change);
+    void count_in(const Change& change);
+    void count_out(const Change& change);
+    void wake(std::string_view path);
+    List& list_of(const Change& change);
+
+    SweepLedger& ledger_;
+    PendingBySweep main_;  // all but settling
+    std::size_t main_in_flight_ = 0;
+    std::uint64_t undurable_bytes_ = 0;
+    std::array<List, kPlacesListed> lists_;
+    std::unordered_map<std::string, List> waiting_;                 // by the path waited for
+    std::unordered_map<std::string, std::string> waits_for_;        // path -> the path it waits for
+    std::unordered_map<std::string_view, Handle> index_;            // keys live in the changes
+    std::unordered_map<std::string, std::uint32_t> removes_under_;  // pending removals in each directory
+    std::uint32_t draft_ = 0;
+    std::unordered_map<std::string, std::uint32_t> removes_drafted_;  // of the draft, in each directory
+    using Due = std::pair<TimeNs, std::string>;
+    std::priority_queue<Due, std::vector<Due>, std::greater<>> due_;
+};
+
+}  // namespace longhaul::control

@@ -1,0 +1,380 @@
+// From the dataplane's reports to what is recorded as published, and to what has to be tried again.
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <unordered_map>
+
+#include "control/dataset/runner.h"
+
+namespace longhaul::control {
+
+namespace {
+
+constexpr std::size_t kEntriesMany = wire::kEntriesMax;
+
+Observed observed_of(const Change& change) {
+    return {change.print, change.link ? *change.link : std::string(), change.racy};
+}
+
+bool source_moved(wire::FailReason reason) {
+    return reason == wire::FailReason::source_changed || reason == wire::FailReason::source_vanished;
+}
+
+}  // namespace
+
+bool Runner::on_bundle(const command::BundleEvent& event, Moment now) {
+    const auto found = open_.find(event.id);
+    if (found == open_.end() || event.generation != found->second.manifest.generation) return false;
+    Open& bundle = found->second;
+    bundle.accepted = true;
+    moved_at_ = now.wall;
+    offer_retry_at_ = 0;
+    const bool settled = event.stage == wire::Stage::durable || event.stage == wire::Stage::published;
+    if (settled && event.failed_entries == 0) on_durable(bundle, now);
+    if (event.stage == wire::Stage::published || event.stage == wire::Stage::failed) {
+        finish(found, event, now);
+    } else if (!bundle.stage || event.stage > *bundle.stage) {
+        bundle.stage = event.stage;
+    }
+    raise(record_.watermarks.w_dur, ledger_.durable());
+    return true;
+}
+
+void Runner::on_durable(Open& bundle, Moment now) {
+    if (bundle.stage && *bundle.stage >= wire::Stage::durable) return;  // repeated after a reconnect
+    bundle.stage = wire::Stage::durable;
+    drain_.add(now.steady, bundle.manifest.payload_bytes);
+    if (bundle.is_range()) {
+        const auto& entry = bundle.manifest.entries[0];
+        finish_range(entry, wire::FailReason::none, now);
+        return;
+    }
+    for (const auto& entry : bundle.manifest.entries) {
+        if (auto change = pending_.find(entry.path)) pending_.set_durable(*change, true);
+    }
+}
+
+void Runner::finish(OpenBundles::iterator found, const command::BundleEvent& event, Moment now) {
+    const Open bundle = std::move(found->second);
+    open_.erase(found);
+    state_.bundle_remove(bundle.manifest.id);
+    to_ack_.push_back(bundle.manifest.id);
+    bytes_open_ -= bundle.manifest.payload_bytes;
+
+    const bool whole = event.stage == wire::Stage::failed;
+    whole ? ++stats_.bundles_failed : ++stats_.bundles_published;
+    if (event.reason == wire::FailReason::store_unknown || event.reason == wire::FailReason::store_closed) {
+        target_problem_ = wire::explain(event.reason);
+        wants_accept_ = true;
+    } else if (!whole) {
+        target_problem_.clear();
+    }
+    const bool counted = bundle.stage && *bundle.stage >= wire::Stage::durable;
+    if (!whole && !counted) drain_.add(now.steady, bundle.manifest.payload_bytes);
+    if (bundle.is_mark()) return finish_mark(bundle, !whole && event.failed_entries == 0, now);
+
+    std::unordered_map<std::size_t, wire::FailReason> reasons;
+    for (const auto& failure : event.failures)
+        reasons.emplace(failure.entry, failure.reason);
+    // The list is shorter than the count: which of the others failed is not known. All go again, so few at a
+    // time that every failure will have a name.
+    const bool unnamed = event.failed_entries > event.failures.size();
+    if (!whole && unnamed)
+        entries_cap_ = wire::kFailuresListed;
+    else if (!whole)
+        entries_cap_ = std::min(kEntriesMany, entries_cap_ * 2);
+    for (std::size_t i = 0; i < bundle.manifest.entries.size(); ++i) {
+        auto reason = whole ? event.reason : wire::FailReason::none;
+        if (const auto named = reasons.find(i); named != reasons.end()) reason = named->second;
+        if (whole && reason == wire::FailReason::none) reason = wire::FailReason::internal;
+        if (bundle.is_range()) {
+            finish_range(bundle.manifest.entries[i], reason, now);
+        } else if (!whole && unnamed && reason == wire::FailReason::none) {
+            if (auto change = pending_.find(bundle.manifest.entries[i].path)) {
+                pending_.set_durable(*change, false);
+                pending_.ready(*change);
+            }
+        } else {
+            finish_entry(bundle, i, reason, now);
+        }
+    }
+}
+
+void Runner::finish_mark(const Open& bundle, bool published, Moment now) {
+    --marks_open_;
+    const WallNs watermark = bundle.manifest.entries[0].mtime_ns;
+    if (!published) {
+        mark_sent_ = record_.watermarks.w_pub;
+        mark_retry_at_ = now.steady + kSecond;
+        return;
+    }
+    raise(record_.watermarks.w_pub, watermark);
+    raise(record_.watermarks.w_dur, watermark);
+    raise(record_.watermarks.w_disc, watermark);
+    state_.dataset_update(record_);
+}
+
+void Runner::finish_range(const wire::Entry& entry, wire::FailReason reason, Moment now) {
+    const auto found = larges_.find(entry.path);
+    const auto change = pending_.find(entry.path);
+    if (found == larges_.end() || !change || found->second.key != entry.object)
+        return;  // of an older version
+    Large& large = found->second;
+    if (reason == wire::FailReason::none) {
+        large_durable_bytes_ -= large.durable.total();
+        large.durable.add(entry.file_offset, entry.size);
+        large_durable_bytes_ += large.durable.total();
+        state_.range_put(record_.id, entry.path, entry.object, {entry.file_offset, entry.size});
+        assemble_if_complete(entry.path);
+        return;
+    }
+    large.taken.remove(entry.file_offset, entry.size);
+    if ((*change)->place == Place::large)
+        failed(*change, reason, now);  // once for all ranges that fail together
+}
+
+void Runner::assemble_if_complete(const std::string& path) {
+    const auto change = pending_.find(path);
+    if (!change || (*change)->place != Place::large || !larges_.at(path).complete()) return;
+    (*change)->assemble = true;
+    pending_.ready(*change);
+}
+
+void Runner::finish_entry(const Open& bundle, std::size_t index, wire::FailReason reason, Moment now) {
+    const std::string& path = bundle.manifest.entries[index].path;
+    const auto change = pending_.find(path);
+    if (!change || (*change)->place != Place::in_flight) return;
+    if (reason == wire::FailReason::none)
+        succeeded(*change);
+    else
+        failed(*change, reason, now);
+    if (auto news = news_.extract(path)) observe(path, news.mapped().now, news.mapped().first);
+}
+
+void Runner::succeeded(Pending::Handle handle) {
+    const std::string path = handle->path;
+    const SweepNumber first = handle->first;
+    const Action action = handle->action;
+    const bool again = handle->again;
+    const auto before = state_.object(record_.id, path);
+    bool unsettled = again;
+    if (action == Action::remove) {
+        state_.object_forget(record_.id, path);
+        count_published(before, nullptr);
+    } else {
+        Fingerprint print = handle->print;
+        if (action == Action::create && print.kind == ObjectKind::directory) {
+            print.mode |= 0700;
+            unsettled = print.mode != handle->print.mode;
+        }
+        if (handle->racy && print.kind == ObjectKind::file)
+            print.ctime_ns = 0;  // the next sweep sends it once more
+        state_.object_published(record_.id, path, print, handle->link ? *handle->link : std::string());
+        count_published(before, &print);
+        if (action != Action::settle) {
+            ++stats_.objects_published;
+            if (action == Action::create) stats_.bytes_published += print.size;
+        }
+    }
+    forget_large(path);
+    failures_->succeeded(path);
+    pending_.erase(handle);
+    if (action == Action::create || action == Action::remove) touch(std::string(parent_of(path)), first);
+    if (unsettled) touch(path, first);
+}
+
+void Runner::count_published(const std::optional<ObjectRecord>& before, const Fingerprint* after) {
+    if (before && before->published) {
+        --published_.objects;
+        if (before->print.kind == ObjectKind::file) published_.bytes -= before->print.size;
+    }
+    if (after != nullptr) {
+        ++published_.objects;
+        if (after->kind == ObjectKind::file) published_.bytes += after->size;
+    }
+}
+
+void Runner::failed(Pending::Handle change, wire::FailReason reason, Moment now) {
+    const std::string path = change->path;
+    const TimeNs wait = failures_->failed(path, reason, now.wall);
+    pending_.set_durable(change, false);
+    pending_.back_off(change, now.steady + wait);
+    if (source_moved(reason)) look_ups_.insert(path);
+    const bool staged_is_void = source_moved(reason) || reason == wire::FailReason::staging_missing ||
+                                reason == wire::FailReason::integrity;
+    if (staged_is_void) {
+        forget_large(path);
+        change->assemble = false;
+    }
+    // Metadata of something that the target does not have any more: the whole object goes.
+    if (change->action == Action::metadata && !source_moved(reason)) {
+        const Observed same = observed_of(*change);
+        pending_.replace(change, Action::create, &same);
+        pending_.back_off(change, now.steady + wait);
+    }
+}
+
+// The dataplane does not know this bundle (any more): its changes go again under another id.
+void Runner::give_back(OpenBundles::iterator found) {
+    const Open bundle = std::move(found->second);
+    open_.erase(found);
+    state_.bundle_remove(bundle.manifest.id);
+    bytes_open_ -= bundle.manifest.payload_bytes;
+    if (bundle.is_mark()) {
+        --marks_open_;
+        mark_sent_ = record_.watermarks.w_pub;
+        return;
+    }
+    for (auto entry = bundle.manifest.entries.rbegin(); entry != bundle.manifest.entries.rend(); ++entry) {
+        if (bundle.is_range()) {
+            const auto large = larges_.find(entry->path);
+            if (large == larges_.end() || large->second.key != entry->object) continue;
+            if (!large->second.durable.covers(entry->file_offset, entry->size))
+                large->second.taken.remove(entry->file_offset, entry->size);
+            else
+                assemble_if_complete(entry->path);
+            continue;
+        }
+        const auto change = pending_.find(entry->path);
+        if (!change || (*change)->place != Place::in_flight) continue;
+        pending_.set_durable(*change, false);
+        pending_.ready(*change);
+        if (auto news = news_.extract(entry->path))
+            observe(entry->path, news.mapped().now, news.mapped().first);
+    }
+}
+
+void Runner::on_dataplane_up(const command::StatusReport& status, Moment now) {
+    connected_ = true;
+    store_open_ = false;
+    store_retry_at_ = offer_retry_at_ = 0;
+    std::set<wire::BundleId> known(status.in_flight.begin(), status.in_flight.end());
+    for (const auto& event : status.bundles)
+        known.insert(event.id);
+    for (auto next = open_.begin(); next != open_.end();) {
+        const auto bundle = next++;
+        if (known.contains(bundle->first)) {
+            bundle->second.accepted = true;
+            std::erase(to_offer_, bundle->first);
+        } else if (bundle->second.accepted) {
+            give_back(bundle);
+        }
+    }
+    tick(now);
+}
+
+void Runner::on_dataplane_down() {
+    connected_ = false;
+    store_open_ = false;
+}
+
+void Runner::cancel_all() {
+    for (const auto& [id, bundle] : open_) {
+        // Best effort: what the dataplane still knows when it is next asked, and nobody owns, is cancelled
+        // then.
+        if (bundle.accepted) static_cast<void>(ports_.bundle_cancel(id).ok());
+    }
+}
+
+void Runner::target_accepted(const Result<TargetAccepted>& answer, Moment now) {
+    accept_retry_at_ = now.steady + 5 * kSecond;
+    wants_accept_ = !answer.ok();
+    if (!answer) {
+        target_problem_ = answer.error().text;
+        return;
+    }
+    if (answer.value().store == record_.target_store) return;
+    // Another store: nothing is known to be there. Seeding begins anew.
+    record_.target_store = answer.value().store;
+    record_.watermarks.w_dur.reset();
+    record_.watermarks.w_pub.reset();
+    cancel_all();
+    while (!open_.empty())
+        give_back(open_.begin());
+    to_offer_.clear();
+    mark_sent_.reset();
+    published_ = {};
+    for (auto& [path, large] : larges_) {
+        large.durable.clear();
+        large.taken.clear();
+    }
+    large_durable_bytes_ = 0;
+    state_.objects_forget_published(record_.id);
+    state_.dataset_update(record_);
+    sweep_void_ = sweeping_;
+    ledger_.forget_sweeps();  // a mark must wait for the sweep that finds everything unpublished
+    next_sweep_at_ = 0;
+}
+
+void Runner::load(Moment now) {
+    published_ = state_.published_totals(record_.id);
+    mark_sent_ = record_.watermarks.w_pub;
+    for (auto& record : state_.bundles(record_.id)) {
+        auto manifest = wire::parse_manifest(record.head);
+        const bool whole = manifest.ok() && manifest.value().entries.size() == record.notes.size();
+        if (!whole) {  // written by another version: what it carried is found again by the next sweep
+            state_.bundle_remove(record.id);
+            continue;
+        }
+        Open bundle;
+        bundle.manifest = std::move(manifest).value();
+        bundle.notes = std::move(record.notes);
+        bundle.link = record.link;
+        bundle.accepted = true;  // if it never was, the dataplane does not know it and it is given back
+        bundle.offered_at = record.offered_at;
+        bytes_open_ += bundle.manifest.payload_bytes;
+        for (std::size_t i = 0; i < bundle.manifest.entries.size(); ++i)
+            load_entry(bundle, i);
+        open_.emplace(record.id, std::move(bundle));
+    }
+    moved_at_ = now.wall;
+}
+
+void Runner::load_entry(const Open& bundle, std::size_t index) {
+    const auto& entry = bundle.manifest.entries[index];
+    const auto& note = bundle.notes[index];
+    if (entry.kind == wire::EntryKind::mark) {
+        ++marks_open_;
+        raise(mark_sent_, entry.mtime_ns);
+        return;
+    }
+    auto known = pending_.find(entry.path);
+    if (!known) {
+        Change change;
+        change.path = entry.path;
+        change.action = static_cast<Action>(note.action);
+        change.print = {entry.kind == wire::EntryKind::range ? entry.file_size : entry.size,
+                        entry.mtime_ns,
+                        entry.ctime_ns,
+                        note.inode,
+                        entry.mode,
+                        entry.uid,
+                        entry.gid,
+                        note.kind};
+        if (!entry.target.empty()) change.link = std::make_unique<std::string>(entry.target);
+        change.first = note.first_sweep;
+        change.seen = record_.sweeps;
+        change.racy = note.racy;
+        change.assemble = entry.kind == wire::EntryKind::assemble;
+        known = pending_.insert(std::move(change));
+    }
+    if (entry.kind == wire::EntryKind::range || entry.kind == wire::EntryKind::assemble) load_range(entry);
+    pending_.move(*known, entry.kind == wire::EntryKind::range ? Place::large : Place::in_flight);
+}
+
+void Runner::load_range(const wire::Entry& entry) {
+    const auto [found, fresh] = larges_.try_emplace(entry.path);
+    Large& large = found->second;
+    if (fresh) {
+        large.key = entry.object;
+        large.size = entry.kind == wire::EntryKind::range ? entry.file_size : entry.size;
+        for (const auto& range : state_.ranges(record_.id, entry.path, large.key)) {
+            large.durable.add(range.offset, range.length);
+            large.taken.add(range.offset, range.length);
+        }
+        large_durable_bytes_ += large.durable.total();
+    }
+    if (entry.kind == wire::EntryKind::range && large.key == entry.object)
+        large.taken.add(entry.file_offset, entry.size);
+}
+
+}  // namespace longhaul::control

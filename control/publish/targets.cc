@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "control/publish/targets.h"
+
+#include <openssl/rand.h>
+
+#include "control/capture/tree.h"
+#include "control/publish/placement.h"
+#include "dataplane/base/assert.h"
+
+namespace longhaul::control {
+
+Targets::Targets(StateStore& state, Ports& ports, WallNs now) : state_(state), ports_(ports) {
+    for (auto& record : state_.targets()) {
+        Entry entry;
+        entry.heard_at = now;
+        entry.record = std::move(record);
+        targets_.emplace(entry.record.store, std::move(entry));
+    }
+}
+
+std::uint64_t Targets::new_store_number() const {
+    for (;;) {  // random, so that a store of a site that was set up anew never bears an old number
+        std::uint64_t number = 0;
+        LH_ASSERT(RAND_bytes(reinterpret_cast<unsigned char*>(&number), sizeof number) == 1);
+        number >>= 1;  // SQLite's integers are signed
+        if (number != 0 && !targets_.contains(number)) return number;
+    }
+}
+
+Result<TargetAccepted> Targets::accept(const std::string& site, const DatasetSpec& spec,
+                                       const std::string& directory,
+                                       const std::vector<std::string>& sources_here, WallNs now) {
+    for (auto& [store, entry] : targets_) {
+        TargetRecord& record = entry.record;
+        const bool same = record.site == site && record.dataset == spec.name;
+        if (same && record.directory == directory) {
+            record.rpo_target_s = spec.rpo_target_s;
+            record.rescan_s = spec.rescan_s;
+            state_.target_put(record);
+            return TargetAccepted{store};
+        }
+        if (same)
+            return Error{ErrorCode::already_exists,
+                         "dataset " + spec.name + " of site " + site + " is already accepted in " +
+                             shown_path(record.directory) + ": remove it first, or name that directory"};
+        if (overlap(record.directory, directory))
+            return Error{ErrorCode::already_exists, "directory " + shown_path(directory) + " overlaps " +
+                                                        shown_path(record.directory) +
+                                                        ", the replica of dataset " + record.dataset +
+                                                        " of site " + record.site + ": choose another one"};
+    }
+    for (const auto& source : sources_here)
+        if (overlap(source, directory))
+            return Error{ErrorCode::invalid_argument,
+                         "directory " + shown_path(directory) + " overlaps " + shown_path(source) +
+                             ", the source of a dataset of this site: choose another one"};
+    Entry entry;
+    entry.record = {new_store_number(), site,          spec.name, directory,
+                    spec.rpo_target_s,  spec.rescan_s, now,       std::nullopt};
+    entry.heard_at = now;
+    state_.target_put(entry.record);
+    const auto store = entry.record.store;
+    open_store(targets_.emplace(store, std::move(entry)).first->second);
+    return TargetAccepted{store};
+}
+
+Result<void> Targets::release(const std::string& site, const std::string& dataset) {
+    for (const auto& [store, entry] : targets_) {
+        if (entry.record.site != site || entry.record.dataset != dataset) continue;
+        state_.target_remove(store);
+        targets_.erase(store);
+        return {};
+    }
+    return Error{ErrorCode::not_found, "dataset " + dataset + " of site " + site + " has no replica here"};
+}
+
+void Targets::open_store(Entry& entry) {
+    if (!connected_ || entry.open) return;
+    const auto opened = ports_.store_open(entry.record.store, entry.record.directory, true);
+    entry.open = opened.ok();
+    entry.problem = opened ? std::string() : "the dataplane cannot open the store: " + opened.error().text;
+}
+
+void Targets::on_dataplane_up() {
+    connected_ = true;
+    retry_at_ = 0;
+    for (auto& [store, entry] : targets_)
+        entry.open = false;
+    tick(0);
+}
+
+void Targets::on_dataplane_down() {
+    connected_ = false;
+}
+
+void Targets::tick(TimeNs now) {
+    if (now < retry_at_) return;
+    bool all_open = true;
+    for (auto& [store, entry] : targets_) {
+        open_store(entry);
+        all_open = all_open && entry.open;
+    }
+    if (!all_open) retry_at_ = now + kSecond;
+}
+
+void Targets::on_mark(std::uint64_t store, WallNs watermark, WallNs now) {
+    const auto found = targets_.find(store);
+    if (found == targets_.end()) return;
+    Entry& entry = found->second;
+    entry.heard_at = now;
+    if (entry.record.w_pub && *entry.record.w_pub >= watermark) return;  // late or repeated
+    entry.record.w_pub = watermark;
+    state_.target_put(entry.record);
+}
+
+std::vector<TargetView> Targets::views() const {
+    std::vector<TargetView> views;
+    for (const auto& [store, entry] : targets_) {
+        TargetView view;
+        view.heard_at = entry.heard_at;
+        view.facts.watermarks.w_pub = entry.record.w_pub;
+        view.facts.rpo_target_s = entry.record.rpo_target_s;
+        view.rpo.dataset = entry.record.dataset;
+        view.rpo.site = entry.record.site;
+        view.rpo.role = "target";
+        view.rpo.rescan_s = entry.record.rescan_s;
+        view.rpo.eta_reason = "only the source knows what is pending";
+        view.facts.obstacle = connected_ ? entry.problem : "the dataplane is not connected";
+        views.push_back(std::move(view));
+    }
+    return views;
+}
+
+}  // namespace longhaul::control

@@ -1,0 +1,56 @@
+// Datasets whose replica stands here: their stores, and the watermark that marks have proven.
+// Owned by the loop's thread.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "control/rpo/status.h"
+#include "control/state/state_store.h"
+#include "dataplane/base/time.h"
+
+namespace longhaul::control {
+
+struct TargetView {
+    RpoView rpo;  // what does not depend on the time of the look
+    RpoFacts facts;
+    WallNs heard_at = 0;  // of the last mark, or of this process's start
+};
+
+class Targets {
+  public:
+    Targets(StateStore& state, Ports& ports, WallNs now);
+
+    // `directory` is canonical and exists (placement). Idempotent by site and dataset.
+    Result<TargetAccepted> accept(const std::string& site, const DatasetSpec& spec,
+                                  const std::string& directory, const std::vector<std::string>& sources_here,
+                                  WallNs now);
+    Result<void> release(const std::string& site, const std::string& dataset);
+
+    void on_dataplane_up();
+    void on_dataplane_down();
+    void tick(TimeNs now);  // opens stores that are not open yet
+    void on_mark(std::uint64_t store, WallNs watermark, WallNs now);
+
+    std::vector<TargetView> views() const;
+
+  private:
+    struct Entry {
+        TargetRecord record;
+        bool open = false;
+        std::string problem;
+        WallNs heard_at = 0;
+    };
+    void open_store(Entry& entry);
+    std::uint64_t new_store_number() const;
+
+    StateStore& state_;
+    Ports& ports_;
+    bool connected_ = false;
+    TimeNs retry_at_ = 0;
+    std::map<std::uint64_t, Entry> targets_;  // by store
+};
+
+}  // namespace longhaul::control

@@ -1,0 +1,81 @@
+// What control remembers: one plain struct per table row, shared by capture, dataset and publish.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "control/core.h"
+#include "dataplane/wire/manifest.h"
+
+namespace longhaul::control {
+
+enum class ObjectKind : std::uint8_t { file = 1, directory = 2, symlink = 3 };
+
+// What tells one version of an object from another without reading it. For directories only mode, owner and
+// mtime count; size, ctime and inode are recorded but mean nothing.
+struct Fingerprint {
+    std::uint64_t size = 0;
+    std::int64_t mtime_ns = 0;
+    std::int64_t ctime_ns = 0;
+    std::uint64_t inode = 0;
+    std::uint32_t mode = 0;  // permission bits
+    std::uint32_t uid = 0;
+    std::uint32_t gid = 0;
+    ObjectKind kind = ObjectKind::file;
+    bool operator==(const Fingerprint&) const = default;
+};
+
+// An object that has been offered to the target at least once. `published` false: it may or may not be there.
+struct ObjectRecord {
+    Fingerprint print;  // as published; meaningless while not published
+    std::string link;   // text of a symlink
+    bool published = false;
+};
+
+struct DatasetRecord {
+    std::int64_t id = 0;  // also the number of the source store
+    DatasetSpec spec;
+    std::uint64_t target_store = 0;  // chosen by the target's control
+    WallNs created = 0;
+    StageTimes watermarks;
+    std::uint32_t sweeps = 0;                          // number of the last sweep begun; never reused
+    std::uint64_t objects_total = 0, bytes_total = 0;  // of the last complete sweep
+    std::uint64_t root_device = 0, root_inode = 0;     // 0, 0: not seen yet
+};
+
+struct TargetRecord {
+    std::uint64_t store = 0;    // random, below 2^63
+    std::string site, dataset;  // the source's site, and the name there
+    std::string directory;      // canonical
+    double rpo_target_s = 0, rescan_s = 0;
+    WallNs accepted = 0;
+    std::optional<WallNs> w_pub;
+};
+
+// What an entry of a bundle in flight was made of, beyond what the manifest says of it.
+struct EntryNote {
+    std::uint64_t inode = 0;
+    std::uint32_t first_sweep = 0;  // the sweep that first saw this change
+    bool racy = false;  // changed so shortly before it was looked at that a later change may look the same
+    ObjectKind kind = ObjectKind::file;
+    std::uint8_t action = 0;  // dataset/pending: Action
+};
+
+struct BundleRecord {
+    wire::BundleId id;
+    std::int64_t dataset = 0;
+    std::uint8_t link = 0;
+    std::uint32_t generation = 0;
+    WallNs offered_at = 0;
+    std::vector<std::uint8_t> head;
+    std::vector<EntryNote> notes;  // one per entry of the head's manifest
+};
+
+struct RangeRecord {  // bytes of a large object that are durable at the target
+    std::uint64_t offset = 0, length = 0;
+};
+
+}  // namespace longhaul::control

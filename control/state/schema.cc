@@ -1,0 +1,114 @@
+// One SQL text per version; a file's user_version says how many have been applied to it.
+// SPDX-License-Identifier: Apache-2.0
+#include "control/state/schema.h"
+
+#include <array>
+#include <string>
+
+namespace longhaul::control {
+
+namespace {
+
+// `objects.key` is the path with every '/' replaced by a zero byte, which no path can contain: so the order
+// of the table is the order of a walk that visits a directory, then its content, then its next sibling
+// (capture/sweep).
+constexpr std::array<const char*, 1> kMigrations = {
+    R"sql(
+CREATE TABLE datasets (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    name TEXT NOT NULL UNIQUE,
+    source TEXT NOT NULL,
+    target_site TEXT NOT NULL,
+    target_directory TEXT NOT NULL,
+    mode INTEGER NOT NULL,
+    consistency INTEGER NOT NULL,
+    rpo_target_s REAL NOT NULL,
+    traffic TEXT NOT NULL,
+    rescan_s REAL NOT NULL,
+    link TEXT NOT NULL,
+    target_store INTEGER NOT NULL,
+    created INTEGER NOT NULL,
+    w_disc INTEGER, w_dur INTEGER, w_pub INTEGER,
+    sweeps INTEGER NOT NULL DEFAULT 0,
+    objects_total INTEGER NOT NULL DEFAULT 0,
+    bytes_total INTEGER NOT NULL DEFAULT 0,
+    root_device INTEGER NOT NULL DEFAULT 0,
+    root_inode INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE TABLE targets (
+    store INTEGER PRIMARY KEY,
+    site TEXT NOT NULL,
+    dataset TEXT NOT NULL,
+    directory TEXT NOT NULL UNIQUE,
+    rpo_target_s REAL NOT NULL,
+    rescan_s REAL NOT NULL,
+    accepted INTEGER NOT NULL,
+    w_pub INTEGER,
+    UNIQUE (site, dataset)
+) STRICT;
+CREATE TABLE objects (
+    dataset INTEGER NOT NULL,
+    key BLOB NOT NULL,
+    kind INTEGER NOT NULL,
+    size INTEGER NOT NULL,
+    mode INTEGER NOT NULL,
+    uid INTEGER NOT NULL,
+    gid INTEGER NOT NULL,
+    mtime_ns INTEGER NOT NULL,
+    ctime_ns INTEGER NOT NULL,
+    inode INTEGER NOT NULL,
+    link BLOB NOT NULL,
+    published INTEGER NOT NULL,
+    PRIMARY KEY (dataset, key)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE bundles (
+    id BLOB PRIMARY KEY,
+    dataset INTEGER NOT NULL,
+    link INTEGER NOT NULL,
+    generation INTEGER NOT NULL,
+    offered_at INTEGER NOT NULL,
+    head BLOB NOT NULL,
+    notes BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE ranges (
+    dataset INTEGER NOT NULL,
+    key BLOB NOT NULL,
+    object BLOB NOT NULL,
+    file_offset INTEGER NOT NULL,
+    length INTEGER NOT NULL,
+    PRIMARY KEY (dataset, key, object, file_offset)
+) STRICT, WITHOUT ROWID;
+)sql",
+};
+
+int version_of(Database& database) {
+    Statement query(database, "PRAGMA user_version");
+    query.step();
+    return static_cast<int>(query.integer(0));
+}
+
+}  // namespace
+
+int schema_version() {
+    return static_cast<int>(kMigrations.size());
+}
+
+Result<void> migrate(Database& database) {
+    const int found = version_of(database);
+    if (found > schema_version())
+        return Error{ErrorCode::invalid_argument,
+                     "the state store " + database.path() + " has schema version " + std::to_string(found) +
+                         ", this program knows up to " + std::to_string(schema_version()) +
+                         ": start the newer program, or move the file away to begin anew"};
+    if (found == schema_version()) return {};
+    if (auto begun = database.try_execute("BEGIN IMMEDIATE"); !begun) return begun;
+    for (int version = found; version < schema_version(); ++version) {
+        if (auto done = database.try_execute(kMigrations[static_cast<std::size_t>(version)]); !done)
+            return done;
+    }
+    const std::string stamp = "PRAGMA user_version = " + std::to_string(schema_version());
+    if (auto done = database.try_execute(stamp.c_str()); !done) return done;
+    return database.try_execute("COMMIT");
+}
+
+}  // namespace longhaul::control

@@ -1,0 +1,397 @@
+// The statements behind StateStore, prepared once.
+// SPDX-License-Identifier: Apache-2.0
+#include "control/state/state_store.h"
+
+#include <algorithm>
+#include <cstring>
+#include <limits>
+
+#include "control/state/schema.h"
+
+namespace longhaul::control {
+
+namespace {
+
+// No file system stores this mtime, so a directory recorded with it always differs from the one at the
+// source.
+constexpr std::int64_t kMtimeUnsettled = std::numeric_limits<std::int64_t>::min();
+
+std::array<std::uint8_t, 16> id_bytes(const wire::BundleId& id) {
+    std::array<std::uint8_t, 16> bytes{};
+    ByteWriter writer(bytes);
+    writer.u64(id.high);
+    writer.u64(id.low);
+    return bytes;
+}
+
+wire::BundleId id_from(std::string_view blob) {
+    ByteReader reader(as_bytes(blob));
+    wire::BundleId id;
+    id.high = reader.u64();
+    id.low = reader.u64();
+    return id;
+}
+
+constexpr std::size_t kNoteBytes = 15;
+
+std::vector<std::uint8_t> notes_bytes(const std::vector<EntryNote>& notes) {
+    std::vector<std::uint8_t> bytes(notes.size() * kNoteBytes);
+    ByteWriter writer(bytes);
+    for (const auto& note : notes) {
+        writer.u64(note.inode);
+        writer.u32(note.first_sweep);
+        writer.u8(note.racy ? 1 : 0);
+        writer.u8(static_cast<std::uint8_t>(note.kind));
+        writer.u8(note.action);
+    }
+    return bytes;
+}
+
+std::vector<EntryNote> notes_from(std::string_view blob) {
+    std::vector<EntryNote> notes(blob.size() / kNoteBytes);
+    ByteReader reader(as_bytes(blob));
+    for (auto& note : notes) {
+        note.inode = reader.u64();
+        note.first_sweep = reader.u32();
+        note.racy = reader.u8() != 0;
+        note.kind = static_cast<ObjectKind>(reader.u8());
+        note.action = reader.u8();
+    }
+    return notes;
+}
+
+ObjectRecord object_from(Statement& row, int column) {
+    ObjectRecord record;
+    record.print.kind = static_cast<ObjectKind>(row.integer(column));
+    record.print.size = row.number(column + 1);
+    record.print.mode = static_cast<std::uint32_t>(row.integer(column + 2));
+    record.print.uid = static_cast<std::uint32_t>(row.integer(column + 3));
+    record.print.gid = static_cast<std::uint32_t>(row.integer(column + 4));
+    record.print.mtime_ns = row.integer(column + 5);
+    record.print.ctime_ns = row.integer(column + 6);
+    record.print.inode = row.number(column + 7);
+    record.link = row.text(column + 8);
+    record.published = row.integer(column + 9) != 0;
+    return record;
+}
+
+}  // namespace
+
+std::string key_of_path(std::string_view path) {
+    std::string key(path);
+    std::replace(key.begin(), key.end(), '/', '\0');
+    return key;
+}
+
+std::string path_of_key(std::string_view key) {
+    std::string path(key);
+    std::replace(path.begin(), path.end(), '\0', '/');
+    return path;
+}
+
+struct StateStore::Prepared {
+    explicit Prepared(Database& db)
+        : object_get(db,
+                     "SELECT kind,size,mode,uid,gid,mtime_ns,ctime_ns,inode,link,published FROM objects "
+                     "WHERE dataset=? AND key=?"),
+          object_offer(db, "INSERT INTO objects VALUES (?,?,?,0,0,0,0,0,0,0,x'',0) ON CONFLICT DO NOTHING"),
+          object_publish(db,
+                         "INSERT INTO objects VALUES (?,?,?,?,?,?,?,?,?,?,?,1) ON CONFLICT DO UPDATE SET "
+                         "kind=excluded.kind,size=excluded.size,mode=excluded.mode,uid=excluded.uid,"
+                         "gid=excluded.gid,mtime_ns=excluded.mtime_ns,ctime_ns=excluded.ctime_ns,"
+                         "inode=excluded.inode,link=excluded.link,published=1"),
+          object_delete(db, "DELETE FROM objects WHERE dataset=? AND key=?"),
+          unsettle(db, "UPDATE objects SET mtime_ns=? WHERE dataset=? AND key=? AND kind=2 AND published=1"),
+          bundle_insert(db,
+                        "INSERT INTO bundles VALUES (?,?,?,?,?,?,?) ON CONFLICT DO UPDATE SET "
+                        "link=excluded.link,offered_at=excluded.offered_at"),
+          bundle_delete(db, "DELETE FROM bundles WHERE id=?"),
+          range_insert(
+              db, "INSERT INTO ranges VALUES (?,?,?,?,?) ON CONFLICT DO UPDATE SET length=excluded.length"),
+          range_list(db,
+                     "SELECT file_offset,length FROM ranges WHERE dataset=? AND key=? AND object=? "
+                     "ORDER BY file_offset"),
+          range_delete(db, "DELETE FROM ranges WHERE dataset=? AND key=?"),
+          dataset_set(db,
+                      "UPDATE datasets SET target_store=?,w_disc=?,w_dur=?,w_pub=?,sweeps=?,objects_total=?,"
+                      "bytes_total=?,root_device=?,root_inode=? WHERE id=?") {}
+    Statement object_get, object_offer, object_publish, object_delete, unsettle, bundle_insert, bundle_delete,
+        range_insert, range_list, range_delete, dataset_set;
+};
+
+StateStore::StateStore(Database database)
+    : database_(std::move(database)), prepared_(std::make_unique<Prepared>(database_)) {}
+
+StateStore::~StateStore() {
+    commit();
+}
+
+Result<std::unique_ptr<StateStore>> StateStore::open(const std::string& path) {
+    auto database = Database::open(path, false);
+    if (!database) return database.error();
+    for (const char* pragma :
+         {"PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", "PRAGMA cache_size=-16384"}) {
+        if (auto done = database.value().try_execute(pragma); !done) return done.error();
+    }
+    if (auto done = migrate(database.value()); !done) return done.error();
+    return std::unique_ptr<StateStore>(new StateStore(std::move(database).value()));
+}
+
+void StateStore::writing() {
+    if (open_) return;
+    database_.execute("BEGIN IMMEDIATE");
+    open_ = true;
+}
+
+void StateStore::commit() {
+    if (!open_) return;
+    database_.execute("COMMIT");
+    open_ = false;
+}
+
+std::int64_t StateStore::dataset_add(const DatasetRecord& record) {
+    writing();
+    Statement insert(database_,
+                     "INSERT INTO datasets (name,source,target_site,target_directory,mode,consistency,"
+                     "rpo_target_s,traffic,rescan_s,link,target_store,created) "
+                     "VALUES (?,?,?,?,?,?,?,?,?,?,?,?)");
+    const auto& spec = record.spec;
+    insert.bind_text(spec.name)
+        .bind_text(spec.source)
+        .bind_text(spec.target.site)
+        .bind_text(spec.target.store);
+    insert.bind(static_cast<std::int64_t>(spec.mode)).bind(static_cast<std::int64_t>(spec.consistency));
+    insert.bind(spec.rpo_target_s).bind_text(spec.traffic).bind(spec.rescan_s).bind_text(spec.link);
+    insert.bind(record.target_store).bind(record.created);
+    insert.run();
+    return database_.last_insert_rowid();
+}
+
+void StateStore::dataset_update(const DatasetRecord& record) {
+    writing();
+    auto& set = prepared_->dataset_set;
+    set.bind(record.target_store).bind(record.watermarks.w_disc).bind(record.watermarks.w_dur);
+    set.bind(record.watermarks.w_pub).bind(record.sweeps).bind(record.objects_total).bind(record.bytes_total);
+    set.bind(record.root_device).bind(record.root_inode).bind(record.id);
+    set.run();
+}
+
+void StateStore::dataset_remove(std::int64_t id) {
+    writing();
+    for (const char* sql : {"DELETE FROM objects WHERE dataset=?", "DELETE FROM bundles WHERE dataset=?",
+                            "DELETE FROM ranges WHERE dataset=?", "DELETE FROM datasets WHERE id=?"}) {
+        Statement(database_, sql).bind(id).run();
+    }
+}
+
+std::vector<DatasetRecord> StateStore::datasets() {
+    Statement query(database_,
+                    "SELECT id,name,source,target_site,target_directory,mode,consistency,rpo_target_s,"
+                    "traffic,rescan_s,link,target_store,created,w_disc,w_dur,w_pub,sweeps,objects_total,"
+                    "bytes_total,root_device,root_inode FROM datasets ORDER BY id");
+    std::vector<DatasetRecord> records;
+    while (query.step()) {
+        DatasetRecord record;
+        record.id = query.integer(0);
+        record.spec.name = query.text(1);
+        record.spec.source = query.text(2);
+        record.spec.target = {query.text(3), query.text(4)};
+        record.spec.mode = static_cast<Mode>(query.integer(5));
+        record.spec.consistency = static_cast<Consistency>(query.integer(6));
+        record.spec.rpo_target_s = query.real(7);
+        record.spec.traffic = query.text(8);
+        record.spec.rescan_s = query.real(9);
+        record.spec.link = query.text(10);
+        record.target_store = query.number(11);
+        record.created = query.integer(12);
+        record.watermarks = {query.optional_integer(13), query.optional_integer(14),
+                             query.optional_integer(15)};
+        record.sweeps = static_cast<std::uint32_t>(query.integer(16));
+        record.objects_total = query.number(17);
+        record.bytes_total = query.number(18);
+        record.root_device = query.number(19);
+        record.root_inode = query.number(20);
+        records.push_back(std::move(record));
+    }
+    return records;
+}
+
+void StateStore::target_put(const TargetRecord& record) {
+    writing();
+    Statement put(database_,
+                  "INSERT INTO targets VALUES (?,?,?,?,?,?,?,?) ON CONFLICT (store) DO UPDATE SET "
+                  "rpo_target_s=excluded.rpo_target_s,rescan_s=excluded.rescan_s,w_pub=excluded.w_pub");
+    put.bind(record.store).bind_text(record.site).bind_text(record.dataset).bind_text(record.directory);
+    put.bind(record.rpo_target_s).bind(record.rescan_s).bind(record.accepted).bind(record.w_pub);
+    put.run();
+}
+
+void StateStore::target_remove(std::uint64_t store) {
+    writing();
+    Statement(database_, "DELETE FROM targets WHERE store=?").bind(store).run();
+}
+
+std::vector<TargetRecord> StateStore::targets() {
+    Statement query(database_,
+                    "SELECT store,site,dataset,directory,rpo_target_s,rescan_s,accepted,w_pub FROM targets "
+                    "ORDER BY accepted");
+    std::vector<TargetRecord> records;
+    while (query.step()) {
+        records.push_back({query.number(0), query.text(1), query.text(2), query.text(3), query.real(4),
+                           query.real(5), query.integer(6), query.optional_integer(7)});
+    }
+    return records;
+}
+
+std::optional<ObjectRecord> StateStore::object(std::int64_t dataset, std::string_view path) {
+    const std::string key = key_of_path(path);
+    auto& get = prepared_->object_get;
+    get.bind(dataset).bind_blob(key);
+    Rows rows(get);
+    if (!rows.next()) return std::nullopt;
+    return object_from(get, 0);
+}
+
+void StateStore::object_offered(std::int64_t dataset, std::string_view path, ObjectKind kind) {
+    writing();
+    const std::string key = key_of_path(path);
+    prepared_->object_offer.bind(dataset).bind_blob(key).bind(static_cast<std::int64_t>(kind)).run();
+}
+
+void StateStore::object_published(std::int64_t dataset, std::string_view path, const Fingerprint& print,
+                                  std::string_view link) {
+    writing();
+    const std::string key = key_of_path(path);
+    auto& put = prepared_->object_publish;
+    put.bind(dataset)
+        .bind_blob(key)
+        .bind(static_cast<std::int64_t>(print.kind))
+        .bind(print.size)
+        .bind(print.mode);
+    put.bind(print.uid)
+        .bind(print.gid)
+        .bind(print.mtime_ns)
+        .bind(print.ctime_ns)
+        .bind(print.inode)
+        .bind_blob(link);
+    put.run();
+}
+
+void StateStore::object_forget(std::int64_t dataset, std::string_view path) {
+    writing();
+    const std::string key = key_of_path(path);
+    prepared_->object_delete.bind(dataset).bind_blob(key).run();
+}
+
+bool StateStore::directory_unsettle(std::int64_t dataset, std::string_view path) {
+    writing();
+    const std::string key = key_of_path(path);
+    prepared_->unsettle.bind(kMtimeUnsettled).bind(dataset).bind_blob(key).run();
+    return database_.changes() > 0;
+}
+
+PublishedTotals StateStore::published_totals(std::int64_t dataset) {
+    Statement query(database_,
+                    "SELECT COUNT(*), COALESCE(SUM(CASE WHEN kind=1 THEN size ELSE 0 END),0) FROM objects "
+                    "WHERE dataset=? AND published=1");
+    query.bind(dataset).step();
+    return {query.number(0), query.number(1)};
+}
+
+void StateStore::objects_forget_published(std::int64_t dataset) {
+    writing();
+    Statement(database_, "UPDATE objects SET published=0 WHERE dataset=?").bind(dataset).run();
+    Statement(database_, "DELETE FROM ranges WHERE dataset=?").bind(dataset).run();
+}
+
+void StateStore::bundle_put(const BundleRecord& record) {
+    writing();
+    const auto id = id_bytes(record.id);
+    const auto notes = notes_bytes(record.notes);
+    auto& put = prepared_->bundle_insert;
+    put.bind_blob(id)
+        .bind(record.dataset)
+        .bind(static_cast<std::int64_t>(record.link))
+        .bind(record.generation);
+    put.bind(record.offered_at).bind_blob(record.head).bind_blob(notes);
+    put.run();
+}
+
+void StateStore::bundle_remove(const wire::BundleId& id) {
+    writing();
+    const auto bytes = id_bytes(id);
+    prepared_->bundle_delete.bind_blob(bytes).run();
+}
+
+std::vector<BundleRecord> StateStore::bundles(std::int64_t dataset) {
+    Statement query(database_,
+                    "SELECT id,dataset,link,generation,offered_at,head,notes FROM bundles WHERE dataset=? "
+                    "ORDER BY offered_at");
+    query.bind(dataset);
+    std::vector<BundleRecord> records;
+    while (query.step()) {
+        BundleRecord record;
+        record.id = id_from(query.view(0));
+        record.dataset = query.integer(1);
+        record.link = static_cast<std::uint8_t>(query.integer(2));
+        record.generation = static_cast<std::uint32_t>(query.integer(3));
+        record.offered_at = query.integer(4);
+        const auto head = as_bytes(query.view(5));
+        record.head.assign(head.begin(), head.end());
+        record.notes = notes_from(query.view(6));
+        records.push_back(std::move(record));
+    }
+    return records;
+}
+
+void StateStore::range_put(std::int64_t dataset, std::string_view path, const wire::ObjectKey& object,
+                           const RangeRecord& range) {
+    writing();
+    const std::string key = key_of_path(path);
+    const auto version = id_bytes(object);
+    auto& put = prepared_->range_insert;
+    put.bind(dataset).bind_blob(key).bind_blob(version).bind(range.offset).bind(range.length).run();
+}
+
+std::vector<RangeRecord> StateStore::ranges(std::int64_t dataset, std::string_view path,
+                                            const wire::ObjectKey& object) {
+    const std::string key = key_of_path(path);
+    const auto version = id_bytes(object);
+    auto& list = prepared_->range_list;
+    list.bind(dataset).bind_blob(key).bind_blob(version);
+    Rows rows(list);
+    std::vector<RangeRecord> ranges;
+    while (rows.next())
+        ranges.push_back({list.number(0), list.number(1)});
+    return ranges;
+}
+
+void StateStore::ranges_forget(std::int64_t dataset, std::string_view path) {
+    writing();
+    const std::string key = key_of_path(path);
+    prepared_->range_delete.bind(dataset).bind_blob(key).run();
+}
+
+Result<std::unique_ptr<ObjectCursor>> ObjectCursor::open(const std::string& path, std::int64_t dataset) {
+    auto database = Database::open(path, true);
+    if (!database) return database.error();
+    return std::unique_ptr<ObjectCursor>(new ObjectCursor(std::move(database).value(), dataset));
+}
+
+ObjectCursor::ObjectCursor(Database database, std::int64_t dataset)
+    : database_(std::move(database)),
+      query_(database_,
+             "SELECT key,kind,size,mode,uid,gid,mtime_ns,ctime_ns,inode,link,published FROM objects "
+             "WHERE dataset=? ORDER BY key") {
+    query_.bind(dataset);
+    next();
+}
+
+void ObjectCursor::next() {
+    valid_ = query_.step();
+    if (!valid_) return;
+    key_.assign(query_.view(0));
+    record_ = object_from(query_, 1);
+}
+
+}  // namespace longhaul::control

@@ -1,0 +1,97 @@
+// Everything control must still know after it has crashed. Owned and used by the loop's thread alone; a sweep
+// reads through a connection of its own (ObjectCursor).
+//
+// Writes gather in one transaction that the first of them opens and commit() ends, so that thousands of
+// objects cost one fsync. synchronous=FULL: what was committed before a bundle was offered is there after a
+// power cut, or an object could stand at the target that nobody remembers having sent.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "control/state/records.h"
+#include "control/state/sqlite.h"
+
+namespace longhaul::control {
+
+struct PublishedTotals {
+    std::uint64_t objects = 0, bytes = 0;
+};
+
+std::string key_of_path(std::string_view path);
+std::string path_of_key(std::string_view key);
+
+class StateStore {
+  public:
+    static Result<std::unique_ptr<StateStore>> open(const std::string& path);
+    ~StateStore();  // commits
+
+    void commit();
+    const std::string& path() const { return database_.path(); }
+
+    std::int64_t dataset_add(const DatasetRecord& record);  // returns its id
+    void dataset_update(
+        const DatasetRecord& record);  // watermarks, sweep counters, totals, root, target store
+    void dataset_remove(std::int64_t id);
+    std::vector<DatasetRecord> datasets();
+
+    void target_put(const TargetRecord& record);
+    void target_remove(std::uint64_t store);
+    std::vector<TargetRecord> targets();
+
+    std::optional<ObjectRecord> object(std::int64_t dataset, std::string_view path);
+    void object_offered(std::int64_t dataset, std::string_view path,
+                        ObjectKind kind);  // keeps a row that is there
+    void object_published(std::int64_t dataset, std::string_view path, const Fingerprint& print,
+                          std::string_view link);
+    void object_forget(std::int64_t dataset, std::string_view path);
+    // The target's copy of a directory has another mtime than the one recorded: the next look must see a
+    // difference.
+    bool directory_unsettle(std::int64_t dataset,
+                            std::string_view path);  // false: no such published directory
+    PublishedTotals published_totals(std::int64_t dataset);
+    void objects_forget_published(std::int64_t dataset);  // another store: nothing is known to be there
+
+    void bundle_put(const BundleRecord& record);
+    void bundle_remove(const wire::BundleId& id);
+    std::vector<BundleRecord> bundles(std::int64_t dataset);
+
+    void range_put(std::int64_t dataset, std::string_view path, const wire::ObjectKey& object,
+                   const RangeRecord& range);
+    std::vector<RangeRecord> ranges(std::int64_t dataset, std::string_view path,
+                                    const wire::ObjectKey& object);
+    void ranges_forget(std::int64_t dataset, std::string_view path);  // of every version
+
+  private:
+    explicit StateStore(Database database);
+    void writing();  // opens the transaction if none is open
+
+    Database database_;
+    bool open_ = false;
+    struct Prepared;
+    std::unique_ptr<Prepared> prepared_;
+};
+
+// The objects of one dataset in key order, as they were when the first row was read. For the sweep's thread.
+class ObjectCursor {
+  public:
+    static Result<std::unique_ptr<ObjectCursor>> open(const std::string& path, std::int64_t dataset);
+    bool valid() const { return valid_; }
+    std::string_view key() const { return key_; }
+    const ObjectRecord& record() const { return record_; }
+    void next();
+
+  private:
+    ObjectCursor(Database database, std::int64_t dataset);
+    Database database_;
+    Statement query_;
+    bool valid_ = false;
+    std::string key_;
+    ObjectRecord record_;
+};
+
+}  // namespace longhaul::control

@@ -1,0 +1,113 @@
+// What may become a dataset or a replica here, and what every refusal tells the operator to change.
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/unit/control_core/site.h"
+
+namespace longhaul::control::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Every wrong field is refused with a text that names the remedy; nothing of it reaches the target.
+TEST_F(Site, RefusesWhatCannotWork) {
+    start();
+    const auto refused = [&](auto change, const std::string& says) {
+        auto wanted = spec();
+        change(wanted);
+        const auto result = core->dataset_create(wanted);
+        ASSERT_FALSE(result.ok()) << says;
+        EXPECT_NE(result.error().text.find(says), std::string::npos) << result.error().text;
+    };
+    refused([](DatasetSpec& s) { s.name = "Lake"; }, "a-z, 0-9");
+    refused([](DatasetSpec& s) { s.name = std::string(64, 'a'); }, "1 to 63");
+    refused([](DatasetSpec& s) { s.source = "gs://bucket"; }, "posix:/absolute/path");
+    refused([](DatasetSpec& s) { s.source = "posix:relative"; }, "absolute");
+    refused([](DatasetSpec& s) { s.source = "posix:/does/not/exist"; }, "create or mount");
+    refused([](DatasetSpec& s) { s.target.store = "s3://bucket"; }, "posix:/absolute/path");
+    refused([](DatasetSpec& s) { s.target.site = "east"; }, "another site");
+    refused([](DatasetSpec& s) { s.target.site = "north"; }, "site north is not configured");
+    refused([](DatasetSpec& s) { s.traffic = "fast"; }, "latency, bulk or scavenger");
+    refused([](DatasetSpec& s) { s.link = "moon"; }, "east-west-1");
+    refused([](DatasetSpec& s) { s.rescan_s = 0; }, "out of range");
+    refused(
+        [](DatasetSpec& s) {
+            s.rescan_s = 10;
+            s.rpo_target_s = 5;
+        },
+        "rpo_target_s 5 is below what a rescan every 10 s can prove (20 s): lower rescan_s to 2.5 or raise "
+        "the target");
+    EXPECT_EQ(ports->accepts, 1) << "only the unknown site was asked for";
+    EXPECT_TRUE(core->datasets().empty());
+}
+
+// A replica stands beneath an allowed root or nowhere; the same request gets the same store.
+TEST_F(Site, AcceptsReplicasBeneathItsRootsOnly) {
+    fs::create_directory(base + "/allowed");
+    fs::create_directory(base + "/secret");
+    fs::create_directory_symlink(base + "/secret", base + "/allowed/trap");
+    config.allowed_roots = {base + "/allowed"};
+    start();
+    auto wanted = spec();
+    const auto accept = [&](const std::string& directory) {
+        wanted.target = {"east", "posix:" + directory};
+        return core->accept_target("west", wanted);
+    };
+    for (const auto* outside : {"/secret", "/allowed/../secret", "/allowed/trap/x", "/allowedtoo"}) {
+        const auto result = accept(base + outside);
+        ASSERT_FALSE(result.ok()) << outside;
+        EXPECT_NE(result.error().text.find("allowed root"), std::string::npos);
+    }
+    EXPECT_TRUE(fs::is_empty(base + "/secret"));
+    EXPECT_FALSE(fs::exists(base + "/allowedtoo"));
+
+    const auto first = accept(base + "/allowed/deep/lake");
+    ASSERT_TRUE(first.ok()) << first.error().text;
+    EXPECT_LT(first.value().store, std::uint64_t{1} << 63);
+    EXPECT_TRUE(fs::is_directory(base + "/allowed/deep/lake"));
+    EXPECT_EQ(accept(base + "/allowed/deep/lake").value().store, first.value().store);
+    EXPECT_EQ(accept(base + "/allowed/elsewhere").error().code, ErrorCode::already_exists);
+    wanted.name = "other";
+    EXPECT_EQ(accept(base + "/allowed/deep/lake").error().code, ErrorCode::already_exists);
+    EXPECT_EQ(accept(base + "/allowed/deep").error().code, ErrorCode::already_exists) << "nested";
+    EXPECT_TRUE(eventually([&] { return ports->stores_open().contains({first.value().store, true}); }));
+    EXPECT_TRUE(core->release_target("west", "lake").ok());
+    EXPECT_EQ(core->release_target("west", "lake").error().code, ErrorCode::not_found);
+}
+
+// Marks move the target's own W_pub, never back; it survives a restart; its lag grows while no mark comes.
+TEST_F(Site, TheTargetComputesItsOwnLag) {
+    start();
+    auto wanted = spec();
+    wanted.target = {"east", "posix:" + base + "/replica"};
+    wanted.rescan_s = 10;
+    wanted.rpo_target_s = 60;
+    const auto accepted = core->accept_target("west", wanted);
+    ASSERT_TRUE(accepted.ok()) << accepted.error().text;
+    ASSERT_EQ(core->rpo().size(), 1u);
+    EXPECT_EQ(core->rpo()[0].role, "target");
+    EXPECT_EQ(core->rpo()[0].state, "SEEDING");
+    EXPECT_FALSE(core->rpo()[0].rpo_lag_s);
+    const WallNs mark = clock - 5'000'000'000;
+    core->on_mark(accepted.value().store, mark);
+    ASSERT_TRUE(eventually([&] { return core->rpo()[0].watermarks.w_pub == mark; }));
+    core->on_mark(accepted.value().store, mark - 1'000);
+    EXPECT_DOUBLE_EQ(*core->rpo()[0].rpo_lag_s, 5);
+    EXPECT_EQ(core->rpo()[0].state, "PROTECTED");
+    advance(40);
+    EXPECT_EQ(core->rpo()[0].state, "STALLED");
+    crash();
+    start();
+    EXPECT_EQ(core->rpo()[0].watermarks.w_pub, mark);
+    EXPECT_DOUBLE_EQ(*core->rpo()[0].rpo_lag_s, 45);
+}
+
+// A replica may not lie in a tree that is a source here.
+TEST_F(Site, RefusesAReplicaInsideASource) {
+    start();
+    create();
+    auto wanted = spec();
+    wanted.target = {"east", "posix:" + source + "/inside"};
+    EXPECT_EQ(core->accept_target("west", wanted).error().code, ErrorCode::invalid_argument);
+}
+
+}  // namespace
+}  // namespace longhaul::control::test
