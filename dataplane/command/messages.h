@@ -169,8 +169,8 @@ struct StatusReport {
     std::string boot_id;  // 32 hex digits, new with every start of the dataplane
     std::vector<LinkStatus> links;
     std::vector<std::uint64_t> source_stores, target_stores;
-    std::vector<BundleEvent> bundles;  // offered and not acked, at the stage they have reached (stage
-                                       // complete with reason none may mean "in flight": see in_flight)
+    // Offered and not acked, at the stage they have reached (complete with reason none may mean "in flight").
+    std::vector<BundleEvent> bundles;
     std::vector<wire::BundleId> in_flight;  // offered, no final stage yet
 };
 void to_json(nlohmann::json& out, const StatusReport& value);

@@ -6,7 +6,9 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <filesystem>
 #include <string>
+#include <system_error>
 #include <vector>
 
 int main(int argc, char** argv) {
@@ -24,6 +26,9 @@ int main(int argc, char** argv) {
         return 1;
     }
     const int result = RUN_ALL_TESTS();
+    const std::string left_behind = rte_eal_get_runtime_dir();  // named after our process: nobody else's
     rte_eal_cleanup();
+    std::error_code ignored;
+    std::filesystem::remove_all(left_behind, ignored);
     return result;
 }
