@@ -204,9 +204,9 @@ Result<EalReport> eal_start(const EalConfig& config) {
     const FreePages pages = free_hugepages();
     report.hugepages = config.hugepages && pages.mib >= config.memory_mib;
     if (report.hugepages) {
-        // Unlinked as soon as mapped: a killed process gives its pages back. One file a list keeps the number
-        // of descriptors small enough for memif's zero copy and virtio-user.
-        arguments.insert(arguments.end(), {"--huge-unlink=always", "--single-file-segments"});
+        // Unlinked as soon as mapped: a killed process gives its pages back. (EAL refuses it beside
+        // --single-file-segments, which only memif's zero copy and virtio-user clients would want.)
+        arguments.emplace_back("--huge-unlink=always");
         report.text = std::to_string(config.memory_mib) + " MiB in hugepages";
     } else {
         arguments.emplace_back("--no-huge");

@@ -1,28 +1,21 @@
 // The wait that memif's disconnect leaves out (see burst_gate.h): this process's munmap, when EAL's interrupt
 // thread calls it, first lets the bursts end that may still read the mapping. All other callers go straight
 // to the kernel. SPDX-License-Identifier: Apache-2.0
-#include <pthread.h>
 #include <sched.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include <cstring>
 #include <mutex>
 
 #include "drivers/nic/burst_gate.h"
+#include "drivers/nic/interrupt_thread.h"
 
 namespace longhaul::nic {
 namespace {
 
 std::mutex gates_mutex;
 BurstGate* gates = nullptr;  // guarded by gates_mutex
-
-bool on_interrupt_thread() noexcept {
-    char name[16] = {};  // read each time: EAL names the thread after it has started
-    return pthread_getname_np(pthread_self(), name, sizeof name) == 0 &&
-           std::strcmp(name, "eal-intr-thread") == 0;
-}
 
 }  // namespace
 

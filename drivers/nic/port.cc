@@ -1,5 +1,6 @@
 // One DPDK port, whatever device stands behind it: opened by name, configured, polled, recovered and closed.
 // SPDX-License-Identifier: Apache-2.0
+#include <rte_alarm.h>
 #include <rte_cycles.h>
 #include <rte_dev.h>
 #include <rte_eal.h>
@@ -14,6 +15,7 @@
 
 #include "drivers/nic/burst_gate.h"
 #include "drivers/nic/device_name.h"
+#include "drivers/nic/interrupt_thread.h"
 #include "drivers/nic/memif_listener.h"
 #include "drivers/nic/nic.h"
 
@@ -24,7 +26,10 @@ constexpr unsigned kTransmitTries = 4;
 constexpr unsigned kPoolCache = 256;
 constexpr unsigned kFrameOverheadBytes = 14 + 2 * 4 + 4;  // Ethernet, two VLAN tags, FCS
 constexpr unsigned kLinkChecksPerSecond = 1000;
-constexpr unsigned kRecoveriesPerSecond = 10;
+// A memif client must knock again by itself when its server was gone; one that got through is given a second
+// to finish its handshake on a busy machine.
+constexpr unsigned kKnocksPerSecond = 10;
+constexpr unsigned kHandshakesPerSecond = 1;
 
 struct alignas(64) QueueCounters {  // written by the queue's owner, read by anybody
     std::atomic<std::uint64_t> rx_packets{0}, rx_bytes{0}, tx_packets{0}, tx_bytes{0}, tx_dropped{0};
@@ -71,6 +76,11 @@ class DpdkPort final : public Port {
     Result<void> configure(rte_eth_dev_info& info);
     Result<void> make_pool(std::uint16_t rx_descriptors, std::uint16_t tx_descriptors);
     Result<void> start();
+    Result<void> restart();
+    void ask_for_recovery();
+    Result<void> restart();  // memif: on the interrupt thread
+    static void restart_later(void* port);
+    void shut();  // likewise
     bool refresh_link();
     void keep_link(unsigned queue);
     Error failure(ErrorCode code, const std::string& what, int status) const;
@@ -82,9 +92,11 @@ class DpdkPort final : public Port {
     rte_mempool* pool_ = nullptr;
     wire::MacAddress mac_{};
     bool checksums_offloaded_ = false;
-    bool started_ = false;  // guarded by control_
-    std::mutex control_;    // recover() against itself
-    BurstGate gate_;        // closed while the device is stopped
+    bool started_ = false;                 // after bring_up(): the interrupt thread's
+    std::atomic<bool> recovering_{false};  // an alarm for it is set
+    rte_eal_alarm_callback recovery_ = nullptr;
+    std::uint64_t started_at_ = 0;  // TSC of the last try to start; the interrupt thread's
+    BurstGate gate_;                // closed while the device is stopped
     std::atomic<bool> up_{false};
     std::atomic<std::uint64_t> link_epoch_{0};
     std::uint64_t link_checked_ = 0;  // TSC; queue 0's owner
@@ -235,16 +247,27 @@ Result<void> DpdkPort::bring_up() {
 }
 
 DpdkPort::~DpdkPort() {
-    if (started_) gate_.close();
+    rte_eal_alarm_cancel(restart_later, this);  // waits for one that is running
     if (port_ != RTE_MAX_ETHPORTS) {
         rte_eth_dev_info info{};
         rte_device* device = rte_eth_dev_info_get(port_, &info) == 0 ? info.device : nullptr;
-        if (started_) rte_eth_dev_stop(port_);
-        rte_eth_dev_close(port_);
+        const auto shut = [](void* port) { static_cast<DpdkPort*>(port)->shut(); };
+        if (device_.memif)
+            run_on_interrupt_thread(shut, this);
+        else
+            shut(this);
         if (device != nullptr) rte_dev_remove(device);
     }
     listener_.reset();
     rte_mempool_free(pool_);
+}
+
+void DpdkPort::shut() {
+    if (started_) {
+        gate_.close();
+        rte_eth_dev_stop(port_);
+    }
+    rte_eth_dev_close(port_);
 }
 
 bool DpdkPort::refresh_link() {
@@ -266,13 +289,41 @@ void DpdkPort::keep_link(unsigned queue) {
     const std::uint64_t now = rte_get_tsc_cycles();
     if (now - link_checked_ < rte_get_tsc_hz() / kLinkChecksPerSecond) return;
     link_checked_ = now;
-    if (refresh_link() || !device_.memif_client) return;
-    if (now - recovered_ < rte_get_tsc_hz() / kRecoveriesPerSecond) return;
+    if (refresh_link()) recovered_ = now;
+    if (link_up() || !device_.memif_client || recovering_.load(std::memory_order_acquire)) return;
+    const unsigned each_second =
+        started_.load(std::memory_order_relaxed) ? kHandshakesPerSecond : kKnocksPerSecond;
+    if (now - recovered_ < rte_get_tsc_hz() / each_second) return;
     recovered_ = now;
-    if (auto tried = recover(); !tried) return;  // the next try comes in a tenth of a second
+    // The poller does not wait for it.
+    recovering_.store(true, std::memory_order_release);
+    if (rte_eal_alarm_set(1, restart_later, this) != 0) recovering_.store(false, std::memory_order_release);
+}
+
+void DpdkPort::restart_later(void* port) {
+    auto& self = *static_cast<DpdkPort*>(port);
+    // Only a memif client comes here; one that finds no server is not an error and knocks again soon.
+    const auto begun = self.restart();
+    LH_ASSERT(begun.ok());
+    self.recovering_.store(false, std::memory_order_release);
 }
 
 Result<void> DpdkPort::recover() {
+    if (!device_.memif) return restart();
+    struct Call {
+        DpdkPort* port;
+        Result<void> outcome;
+    } call{this, {}};
+    run_on_interrupt_thread(
+        [](void* pointer) {
+            auto* there = static_cast<Call*>(pointer);
+            there->outcome = there->port->restart();
+        },
+        &call);
+    return call.outcome;
+}
+
+Result<void> DpdkPort::restart() {
     const std::lock_guard lock(control_);
     if (started_) {
         gate_.close();
