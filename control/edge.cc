@@ -31,7 +31,9 @@ Edge::Edge(ControlConfig config, LinkSupervisor::Timing timing)
         peers_.emplace(site.name, std::make_unique<PeerClient>(config_.pki, site));
 }
 
-Edge::~Edge() { stop(); }
+Edge::~Edge() {
+    stop();
+}
 
 Result<void> Edge::start(Core& core) {
     core_ = &core;
@@ -42,8 +44,8 @@ Result<void> Edge::start(Core& core) {
     }
     dataplane_.start();
     for (const LinkConfig& link : config_.links) {
-        supervisors_.push_back(std::make_unique<LinkSupervisor>(link.settings.link, links_, sessions_, dataplane_,
-                                                                *peers_.at(link.site), timing_));
+        supervisors_.push_back(std::make_unique<LinkSupervisor>(link.settings.link, links_, sessions_,
+                                                                dataplane_, *peers_.at(link.site), timing_));
         supervisors_.back()->start();
     }
     return {};
@@ -53,12 +55,15 @@ Result<void> Edge::start_servers() {
     auto token = load_or_create_token(config_.token_file);
     if (!token) return token.error();
     std::vector<PeerClient*> peers;
-    for (const auto& [name, client] : peers_) peers.push_back(client.get());
-    api_server_ = std::make_unique<ApiServer>(ApiContext{config_, *core_, links_, dataplane_, peers}, std::move(token).value());
+    for (const auto& [name, client] : peers_)
+        peers.push_back(client.get());
+    api_server_ = std::make_unique<ApiServer>(ApiContext{config_, *core_, links_, dataplane_, peers},
+                                              std::move(token).value());
     const auto rest_port = api_server_->start(config_.rest_listen);
     if (!rest_port) return rest_port.error();
     rest_port_ = rest_port.value();
-    spdlog::info("REST on http://{}, token in {}", to_string(Endpoint{config_.rest_listen.host, rest_port_}), config_.token_file);
+    spdlog::info("REST on http://{}, token in {}", to_string(Endpoint{config_.rest_listen.host, rest_port_}),
+                 config_.token_file);
     if (peers_.empty()) return {};
 
     if (auto checked = tls::check_files(config_.pki, config_.site); !checked) return checked;
@@ -73,11 +78,13 @@ Result<void> Edge::start_servers() {
 void Edge::stop() {
     if (api_server_) api_server_->stop();
     if (peer_server_) peer_server_->stop();
-    for (const auto& supervisor : supervisors_) supervisor->stop();
+    for (const auto& supervisor : supervisors_)
+        supervisor->stop();
     dataplane_.stop();
 }
 
-// ---- Ports: called by the core ---------------------------------------------------------------------------------------
+// ---- Ports: called by the core
+// ---------------------------------------------------------------------------------------
 
 Result<void> Edge::store_open(std::uint64_t store, const std::string& directory, bool target) {
     return dataplane_.store_open(store, directory, target);
@@ -87,16 +94,22 @@ Result<bool> Edge::bundle_offer(const command::BundleOfferMessage& offer, std::v
     return dataplane_.bundle_offer(offer, std::move(head));
 }
 
-Result<void> Edge::bundle_cancel(const wire::BundleId& id) { return dataplane_.bundle_cancel(id); }
+Result<void> Edge::bundle_cancel(const wire::BundleId& id) {
+    return dataplane_.bundle_cancel(id);
+}
 
-Result<void> Edge::bundle_ack(const std::vector<wire::BundleId>& ids) { return dataplane_.bundle_ack(ids); }
+Result<void> Edge::bundle_ack(const std::vector<wire::BundleId>& ids) {
+    return dataplane_.bundle_ack(ids);
+}
 
 Result<PeerClient*> Edge::peer(const std::string& site) {
     const auto found = peers_.find(site);
     if (found != peers_.end()) return found->second.get();
     std::vector<std::string> known;
-    for (const auto& [name, client] : peers_) known.push_back(name);
-    return Error{ErrorCode::not_found, in_quotes(site) + " is not another site of this configuration: " + suggestion(site, known)};
+    for (const auto& [name, client] : peers_)
+        known.push_back(name);
+    return Error{ErrorCode::not_found,
+                 in_quotes(site) + " is not another site of this configuration: " + suggestion(site, known)};
 }
 
 Result<TargetAccepted> Edge::target_accept(const DatasetSpec& spec) {
@@ -114,11 +127,13 @@ Result<void> Edge::target_release(const std::string& dataset, const std::string&
 std::vector<LinkChoice> Edge::links_to(const std::string& site) {
     std::vector<LinkChoice> out;
     for (const LinkView& view : links_.views())
-        if (view.site == site) out.push_back({view.name, view.settings.link, site, view.up(), view.settings.rate_bps});
+        if (view.site == site)
+            out.push_back({view.name, view.settings.link, site, view.up(), view.settings.rate_bps});
     return out;
 }
 
-// ---- DataplaneListener: on the client's thread -----------------------------------------------------------------------
+// ---- DataplaneListener: on the client's thread
+// -----------------------------------------------------------------------
 
 std::vector<command::LinkSettings> Edge::configured_links() {
     links_.dataplane_up();
@@ -131,7 +146,8 @@ void Edge::on_link_refused(std::uint8_t link, const Error& error) {
 }
 
 void Edge::on_up(const DataplaneHello&, const command::StatusReport& status) {
-    for (const command::LinkStatus& link : status.links) links_.set_status(link);
+    for (const command::LinkStatus& link : status.links)
+        links_.set_status(link);
     core_->on_dataplane_up(status);
 }
 
@@ -140,9 +156,13 @@ void Edge::on_down(const std::string& reason, bool was_up) {
     if (was_up) core_->on_dataplane_down();
 }
 
-void Edge::on_bundle(const command::BundleEvent& event) { core_->on_bundle(event); }
+void Edge::on_bundle(const command::BundleEvent& event) {
+    core_->on_bundle(event);
+}
 
-void Edge::on_mark(std::uint64_t store, std::int64_t watermark_ns) { core_->on_mark(store, watermark_ns); }
+void Edge::on_mark(std::uint64_t store, std::int64_t watermark_ns) {
+    core_->on_mark(store, watermark_ns);
+}
 
 void Edge::on_link(const command::LinkStatus& status) {
     links_.set_status(status);

@@ -1,8 +1,8 @@
-// The edge of a control process, assembled: dataplane client, peers, link supervisors, REST. To the core it is Ports;
-// to the dataplane's client it is the listener that hands events on to the core.
+// The edge of a control process, assembled: dataplane client, peers, link supervisors, REST. To the core it
+// is Ports; to the dataplane's client it is the listener that hands events on to the core.
 //
-// Lifetime: made before the core (which needs Ports), started with it, stopped before it ends, destroyed after it.
-// SPDX-License-Identifier: Apache-2.0
+// Lifetime: made before the core (which needs Ports), started with it, stopped before it ends, destroyed
+// after it. SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <atomic>
@@ -28,14 +28,15 @@ class Edge final : public Ports, private DataplaneListener {
     explicit Edge(ControlConfig config, LinkSupervisor::Timing timing = {});
     ~Edge() override;
 
-    Result<void> start(Core& core);      // what was started before a failure is stopped again
+    Result<void> start(Core& core);  // what was started before a failure is stopped again
     void stop();
     std::uint16_t rest_port() const { return rest_port_; }
-    std::uint16_t peer_port() const { return peer_port_; }    // 0: there are no other sites
+    std::uint16_t peer_port() const { return peer_port_; }  // 0: there are no other sites
     LinkBook& links() { return links_; }
 
     Result<void> store_open(std::uint64_t store, const std::string& directory, bool target) override;
-    Result<bool> bundle_offer(const command::BundleOfferMessage& offer, std::vector<std::uint8_t> head) override;
+    Result<bool> bundle_offer(const command::BundleOfferMessage& offer,
+                              std::vector<std::uint8_t> head) override;
     Result<void> bundle_cancel(const wire::BundleId& id) override;
     Result<void> bundle_ack(const std::vector<wire::BundleId>& ids) override;
     Result<TargetAccepted> target_accept(const DatasetSpec& spec) override;
@@ -56,7 +57,7 @@ class Edge final : public Ports, private DataplaneListener {
 
     const ControlConfig config_;
     const LinkSupervisor::Timing timing_;
-    Core* core_ = nullptr;               // set once, before any thread of the edge runs
+    Core* core_ = nullptr;  // set once, before any thread of the edge runs
     LinkBook links_;
     DataplaneClient dataplane_;
     LinkSessions sessions_;

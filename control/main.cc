@@ -39,13 +39,15 @@ Result<void> own_state_directory(const std::string& directory) {
     if (std::filesystem::create_directories(directory, failure))
         std::filesystem::permissions(directory, std::filesystem::perms::owner_all, failure);
     if (failure)
-        return Error{ErrorCode::io_error, "state_directory " + directory + ": " + failure.message() + ": make it, or choose another"};
+        return Error{ErrorCode::io_error, "state_directory " + directory + ": " + failure.message() +
+                                              ": make it, or choose another"};
     const std::string file = directory + "/lock";
     const int fd = open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) != 0)
-        return Error{ErrorCode::already_exists, file + (errno == EWOULDBLOCK
-                         ? ": another longhaul-control runs on this state_directory: stop it, or give each its own"
-                         : ": cannot be locked: make state_directory writable")};
+        return Error{ErrorCode::already_exists,
+                     file + (errno == EWOULDBLOCK ? ": another longhaul-control runs on this "
+                                                    "state_directory: stop it, or give each its own"
+                                                  : ": cannot be locked: make state_directory writable")};
     return {};
 }
 
@@ -92,7 +94,8 @@ int main(int argc, char** argv) {
     using namespace longhaul::control;
     const auto command_line = parse_command_line(argc, argv);
     if (!command_line) return fail(kExitUsage, command_line.error());
-    if (!command_line.value().output.empty()) return std::fputs(command_line.value().output.c_str(), stdout) < 0;
+    if (!command_line.value().output.empty())
+        return std::fputs(command_line.value().output.c_str(), stdout) < 0;
     const auto config = load_config(command_line.value().config_file, command_line.value().overrides);
     if (!config) return fail(kExitUsage, config.error());
     start_log(config.value().log_level);

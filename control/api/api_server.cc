@@ -17,23 +17,31 @@ using nlohmann::json;
 namespace {
 
 WallNs wall_now() {
-    return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+    return std::chrono::duration_cast<std::chrono::nanoseconds>(
+               std::chrono::system_clock::now().time_since_epoch())
+        .count();
 }
 
 // {"links": [...]}: an object, so that fields can be added beside the list.
 template <typename View>
 Reply list_reply(const char* name, const std::vector<View>& views, json (*document)(const View&)) {
     json list = json::array();
-    for (const View& view : views) list.push_back(document(view));
+    for (const View& view : views)
+        list.push_back(document(view));
     return json_reply({{name, std::move(list)}});
 }
 
-Reply refusal(const Error& error) { return problem_reply(problem_of(error)); }
+Reply refusal(const Error& error) {
+    return problem_reply(problem_of(error));
+}
 
 Problem unauthorized() {
-    return {401, "Token required",
-            "send the header \"Authorization: Bearer TOKEN\"; TOKEN stands in token_file (default: state_directory/token)",
-            "unauthorized", {}};
+    return {401,
+            "Token required",
+            "send the header \"Authorization: Bearer TOKEN\"; TOKEN stands in token_file (default: "
+            "state_directory/token)",
+            "unauthorized",
+            {}};
 }
 
 }  // namespace
@@ -55,8 +63,9 @@ ApiServer::ApiServer(ApiContext context, std::string token)
 Result<std::uint16_t> ApiServer::start(const Endpoint& endpoint) {
     if (!is_loopback(endpoint.host))
         return Error{ErrorCode::invalid_argument,
-                     "rest_listen " + to_string(endpoint) + " is not a loopback address, and REST is not encrypted: listen on "
-                     "127.0.0.1 and reach it through an SSH tunnel or a TLS proxy"};
+                     "rest_listen " + to_string(endpoint) +
+                         " is not a loopback address, and REST is not encrypted: listen on "
+                         "127.0.0.1 and reach it through an SSH tunnel or a TLS proxy"};
     watch_.start();
     return server_.start(endpoint);
 }
@@ -68,34 +77,48 @@ void ApiServer::stop() {
 
 void ApiServer::install_node_routes() {
     using Access = HttpServer::Access;
-    server_.add("GET", "/healthz", [this](const Call&) { return health(); }, Access::open);
-    server_.add("GET", "/openapi.json",
-                [](const Call&) { return Reply{200, std::string(openapi_document()), "application/json", {}}; }, Access::open);
+    server_.add(
+        "GET", "/healthz", [this](const Call&) { return health(); }, Access::open);
+    server_.add(
+        "GET", "/openapi.json",
+        [](const Call&) {
+            return Reply{200, std::string(openapi_document()), "application/json", {}};
+        },
+        Access::open);
     server_.add("GET", "/metrics", [this](const Call&) { return metrics(); });
     server_.add("GET", "/v1/status", [this](const Call&) { return status(); });
     server_.add("GET", "/v1/sites", [this](const Call&) {
         json sites = json::array({own_site_document(context_.config.site)});
-        for (const PeerClient* peer : context_.peers) sites.push_back(site_document(peer->site(), peer->reachability()));
+        for (const PeerClient* peer : context_.peers)
+            sites.push_back(site_document(peer->site(), peer->reachability()));
         return json_reply({{"sites", std::move(sites)}});
     });
-    server_.add("GET", "/v1/flows", [this](const Call&) { return list_reply("flows", context_.core.flows(), flow_document); });
-    server_.add("GET", "/v1/bundles", [this](const Call&) { return list_reply("bundles", context_.core.bundles(), bundle_document); });
-    server_.add("GET", "/v1/rpo", [this](const Call&) { return list_reply("rpo", context_.core.rpo(), rpo_document); });
+    server_.add("GET", "/v1/flows",
+                [this](const Call&) { return list_reply("flows", context_.core.flows(), flow_document); });
+    server_.add("GET", "/v1/bundles", [this](const Call&) {
+        return list_reply("bundles", context_.core.bundles(), bundle_document);
+    });
+    server_.add("GET", "/v1/rpo",
+                [this](const Call&) { return list_reply("rpo", context_.core.rpo(), rpo_document); });
 }
 
 void ApiServer::install_link_routes() {
-    server_.add("GET", "/v1/links", [this](const Call&) { return list_reply("links", context_.links.views(), link_document); });
+    server_.add("GET", "/v1/links",
+                [this](const Call&) { return list_reply("links", context_.links.views(), link_document); });
     server_.add("GET", "/v1/links/{name}", [this](const Call& call) {
         const auto view = context_.links.view(call.arguments.at(0));
         if (view) return json_reply(link_document(*view));
-        return refusal(context_.links.change(call.arguments.at(0), {}).error());   // the text that suggests a name
+        return refusal(
+            context_.links.change(call.arguments.at(0), {}).error());  // the text that suggests a name
     });
     server_.add("PATCH", "/v1/links/{name}", [this](const Call& call) { return change_link(call); });
 }
 
 void ApiServer::install_dataset_routes() {
     Core& core = context_.core;
-    server_.add("GET", "/v1/datasets", [&core](const Call&) { return list_reply("datasets", core.datasets(), dataset_view_document); });
+    server_.add("GET", "/v1/datasets", [&core](const Call&) {
+        return list_reply("datasets", core.datasets(), dataset_view_document);
+    });
     server_.add("POST", "/v1/datasets", [this](const Call& call) { return create_dataset(call); });
     server_.add("GET", "/v1/datasets/{name}", [&core](const Call& call) {
         const auto view = core.dataset(call.arguments.at(0));
@@ -107,9 +130,11 @@ void ApiServer::install_dataset_routes() {
     });
     server_.add("POST", "/v1/datasets/{name}/rescan", [&core](const Call& call) {
         const auto result = core.dataset_rescan(call.arguments.at(0));
-        return result ? json_reply({{"dataset", call.arguments.at(0)}, {"rescan", "started"}}, 202) : refusal(result.error());
+        return result ? json_reply({{"dataset", call.arguments.at(0)}, {"rescan", "started"}}, 202)
+                      : refusal(result.error());
     });
-    server_.add("GET", "/v1/datasets/{name}/failures", [this](const Call& call) { return failures(call.arguments.at(0)); });
+    server_.add("GET", "/v1/datasets/{name}/failures",
+                [this](const Call& call) { return failures(call.arguments.at(0)); });
 }
 
 Reply ApiServer::health() const {
@@ -118,7 +143,8 @@ Reply ApiServer::health() const {
     if (core_alive && dataplane_up)
         return json_reply({{"status", "ok"}, {"core", "ok"}, {"dataplane", "ok"}});
     std::string detail;
-    if (!core_alive) detail = "the core has not answered for 5 s: see the log of longhaul-control, restart it";
+    if (!core_alive)
+        detail = "the core has not answered for 5 s: see the log of longhaul-control, restart it";
     if (!dataplane_up) detail += (detail.empty() ? "" : "; ") + context_.dataplane.down_reason();
     return problem_reply({503, "Not healthy", detail, core_alive ? "dataplane_down" : "core_stuck", {}});
 }
@@ -128,7 +154,8 @@ Reply ApiServer::metrics() const {
     input.site = context_.config.site;
     input.version = LONGHAUL_VERSION;
     input.dataplane_up = context_.dataplane.up();
-    for (const PeerClient* peer : context_.peers) input.peers.emplace_back(peer->site().name, peer->reachability().reachable);
+    for (const PeerClient* peer : context_.peers)
+        input.peers.emplace_back(peer->site().name, peer->reachability().reachable);
     input.links = context_.links.views();
     input.rpo = context_.core.rpo();
     input.datasets = context_.core.datasets();
@@ -165,7 +192,9 @@ Reply ApiServer::status() const {
          {"rpo",
           {{"total", rpo.size()},
            {"states", states},
-           {"worst", worst ? json{{"dataset", worst->dataset}, {"site", worst->site}, {"rpo_lag_s", *worst->rpo_lag_s}} : json()}}}});
+           {"worst",
+            worst ? json{{"dataset", worst->dataset}, {"site", worst->site}, {"rpo_lag_s", *worst->rpo_lag_s}}
+                  : json()}}}});
 }
 
 Reply ApiServer::change_link(const Call& call) {
@@ -175,16 +204,20 @@ Reply ApiServer::change_link(const Call& call) {
     BodyReader body(std::get<json>(parsed), problems);
     LinkChange change;
     if (body.has("rate")) {
-        if (auto rate = parse_rate_bps(body.text("rate"))) change.rate_bps = rate.value();
-        else body.refuse("rate", rate.error().text);
+        if (auto rate = parse_rate_bps(body.text("rate")))
+            change.rate_bps = rate.value();
+        else
+            body.refuse("rate", rate.error().text);
     }
     if (body.has("goal")) {
         change.goal = body.text("goal");
         if (auto result = check_goal(*change.goal); !result) body.refuse("goal", result.error().text);
     }
     if (body.has("fec")) {
-        if (auto fec = parse_fec(body.text("fec"))) change.fixed_parity = fec.value();
-        else body.refuse("fec", fec.error().text);
+        if (auto fec = parse_fec(body.text("fec")))
+            change.fixed_parity = fec.value();
+        else
+            body.refuse("fec", fec.error().text);
     }
     body.finish();
     if (problems.empty() && !change.rate_bps && !change.goal && !change.fixed_parity)
@@ -196,8 +229,9 @@ Reply ApiServer::change_link(const Call& call) {
     const auto settings = context_.links.change(name, change);
     if (!settings) return refusal(settings.error());
     const auto applied = context_.dataplane.link_add(settings.value());
-    if (!applied && applied.error().code != ErrorCode::unavailable) {   // unavailable: stated when it is back
-        (void)context_.links.change(name, {before->settings.rate_bps, before->settings.goal, before->settings.fixed_parity});
+    if (!applied && applied.error().code != ErrorCode::unavailable) {  // unavailable: stated when it is back
+        (void)context_.links.change(
+            name, {before->settings.rate_bps, before->settings.goal, before->settings.fixed_parity});
         return refusal(applied.error());
     }
     return json_reply(link_document(*context_.links.view(name)));
@@ -217,7 +251,7 @@ Reply ApiServer::create_dataset(const Call& call) {
 
 Reply ApiServer::failures(const std::string& dataset) const {
     const auto failures = context_.core.failures(dataset);
-    if (failures.empty())   // an empty list, unless there is no such dataset
+    if (failures.empty())  // an empty list, unless there is no such dataset
         if (const auto view = context_.core.dataset(dataset); !view) return refusal(view.error());
     return list_reply("failures", failures, failure_document);
 }

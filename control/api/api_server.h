@@ -1,5 +1,5 @@
-// REST for people and programs on this node: plain HTTP on loopback behind a bearer token. openapi.json describes it.
-// SPDX-License-Identifier: Apache-2.0
+// REST for people and programs on this node: plain HTTP on loopback behind a bearer token. openapi.json
+// describes it. SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <chrono>
@@ -18,7 +18,7 @@
 
 namespace longhaul::control {
 
-std::string_view openapi_document();     // control/api/openapi.json, embedded at build
+std::string_view openapi_document();  // control/api/openapi.json, embedded at build
 
 // What the API shows and steers; everything outlives the server.
 struct ApiContext {
@@ -33,7 +33,7 @@ class ApiServer {
   public:
     ApiServer(ApiContext context, std::string token);
 
-    Result<std::uint16_t> start(const Endpoint& endpoint);   // refuses anything but loopback
+    Result<std::uint16_t> start(const Endpoint& endpoint);  // refuses anything but loopback
     void stop();
     std::vector<std::pair<std::string, std::string>> routes() const { return server_.routes(); }
 

@@ -49,14 +49,23 @@ struct Family {
     Collect collect;
 };
 
-Labels of(const RpoView& view) { return {{"dataset", view.dataset}, {"site", view.site}, {"role", view.role}}; }
-Labels of(const LinkView& view) { return {{"link", view.name}, {"site", view.site}}; }
-Labels of(const DatasetView& view) { return {{"dataset", view.spec.name}, {"site", view.spec.target.site}}; }
-Labels of(const FlowView& view) { return {{"dataset", view.dataset}, {"site", view.target_site}, {"link", view.link}}; }
+Labels of(const RpoView& view) {
+    return {{"dataset", view.dataset}, {"site", view.site}, {"role", view.role}};
+}
+Labels of(const LinkView& view) {
+    return {{"link", view.name}, {"site", view.site}};
+}
+Labels of(const DatasetView& view) {
+    return {{"dataset", view.spec.name}, {"site", view.spec.target.site}};
+}
+Labels of(const FlowView& view) {
+    return {{"dataset", view.dataset}, {"site", view.target_site}, {"link", view.link}};
+}
 
 template <auto Field>
 void each_rpo(const MetricsInput& input, Samples& samples) {
-    for (const RpoView& view : input.rpo) samples.add(of(view), view.*Field);
+    for (const RpoView& view : input.rpo)
+        samples.add(of(view), view.*Field);
 }
 template <auto Field>
 void each_known_rpo(const MetricsInput& input, Samples& samples) {
@@ -64,7 +73,8 @@ void each_known_rpo(const MetricsInput& input, Samples& samples) {
         if (view.*Field) samples.add(of(view), *(view.*Field));
 }
 template <auto Field>
-void each_link(const MetricsInput& input, Samples& samples) {   // counters and levels of the dataplane that is up
+void each_link(const MetricsInput& input,
+               Samples& samples) {  // counters and levels of the dataplane that is up
     for (const LinkView& view : input.links)
         if (view.known) samples.add(of(view), static_cast<std::uint64_t>(view.status.*Field));
 }
@@ -106,23 +116,31 @@ using Stats = CoreStats;
 
 constexpr Family kFamilies[] = {
     {{"longhaul_build_info", "gauge", "Always 1; the labels say version and site."},
-     [](const MetricsInput& in, Samples& out) { out.add({{"version", in.version}, {"site", in.site}}, true); }},
+     [](const MetricsInput& in, Samples& out) {
+         out.add({{"version", in.version}, {"site", in.site}}, true);
+     }},
     {{"longhaul_dataplane_up", "gauge", "1 while control is connected to its dataplane."},
      [](const MetricsInput& in, Samples& out) { out.add({}, in.dataplane_up); }},
     {{"longhaul_peer_reachable", "gauge", "1 if the last call to that site's control was answered."},
      [](const MetricsInput& in, Samples& out) {
-         for (const auto& [site, reachable] : in.peers) out.add({{"site", site}}, reachable);
+         for (const auto& [site, reachable] : in.peers)
+             out.add({{"site", site}}, reachable);
      }},
 
-    {{"longhaul_rpo_lag_seconds", "gauge", "Source time now minus the published watermark; absent while not proven."},
+    {{"longhaul_rpo_lag_seconds", "gauge",
+      "Source time now minus the published watermark; absent while not proven."},
      each_known_rpo<&Rpo::rpo_lag_s>},
-    {{"longhaul_durable_lag_seconds", "gauge", "Source time now minus the durable watermark; absent while not proven."},
+    {{"longhaul_durable_lag_seconds", "gauge",
+      "Source time now minus the durable watermark; absent while not proven."},
      each_known_rpo<&Rpo::durable_lag_s>},
-    {{"longhaul_rpo_target_seconds", "gauge", "The RPO that the dataset asks for."}, each_rpo<&Rpo::rpo_target_s>},
-    {{"longhaul_rpo_within_target", "gauge", "1 if the lag is proven and at most the target; absent while not proven."},
+    {{"longhaul_rpo_target_seconds", "gauge", "The RPO that the dataset asks for."},
+     each_rpo<&Rpo::rpo_target_s>},
+    {{"longhaul_rpo_within_target", "gauge",
+      "1 if the lag is proven and at most the target; absent while not proven."},
      each_known_rpo<&Rpo::within_target>},
     {{"longhaul_rpo_state", "gauge", "1 for the state the dataset is in, 0 for the others."}, states},
-    {{"longhaul_rpo_watermark_seconds", "gauge", "Source time up to which every change has passed the stage, Unix seconds."},
+    {{"longhaul_rpo_watermark_seconds", "gauge",
+      "Source time up to which every change has passed the stage, Unix seconds."},
      watermarks},
     {{"longhaul_rpo_computed_seconds", "gauge", "When these RPO figures were computed, Unix seconds."},
      [](const MetricsInput& in, Samples& out) {
@@ -131,17 +149,22 @@ constexpr Family kFamilies[] = {
      }},
     {{"longhaul_objects", "gauge", "Objects known at the source."}, each_rpo<&Rpo::objects_total>},
     {{"longhaul_bytes", "gauge", "Bytes known at the source."}, each_rpo<&Rpo::bytes_total>},
-    {{"longhaul_objects_behind", "gauge", "Objects changed and not yet published at the target."}, each_rpo<&Rpo::objects_behind>},
-    {{"longhaul_bytes_behind", "gauge", "Bytes changed and not yet published at the target."}, each_rpo<&Rpo::bytes_behind>},
+    {{"longhaul_objects_behind", "gauge", "Objects changed and not yet published at the target."},
+     each_rpo<&Rpo::objects_behind>},
+    {{"longhaul_bytes_behind", "gauge", "Bytes changed and not yet published at the target."},
+     each_rpo<&Rpo::bytes_behind>},
     {{"longhaul_objects_published", "gauge", "Objects published at the target in their present version."},
      each_rpo<&Rpo::objects_published>},
     {{"longhaul_bytes_published", "gauge", "Bytes published at the target in their present version."},
      each_rpo<&Rpo::bytes_published>},
-    {{"longhaul_objects_failing", "gauge", "Objects whose last try failed; the API names them."}, each_rpo<&Rpo::objects_failing>},
-    {{"longhaul_drain_bits_per_second", "gauge", "Payload published over the last seconds."}, each_rpo<&Rpo::drain_bps>},
+    {{"longhaul_objects_failing", "gauge", "Objects whose last try failed; the API names them."},
+     each_rpo<&Rpo::objects_failing>},
+    {{"longhaul_drain_bits_per_second", "gauge", "Payload published over the last seconds."},
+     each_rpo<&Rpo::drain_bps>},
     {{"longhaul_dataset_sweeps_total", "counter", "Clean walks of the source tree."},
      [](const MetricsInput& in, Samples& out) {
-         for (const DatasetView& view : in.datasets) out.add(of(view), view.sweeps);
+         for (const DatasetView& view : in.datasets)
+             out.add(of(view), view.sweeps);
      }},
     {{"longhaul_dataset_sweep_duration_seconds", "gauge", "What the last walk of the source tree took."},
      [](const MetricsInput& in, Samples& out) {
@@ -150,58 +173,83 @@ constexpr Family kFamilies[] = {
      }},
     {{"longhaul_flow_rate_bits_per_second", "gauge", "Rate assigned to the flow."},
      [](const MetricsInput& in, Samples& out) {
-         for (const FlowView& view : in.flows) out.add(of(view), view.rate_bps);
+         for (const FlowView& view : in.flows)
+             out.add(of(view), view.rate_bps);
      }},
     {{"longhaul_flow_achieved_bits_per_second", "gauge", "Payload rate of the flow over the last seconds."},
      [](const MetricsInput& in, Samples& out) {
-         for (const FlowView& view : in.flows) out.add(of(view), view.achieved_bps);
+         for (const FlowView& view : in.flows)
+             out.add(of(view), view.achieved_bps);
      }},
 
     {{"longhaul_link_up", "gauge", "1 while authenticated packets arrive on the link."},
      [](const MetricsInput& in, Samples& out) {
-         for (const LinkView& view : in.links) out.add(of(view), view.up());
+         for (const LinkView& view : in.links)
+             out.add(of(view), view.up());
      }},
     {{"longhaul_link_contracted_bits_per_second", "gauge", "Contracted rate of the sending direction."},
      [](const MetricsInput& in, Samples& out) {
-         for (const LinkView& view : in.links) out.add(of(view), view.settings.rate_bps);
+         for (const LinkView& view : in.links)
+             out.add(of(view), view.settings.rate_bps);
      }},
-    {{"longhaul_link_rate_bits_per_second", "gauge", "Rate that the congestion control sends at now."}, each_link<&Link::rate_bps>},
-    {{"longhaul_link_rtt_seconds", "gauge", "Smoothed round-trip time; absent while the link is not up."}, each_up_link_ms<&Link::rtt_ms>},
+    {{"longhaul_link_rate_bits_per_second", "gauge", "Rate that the congestion control sends at now."},
+     each_link<&Link::rate_bps>},
+    {{"longhaul_link_rtt_seconds", "gauge", "Smoothed round-trip time; absent while the link is not up."},
+     each_up_link_ms<&Link::rtt_ms>},
     {{"longhaul_link_rtt_min_seconds", "gauge", "Smallest round-trip time; absent while the link is not up."},
      each_up_link_ms<&Link::rtt_min_ms>},
-    {{"longhaul_link_queue_seconds", "gauge", "One-way delay above its minimum; absent while the link is not up."},
+    {{"longhaul_link_queue_seconds", "gauge",
+      "One-way delay above its minimum; absent while the link is not up."},
      each_up_link_ms<&Link::queue_ms>},
     {{"longhaul_link_loss_ratio", "gauge", "Packet loss before FEC; absent while the link is not up."},
      [](const MetricsInput& in, Samples& out) {
          for (const LinkView& view : in.links)
              if (view.up()) out.add(of(view), view.status.loss);
      }},
-    {{"longhaul_link_inflight_bytes", "gauge", "Sent and not yet accounted for by the far end."}, each_link<&Link::tx_inflight_bytes>},
+    {{"longhaul_link_inflight_bytes", "gauge", "Sent and not yet accounted for by the far end."},
+     each_link<&Link::tx_inflight_bytes>},
     {{"longhaul_link_tx_packets_total", "counter", "Packets sent."}, each_link<&Link::tx_packets>},
-    {{"longhaul_link_tx_wire_bytes_total", "counter", "Bytes sent, as the wire counts them."}, each_link<&Link::tx_wire_bytes>},
-    {{"longhaul_link_tx_payload_bytes_total", "counter", "Bundle bytes sent for the first time."}, each_link<&Link::tx_payload_bytes>},
-    {{"longhaul_link_tx_parity_packets_total", "counter", "Parity packets sent ahead of any loss."}, each_link<&Link::tx_parity_packets>},
+    {{"longhaul_link_tx_wire_bytes_total", "counter", "Bytes sent, as the wire counts them."},
+     each_link<&Link::tx_wire_bytes>},
+    {{"longhaul_link_tx_payload_bytes_total", "counter", "Bundle bytes sent for the first time."},
+     each_link<&Link::tx_payload_bytes>},
+    {{"longhaul_link_tx_parity_packets_total", "counter", "Parity packets sent ahead of any loss."},
+     each_link<&Link::tx_parity_packets>},
     {{"longhaul_link_tx_repair_packets_total", "counter", "Parity packets sent because the far end asked."},
      each_link<&Link::tx_repair_packets>},
-    {{"longhaul_link_tx_lost_packets_total", "counter", "Packets that did not arrive, before FEC."}, each_link<&Link::tx_lost_packets>},
-    {{"longhaul_link_tx_brakes_total", "counter", "Times that loss or delay made the sender slow down."}, each_link<&Link::tx_brakes>},
-    {{"longhaul_link_rx_packets_total", "counter", "Authenticated packets received."}, each_link<&Link::rx_packets>},
-    {{"longhaul_link_rx_wire_bytes_total", "counter", "Bytes received, as the wire counts them."}, each_link<&Link::rx_wire_bytes>},
-    {{"longhaul_link_rx_payload_bytes_total", "counter", "Bundle bytes received."}, each_link<&Link::rx_payload_bytes>},
-    {{"longhaul_link_rx_symbols_restored_total", "counter", "Lost symbols that FEC restored."}, each_link<&Link::rx_symbols_restored>},
-    {{"longhaul_link_rx_stripes_repaired_total", "counter", "Stripes that needed a round of repair."}, each_link<&Link::rx_stripes_repaired>},
+    {{"longhaul_link_tx_lost_packets_total", "counter", "Packets that did not arrive, before FEC."},
+     each_link<&Link::tx_lost_packets>},
+    {{"longhaul_link_tx_brakes_total", "counter", "Times that loss or delay made the sender slow down."},
+     each_link<&Link::tx_brakes>},
+    {{"longhaul_link_rx_packets_total", "counter", "Authenticated packets received."},
+     each_link<&Link::rx_packets>},
+    {{"longhaul_link_rx_wire_bytes_total", "counter", "Bytes received, as the wire counts them."},
+     each_link<&Link::rx_wire_bytes>},
+    {{"longhaul_link_rx_payload_bytes_total", "counter", "Bundle bytes received."},
+     each_link<&Link::rx_payload_bytes>},
+    {{"longhaul_link_rx_symbols_restored_total", "counter", "Lost symbols that FEC restored."},
+     each_link<&Link::rx_symbols_restored>},
+    {{"longhaul_link_rx_stripes_repaired_total", "counter", "Stripes that needed a round of repair."},
+     each_link<&Link::rx_stripes_repaired>},
     {{"longhaul_link_sessions_total", "counter", "Link sessions that this control established as initiator."},
      [](const MetricsInput& in, Samples& out) {
-         for (const LinkView& view : in.links) out.add(of(view), view.sessions_established);
+         for (const LinkView& view : in.links)
+             out.add(of(view), view.sessions_established);
      }},
 
-    {{"longhaul_control_sweeps_total", "counter", "Walks of source trees since start."}, core<&Stats::sweeps>},
+    {{"longhaul_control_sweeps_total", "counter", "Walks of source trees since start."},
+     core<&Stats::sweeps>},
     {{"longhaul_control_changes_total", "counter", "Changes found since start."}, core<&Stats::changes>},
-    {{"longhaul_control_bundles_offered_total", "counter", "Bundles given to the dataplane since start."}, core<&Stats::bundles_offered>},
-    {{"longhaul_control_bundles_published_total", "counter", "Bundles published since start."}, core<&Stats::bundles_published>},
-    {{"longhaul_control_bundles_failed_total", "counter", "Bundles that failed since start."}, core<&Stats::bundles_failed>},
-    {{"longhaul_control_objects_published_total", "counter", "Objects published since start."}, core<&Stats::objects_published>},
-    {{"longhaul_control_bytes_published_total", "counter", "Bytes published since start."}, core<&Stats::bytes_published>},
+    {{"longhaul_control_bundles_offered_total", "counter", "Bundles given to the dataplane since start."},
+     core<&Stats::bundles_offered>},
+    {{"longhaul_control_bundles_published_total", "counter", "Bundles published since start."},
+     core<&Stats::bundles_published>},
+    {{"longhaul_control_bundles_failed_total", "counter", "Bundles that failed since start."},
+     core<&Stats::bundles_failed>},
+    {{"longhaul_control_objects_published_total", "counter", "Objects published since start."},
+     core<&Stats::objects_published>},
+    {{"longhaul_control_bytes_published_total", "counter", "Bytes published since start."},
+     core<&Stats::bytes_published>},
 };
 
 }  // namespace
@@ -210,9 +258,12 @@ std::string escape_label(const std::string& value) {
     std::string out;
     for (const char c : value) {
         const auto byte = static_cast<unsigned char>(c);
-        if (c == '\\') out += "\\\\";
-        else if (c == '"') out += "\\\"";
-        else if (c == '\n') out += "\\n";
+        if (c == '\\')
+            out += "\\\\";
+        else if (c == '"')
+            out += "\\\"";
+        else if (c == '\n')
+            out += "\\n";
         else if (byte < 0x20 || byte == 0x7f) {
             std::array<char, 8> text{};
             std::snprintf(text.data(), text.size(), "\\\\x%02X", byte);
@@ -227,7 +278,8 @@ std::string escape_label(const std::string& value) {
 std::span<const MetricFamily> metric_families() {
     static const std::vector<MetricFamily> families = [] {
         std::vector<MetricFamily> out;
-        for (const Family& one : kFamilies) out.push_back(one.family);
+        for (const Family& one : kFamilies)
+            out.push_back(one.family);
         return out;
     }();
     return families;

@@ -1,6 +1,6 @@
-// Prometheus text (exposition format 0.0.4). The names are an interface: METRICS.md lists them, a test compares.
-// A figure that is not known has no sample: an alert must never take "seeding" or "disconnected" for zero lag.
-// SPDX-License-Identifier: Apache-2.0
+// Prometheus text (exposition format 0.0.4). The names are an interface: METRICS.md lists them, a test
+// compares. A figure that is not known has no sample: an alert must never take "seeding" or "disconnected"
+// for zero lag. SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <span>
@@ -14,7 +14,7 @@ namespace longhaul::control {
 
 struct MetricFamily {
     const char* name;
-    const char* type;    // "gauge" | "counter"
+    const char* type;  // "gauge" | "counter"
     const char* help;
 };
 std::span<const MetricFamily> metric_families();
@@ -22,7 +22,7 @@ std::span<const MetricFamily> metric_families();
 struct MetricsInput {
     std::string site, version;
     bool dataplane_up = false;
-    std::vector<std::pair<std::string, bool>> peers;    // site, reachable
+    std::vector<std::pair<std::string, bool>> peers;  // site, reachable
     std::vector<LinkView> links;
     std::vector<RpoView> rpo;
     std::vector<DatasetView> datasets;
@@ -31,6 +31,7 @@ struct MetricsInput {
 };
 std::string metrics_text(const MetricsInput& input);
 
-std::string escape_label(const std::string& value);    // backslash, quote, newline; other control bytes as \xNN text
+std::string escape_label(
+    const std::string& value);  // backslash, quote, newline; other control bytes as \xNN text
 
 }  // namespace longhaul::control

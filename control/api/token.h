@@ -10,7 +10,7 @@
 namespace longhaul::control {
 
 Result<std::string> load_or_create_token(const std::string& file);
-Result<std::string> load_token(const std::string& file);      // for clients
+Result<std::string> load_token(const std::string& file);  // for clients
 // `header`: the value of Authorization. Takes the same time wherever the first difference is.
 bool token_matches(std::string_view header, std::string_view token);
 

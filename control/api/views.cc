@@ -11,14 +11,20 @@ using nlohmann::json;
 
 namespace {
 
-json when(WallNs time) { return time == 0 ? json() : json(rfc3339(time)); }
-json when(const std::optional<WallNs>& time) { return time ? json(rfc3339(*time)) : json(); }
+json when(WallNs time) {
+    return time == 0 ? json() : json(rfc3339(time));
+}
+json when(const std::optional<WallNs>& time) {
+    return time ? json(rfc3339(*time)) : json();
+}
 
 template <typename T>
 json known(const std::optional<T>& value) {
     return value ? json(*value) : json();
 }
-json known(const std::string& text) { return text.empty() ? json() : json(text); }
+json known(const std::string& text) {
+    return text.empty() ? json() : json(text);
+}
 
 }  // namespace
 
@@ -55,7 +61,7 @@ json dataset_view_document(const DatasetView& view) {
     json out = dataset_document(view.spec);
     out["link"] = known(view.link);
     out["link_wanted"] = known(view.spec.link);
-    out["target_store"] = std::to_string(view.target_store);   // 64 bits: exact in every language as text
+    out["target_store"] = std::to_string(view.target_store);  // 64 bits: exact in every language as text
     out["rpo"] = rpo_document(view.rpo);
     out["last_sweep_started"] = when(view.last_sweep_started);
     out["last_sweep_took_s"] = view.last_sweep_started == 0 ? json() : json(view.last_sweep_took_s);
@@ -65,20 +71,30 @@ json dataset_view_document(const DatasetView& view) {
 }
 
 json bundle_document(const BundleView& view) {
-    return {{"id", view.id},           {"dataset", view.dataset}, {"link", view.link},
-            {"stage", view.stage},     {"generation", view.generation}, {"bytes", view.bytes},
-            {"entries", view.entries}, {"offered_at", when(view.offered_at)}};
+    return {{"id", view.id},
+            {"dataset", view.dataset},
+            {"link", view.link},
+            {"stage", view.stage},
+            {"generation", view.generation},
+            {"bytes", view.bytes},
+            {"entries", view.entries},
+            {"offered_at", when(view.offered_at)}};
 }
 
 json flow_document(const FlowView& view) {
-    return {{"dataset", view.dataset},   {"target_site", view.target_site},   {"link", known(view.link)},
-            {"traffic", view.traffic},   {"rate_bps", view.rate_bps},         {"achieved_bps", view.achieved_bps},
+    return {{"dataset", view.dataset},
+            {"target_site", view.target_site},
+            {"link", known(view.link)},
+            {"traffic", view.traffic},
+            {"rate_bps", view.rate_bps},
+            {"achieved_bps", view.achieved_bps},
             {"bundles_in_flight", view.bundles_in_flight}};
 }
 
 json failure_document(const ObjectFailure& failure) {
-    return {{"dataset", failure.dataset}, {"path", failure.path},        {"reason", failure.reason},
-            {"remedy", failure.remedy},   {"since", when(failure.since)}, {"last_try", when(failure.last_try)},
+    return {{"dataset", failure.dataset},   {"path", failure.path},
+            {"reason", failure.reason},     {"remedy", failure.remedy},
+            {"since", when(failure.since)}, {"last_try", when(failure.last_try)},
             {"tries", failure.tries}};
 }
 
@@ -144,7 +160,8 @@ json link_document(const LinkView& view) {
 }
 
 json own_site_document(const std::string& name) {
-    return {{"name", name}, {"self", true}, {"peer_url", nullptr}, {"reachable", true}, {"last_seen", nullptr}, {"reason", nullptr}};
+    return {{"name", name},      {"self", true},         {"peer_url", nullptr},
+            {"reachable", true}, {"last_seen", nullptr}, {"reason", nullptr}};
 }
 
 json site_document(const SiteConfig& site, const Reachability& reachability) {

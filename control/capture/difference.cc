@@ -1,3 +1,4 @@
+// Which fields decide: bytes for files, text for links, mode, owner and mtime for directories.
 // SPDX-License-Identifier: Apache-2.0
 #include "control/capture/difference.h"
 

@@ -1,3 +1,4 @@
+// A merge of two ordered walks: the tree on disk and the table of what is published.
 // SPDX-License-Identifier: Apache-2.0
 #include "control/capture/sweep.h"
 

@@ -1,3 +1,4 @@
+// openat2 beneath the root for every look, so that no symlink leads the eye astray.
 // SPDX-License-Identifier: Apache-2.0
 #include "control/capture/tree.h"
 

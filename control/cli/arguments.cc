@@ -18,8 +18,8 @@ using Strings = std::vector<std::string>;
 
 struct Command {
     std::string words;
-    std::string operand;         // empty: none
-    Strings options;             // those it takes beside the general ones
+    std::string operand;  // empty: none
+    Strings options;      // those it takes beside the general ones
     std::string meaning;
     Strings required = {};
 };
@@ -30,7 +30,10 @@ const std::vector<Command>& commands() {
         {"links", "", {}, "links: state, rate, RTT, loss"},
         {"links set", "NAME", {"rate", "goal", "fec"}, "change a link while it runs"},
         {"datasets", "", {}, "datasets whose source is here"},
-        {"datasets create", "", {"name", "source", "target", "rpo", "rescan", "mode", "traffic", "link"}, "replicate a tree",
+        {"datasets create",
+         "",
+         {"name", "source", "target", "rpo", "rescan", "mode", "traffic", "link"},
+         "replicate a tree",
          {"name", "source", "target"}},
         {"datasets remove", "NAME", {}, "stop replicating; the replica stays"},
         {"datasets rescan", "NAME", {}, "walk the source now"},
@@ -39,12 +42,17 @@ const std::vector<Command>& commands() {
         {"bundles", "", {}, "bundles in progress"},
         {"rpo", "", {}, "how much would be lost if the source died now"},
         {"pki init", "", {"directory", "name"}, "make a certificate authority", {"directory", "name"}},
-        {"pki issue", "", {"directory", "site", "dns", "ip"}, "make a site's certificate", {"directory", "site"}},
+        {"pki issue",
+         "",
+         {"directory", "site", "dns", "ip"},
+         "make a site's certificate",
+         {"directory", "site"}},
     };
     return all;
 }
 
-po::options_description text_options(const std::string& title, const std::vector<std::array<const char*, 3>>& options) {
+po::options_description text_options(const std::string& title,
+                                     const std::vector<std::array<const char*, 3>>& options) {
     po::options_description out(title);
     for (const auto& [name, value, meaning] : options)
         out.add_options()(name, po::value<Strings>()->value_name(value), meaning);
@@ -53,9 +61,12 @@ po::options_description text_options(const std::string& title, const std::vector
 
 po::options_description general_options() {
     po::options_description out("General");
-    out.add_options()("help,h", "print this help")("version", "print the version")("json", "print JSON, for scripts")(
-        "watch", po::value<std::string>()->implicit_value("2")->value_name("[SECONDS]"), "print again and again (default every 2 s)")(
-        "url", po::value<std::string>()->value_name("URL"), "REST of longhaul-control (LONGHAUL_URL; default http://127.0.0.1:7400)")(
+    out.add_options()("help,h", "print this help")("version", "print the version")("json",
+                                                                                   "print JSON, for scripts")(
+        "watch", po::value<std::string>()->implicit_value("2")->value_name("[SECONDS]"),
+        "print again and again (default every 2 s)")(
+        "url", po::value<std::string>()->value_name("URL"),
+        "REST of longhaul-control (LONGHAUL_URL; default http://127.0.0.1:7400)")(
         "token-file", po::value<std::string>()->value_name("FILE"),
         "its bearer token (LONGHAUL_TOKEN_FILE; default /var/lib/longhaul/token)");
     return out;
@@ -67,14 +78,15 @@ po::options_description all_options() {
     out.add(text_options("links set", {{"rate", "RATE", "contracted rate, e.g. 500M"},
                                        {"goal", "GOAL", "throughput, balanced or latency"},
                                        {"fec", "FEC", "\"adaptive\", or fixed:64,M"}}));
-    out.add(text_options("datasets create", {{"name", "NAME", "of the dataset, or with pki init of the authority"},
-                                             {"source", "STORE", "e.g. posix:/lake"},
-                                             {"target", "SITE=STORE", "e.g. west=posix:/srv/replica/lake"},
-                                             {"rpo", "DURATION", "RPO target, e.g. 60s (default 5m)"},
-                                             {"rescan", "DURATION", "how often to walk the source (default 10s)"},
-                                             {"mode", "MODE", "namespace (deletes propagate) or copy"},
-                                             {"traffic", "CLASS", "latency, bulk or scavenger"},
-                                             {"link", "NAME", "only this link"}}));
+    out.add(text_options("datasets create",
+                         {{"name", "NAME", "of the dataset, or with pki init of the authority"},
+                          {"source", "STORE", "e.g. posix:/lake"},
+                          {"target", "SITE=STORE", "e.g. west=posix:/srv/replica/lake"},
+                          {"rpo", "DURATION", "RPO target, e.g. 60s (default 5m)"},
+                          {"rescan", "DURATION", "how often to walk the source (default 10s)"},
+                          {"mode", "MODE", "namespace (deletes propagate) or copy"},
+                          {"traffic", "CLASS", "latency, bulk or scavenger"},
+                          {"link", "NAME", "only this link"}}));
     out.add(text_options("pki", {{"directory", "DIR", "where ca.pem, ca.key and the sites' files are"},
                                  {"site", "NAME", "for pki issue: the site"},
                                  {"dns", "NAME", "an additional DNS name; may be repeated"},
@@ -87,13 +99,18 @@ std::string help() {
     out << "Usage: longhaul [options] COMMAND\n\nCommands:\n";
     for (const Command& command : commands()) {
         const std::string usage = command.words + (command.operand.empty() ? "" : " " + command.operand);
-        out << "  " << usage << std::string(24 - std::min<std::size_t>(usage.size(), 23), ' ') << command.meaning << "\n";
+        out << "  " << usage << std::string(24 - std::min<std::size_t>(usage.size(), 23), ' ')
+            << command.meaning << "\n";
     }
-    out << "\n" << all_options() << "\nExit status: 0 done, 1 refused or failed, 2 usage, 3 longhaul-control cannot be reached\n";
+    out << "\n"
+        << all_options()
+        << "\nExit status: 0 done, 1 refused or failed, 2 usage, 3 longhaul-control cannot be reached\n";
     return out.str();
 }
 
-Error usage(const std::string& text) { return Error{ErrorCode::invalid_argument, text + "; see longhaul --help"}; }
+Error usage(const std::string& text) {
+    return Error{ErrorCode::invalid_argument, text + "; see longhaul --help"};
+}
 
 // The longest command at the front of the words; what follows are its operands.
 Result<const Command*> find_command(Strings& words, const Arguments& arguments) {
@@ -109,14 +126,16 @@ Result<const Command*> find_command(Strings& words, const Arguments& arguments) 
     }
     if (!found) {
         Strings known;
-        for (const Command& command : commands()) known.push_back(command.words);
+        for (const Command& command : commands())
+            known.push_back(command.words);
         const std::string typed = words[0] + (words.size() > 1 ? " " + words[1] : "");
         return usage("unknown command " + in_quotes(typed) + ": " + suggestion(typed, known));
     }
     words.erase(words.begin(), words.begin() + static_cast<std::ptrdiff_t>(used));
     const std::size_t wanted = found->operand.empty() ? 0 : 1;
     if (words.size() < wanted) return usage("\"" + found->words + "\" needs " + found->operand);
-    if (words.size() > wanted) return usage("\"" + found->words + "\" does not take " + in_quotes(words[wanted]));
+    if (words.size() > wanted)
+        return usage("\"" + found->words + "\" does not take " + in_quotes(words[wanted]));
     for (const auto& [name, values] : arguments.options)
         if (std::find(found->options.begin(), found->options.end(), name) == found->options.end())
             return usage("--" + name + " is not an option of \"" + found->words + "\"");
@@ -141,7 +160,9 @@ Result<Arguments> parse_arguments(int argc, const char* const* argv) {
     try {
         using Style = po::command_line_style::style_t;
         const int style = po::command_line_style::unix_style & ~Style::allow_guessing;
-        po::store(po::command_line_parser(argc, argv).options(described).positional(positions).style(style).run(), given);
+        po::store(
+            po::command_line_parser(argc, argv).options(described).positional(positions).style(style).run(),
+            given);
     } catch (const po::error& error) {
         return usage(error.what());
     }
@@ -152,17 +173,21 @@ Result<Arguments> parse_arguments(int argc, const char* const* argv) {
 
     static const Strings kGeneral{"help", "version", "json", "watch", "url", "token-file", "words"};
     for (const auto& [name, value] : given)
-        if (std::find(kGeneral.begin(), kGeneral.end(), name) == kGeneral.end()) out.options[name] = value.as<Strings>();
+        if (std::find(kGeneral.begin(), kGeneral.end(), name) == kGeneral.end())
+            out.options[name] = value.as<Strings>();
     Strings words = given.contains("words") ? given["words"].as<Strings>() : Strings{};
     if (given.contains("watch")) {
         std::string interval = given["watch"].as<std::string>();
-        const bool number_follows = words.size() > 1 && words.back().find_first_not_of("0123456789.") == std::string::npos;
-        if (number_follows) {   // `--watch 5`: an optional value is only taken after '=', so it was left as a word
+        const bool number_follows =
+            words.size() > 1 && words.back().find_first_not_of("0123456789.") == std::string::npos;
+        if (number_follows) {  // `--watch 5`: an optional value is only taken after '=', so it was left as a
+                               // word
             interval = words.back();
             words.pop_back();
         }
         const auto seconds = parse_duration_s(interval);
-        if (!seconds || seconds.value() < 0.1) return usage("--watch " + in_quotes(interval) + " is not an interval of at least 0.1 s");
+        if (!seconds || seconds.value() < 0.1)
+            return usage("--watch " + in_quotes(interval) + " is not an interval of at least 0.1 s");
         out.watch_s = seconds.value();
     }
     const auto command = find_command(words, out);
@@ -170,9 +195,11 @@ Result<Arguments> parse_arguments(int argc, const char* const* argv) {
     out.command = command.value()->words;
     out.operands = std::move(words);
     out.json = given.contains("json");
-    out.url = given.contains("url") ? given["url"].as<std::string>() : from_environment("LONGHAUL_URL", "http://127.0.0.1:7400");
-    out.token_file = given.contains("token-file") ? given["token-file"].as<std::string>()
-                                                  : from_environment("LONGHAUL_TOKEN_FILE", "/var/lib/longhaul/token");
+    out.url = given.contains("url") ? given["url"].as<std::string>()
+                                    : from_environment("LONGHAUL_URL", "http://127.0.0.1:7400");
+    out.token_file = given.contains("token-file")
+                         ? given["token-file"].as<std::string>()
+                         : from_environment("LONGHAUL_TOKEN_FILE", "/var/lib/longhaul/token");
     return out;
 }
 

@@ -1,5 +1,5 @@
-// The command line of `longhaul`: a command of one or two words, its operands, and only the options that it takes.
-// SPDX-License-Identifier: Apache-2.0
+// The command line of `longhaul`: a command of one or two words, its operands, and only the options that it
+// takes. SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <map>
@@ -11,13 +11,13 @@
 namespace longhaul::control::cli {
 
 struct Arguments {
-    std::string command;                 // "datasets create"
-    std::vector<std::string> operands;   // "east-west-1"
-    std::map<std::string, std::vector<std::string>> options;   // without the dashes
+    std::string command;                                      // "datasets create"
+    std::vector<std::string> operands;                        // "east-west-1"
+    std::map<std::string, std::vector<std::string>> options;  // without the dashes
     bool json = false;
-    double watch_s = 0;                  // 0: once
+    double watch_s = 0;  // 0: once
     std::string url, token_file;
-    std::string output;                  // not empty: print this and end (--help, --version)
+    std::string output;  // not empty: print this and end (--help, --version)
 
     bool has(const std::string& option) const { return options.contains(option); }
     std::string option(const std::string& name, const std::string& otherwise = {}) const {

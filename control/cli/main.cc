@@ -24,12 +24,12 @@ struct View {
     const char* path;
     std::string (*show)(const json&);
 };
-const std::map<std::string, View>& views() {   // commands that only show, and may be watched
+const std::map<std::string, View>& views() {  // commands that only show, and may be watched
     static const std::map<std::string, View> all{
-        {"status", {"/v1/status", show_status}},       {"sites", {"/v1/sites", show_sites}},
-        {"links", {"/v1/links", show_links}},          {"datasets", {"/v1/datasets", show_datasets}},
-        {"flows", {"/v1/flows", show_flows}},          {"bundles", {"/v1/bundles", show_bundles}},
-        {"rpo", {"/v1/rpo", show_rpo}},                {"datasets failures", {"/failures", show_failures}},
+        {"status", {"/v1/status", show_status}}, {"sites", {"/v1/sites", show_sites}},
+        {"links", {"/v1/links", show_links}},    {"datasets", {"/v1/datasets", show_datasets}},
+        {"flows", {"/v1/flows", show_flows}},    {"bundles", {"/v1/bundles", show_bundles}},
+        {"rpo", {"/v1/rpo", show_rpo}},          {"datasets failures", {"/failures", show_failures}},
     };
     return all;
 }
@@ -46,7 +46,9 @@ void print_result(const Arguments& arguments, const json& document, const std::s
 RestClient connect(const Arguments& arguments) {
     auto url = parse_url(arguments.url);
     if (!url) throw Failure{Exit::usage, "--url " + url.error().text};
-    if (url.value().tls) throw Failure{Exit::usage, "--url " + in_quotes(arguments.url) + ": REST is plain HTTP on loopback: write http://"};
+    if (url.value().tls)
+        throw Failure{Exit::usage, "--url " + in_quotes(arguments.url) +
+                                       ": REST is plain HTTP on loopback: write http://"};
     auto token = load_token(arguments.token_file);
     if (!token)
         throw Failure{Exit::usage, token.error().text + "; name it with --token-file or LONGHAUL_TOKEN_FILE"};
@@ -64,7 +66,7 @@ void show_view(const Arguments& arguments, const View& view, const RestClient& c
             out = arguments.json ? document.dump() + "\n" : view.show(document);
         } catch (const Failure& failure) {
             if (arguments.watch_s == 0 || failure.exit != Exit::unreachable) throw;
-            std::fprintf(stderr, "longhaul: %s\n", failure.text.c_str());   // it may come back: go on watching
+            std::fprintf(stderr, "longhaul: %s\n", failure.text.c_str());  // it may come back: go on watching
         }
         print((clear ? "\033[H\033[J" : "") + out);
         if (arguments.watch_s == 0) return;
@@ -76,7 +78,8 @@ json dataset_body(const Arguments& arguments) {
     const std::string target = arguments.option("target");
     const std::size_t equals = target.find('=');
     if (equals == std::string::npos)
-        throw Failure{Exit::usage, "--target " + in_quotes(target) + " is not SITE=STORE: write e.g. west=posix:/srv/replica/lake"};
+        throw Failure{Exit::usage, "--target " + in_quotes(target) +
+                                       " is not SITE=STORE: write e.g. west=posix:/srv/replica/lake"};
     json body = {{"name", arguments.option("name")},
                  {"source", arguments.option("source")},
                  {"target", {{"site", target.substr(0, equals)}, {"store", target.substr(equals + 1)}}}};
@@ -95,7 +98,8 @@ void change_link(const Arguments& arguments, const RestClient& client) {
     json body = json::object();
     for (const char* option : {"rate", "goal", "fec"})
         if (arguments.has(option)) body[option] = arguments.option(option);
-    if (body.empty()) throw Failure{Exit::usage, "\"links set\" changes nothing: give --rate, --goal or --fec"};
+    if (body.empty())
+        throw Failure{Exit::usage, "\"links set\" changes nothing: give --rate, --goal or --fec"};
     const json document = client.patch("/v1/links/" + path_segment(arguments.operands.at(0)), body);
     print_result(arguments, document, show_link_change(document));
 }
@@ -119,11 +123,13 @@ void run(const Arguments& arguments) {
     const RestClient client = connect(arguments);
     if (const auto view = views().find(arguments.command); view != views().end())
         return show_view(arguments, view->second, client);
-    if (arguments.watch_s > 0) throw Failure{Exit::usage, "--watch only goes with commands that show something"};
+    if (arguments.watch_s > 0)
+        throw Failure{Exit::usage, "--watch only goes with commands that show something"};
     if (arguments.command == "links set") return change_link(arguments, client);
     if (arguments.command == "datasets create") {
         const json document = client.post("/v1/datasets", dataset_body(arguments));
-        return print_result(arguments, document, "created " + arguments.option("name") + "; watch it with longhaul rpo --watch\n");
+        return print_result(arguments, document,
+                            "created " + arguments.option("name") + "; watch it with longhaul rpo --watch\n");
     }
     const std::string& name = arguments.operands.at(0);
     const std::string path = "/v1/datasets/" + path_segment(name);
@@ -132,7 +138,8 @@ void run(const Arguments& arguments) {
         return print_result(arguments, {{"removed", name}}, "removed " + name + "; the replica stays\n");
     }
     LH_ASSERT(arguments.command == "datasets rescan");
-    print_result(arguments, client.post(path + "/rescan", json::object()), "rescan of " + name + " started\n");
+    print_result(arguments, client.post(path + "/rescan", json::object()),
+                 "rescan of " + name + " started\n");
 }
 
 }  // namespace

@@ -13,11 +13,12 @@ namespace longhaul::control::cli {
 namespace {
 
 constexpr int kConnectTimeoutS = 3;
-constexpr int kAnswerTimeoutS = 30;   // creating a dataset asks the other site first
+constexpr int kAnswerTimeoutS = 30;  // creating a dataset asks the other site first
 
 }  // namespace
 
-nlohmann::json RestClient::send(const std::string& method, const std::string& path, const nlohmann::json& body) const {
+nlohmann::json RestClient::send(const std::string& method, const std::string& path,
+                                const nlohmann::json& body) const {
     httplib::Client client(url_.endpoint.host, url_.endpoint.port);
     client.set_connection_timeout(kConnectTimeoutS);
     client.set_read_timeout(kAnswerTimeoutS);
@@ -32,13 +33,16 @@ nlohmann::json RestClient::send(const std::string& method, const std::string& pa
     }
     const httplib::Result result = client.send(request);
     if (!result)
-        throw Failure{Exit::unreachable, "cannot reach longhaul-control at http://" + to_string(url_.endpoint) + " (" +
-                                             httplib::to_string(result.error()) + "): is it running, and is --url right?"};
-    if (result->status < 200 || result->status > 299) throw Failure{Exit::refused, error_of(result->status, result->body).text};
+        throw Failure{Exit::unreachable,
+                      "cannot reach longhaul-control at http://" + to_string(url_.endpoint) + " (" +
+                          httplib::to_string(result.error()) + "): is it running, and is --url right?"};
+    if (result->status < 200 || result->status > 299)
+        throw Failure{Exit::refused, error_of(result->status, result->body).text};
     if (result->body.empty()) return nullptr;
     nlohmann::json document = nlohmann::json::parse(result->body, nullptr, false);
     if (document.is_discarded())
-        throw Failure{Exit::refused, "http://" + to_string(url_.endpoint) + " does not answer in JSON: is it longhaul-control?"};
+        throw Failure{Exit::refused, "http://" + to_string(url_.endpoint) +
+                                         " does not answer in JSON: is it longhaul-control?"};
     return document;
 }
 
@@ -46,7 +50,8 @@ std::string path_segment(const std::string& name) {
     std::string out;
     for (const char c : name) {
         const auto byte = static_cast<unsigned char>(c);
-        if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_') {
+        if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+            c == '_') {
             out += c;
             continue;
         }

@@ -24,8 +24,12 @@ class RestClient {
 
     // The answered document; null for 204. Throws Failure, which main() turns into message and exit code.
     nlohmann::json get(const std::string& path) const { return send("GET", path, {}); }
-    nlohmann::json post(const std::string& path, const nlohmann::json& body) const { return send("POST", path, body); }
-    nlohmann::json patch(const std::string& path, const nlohmann::json& body) const { return send("PATCH", path, body); }
+    nlohmann::json post(const std::string& path, const nlohmann::json& body) const {
+        return send("POST", path, body);
+    }
+    nlohmann::json patch(const std::string& path, const nlohmann::json& body) const {
+        return send("PATCH", path, body);
+    }
     nlohmann::json remove(const std::string& path) const { return send("DELETE", path, {}); }
 
   private:
@@ -35,6 +39,6 @@ class RestClient {
     std::string token_;
 };
 
-std::string path_segment(const std::string& name);    // percent-encoded
+std::string path_segment(const std::string& name);  // percent-encoded
 
 }  // namespace longhaul::control::cli

@@ -28,15 +28,23 @@ std::string text(const json& value) {
     if (value.is_null()) return "-";
     return value.dump();
 }
-std::string text(const json& object, const char* field) { return text(at(object, field)); }
+std::string text(const json& object, const char* field) {
+    return text(at(object, field));
+}
 
 template <typename Format>
 std::string number(const json& value, Format format) {
     return value.is_number() ? format(value.get<double>()) : "-";
 }
-std::string rate(const json& object, const char* field) { return number(at(object, field), format_rate); }
-std::string bytes(const json& object, const char* field) { return number(at(object, field), format_bytes); }
-std::string duration(const json& object, const char* field) { return number(at(object, field), format_duration); }
+std::string rate(const json& object, const char* field) {
+    return number(at(object, field), format_rate);
+}
+std::string bytes(const json& object, const char* field) {
+    return number(at(object, field), format_bytes);
+}
+std::string duration(const json& object, const char* field) {
+    return number(at(object, field), format_duration);
+}
 
 std::string milliseconds(const json& object, const char* field) {
     return number(at(object, field), [](double seconds) {
@@ -57,7 +65,8 @@ std::string percent(const json& object, const char* field) {
 std::string remarks(const json& list, const char* name, const char* field) {
     std::string out;
     for (const json& item : list)
-        if (at(item, field).is_string()) out += "  " + printable(text(item, name)) + ": " + printable(text(item, field)) + "\n";
+        if (at(item, field).is_string())
+            out += "  " + printable(text(item, name)) + ": " + printable(text(item, field)) + "\n";
     return out.empty() ? out : "\n" + out;
 }
 
@@ -71,35 +80,42 @@ std::string show_status(const json& document) {
     const auto line = [&](const std::string& name, const std::string& value) {
         out += name + std::string(12 - std::min<std::size_t>(name.size(), 11), ' ') + printable(value) + "\n";
     };
-    line("site", text(document, "site") + ", version " + text(document, "version") + ", up " + duration(document, "uptime_s"));
+    line("site", text(document, "site") + ", version " + text(document, "version") + ", up " +
+                     duration(document, "uptime_s"));
     line("core", at(at(document, "core"), "alive") == true ? "alive" : "NOT ANSWERING");
-    line("dataplane", at(dataplane, "up") == true ? "up, version " + text(dataplane, "version") + ", pid " + text(dataplane, "pid")
-                                                  : "DOWN: " + text(dataplane, "reason"));
+    line("dataplane", at(dataplane, "up") == true
+                          ? "up, version " + text(dataplane, "version") + ", pid " + text(dataplane, "pid")
+                          : "DOWN: " + text(dataplane, "reason"));
     line("links", text(links, "up") + " of " + text(links, "total") + " up");
     std::string states;
-    for (const auto& [state, count] : at(rpo, "states").items()) states += (states.empty() ? "" : ", ") + text(count) + " " + state;
+    for (const auto& [state, count] : at(rpo, "states").items())
+        states += (states.empty() ? "" : ", ") + text(count) + " " + state;
     line("datasets", states.empty() ? "none" : states);
     if (const json& worst = at(rpo, "worst"); worst.is_object())
-        line("worst lag", duration(worst, "rpo_lag_s") + " (" + text(worst, "dataset") + " at " + text(worst, "site") + ")");
+        line("worst lag", duration(worst, "rpo_lag_s") + " (" + text(worst, "dataset") + " at " +
+                              text(worst, "site") + ")");
     return out;
 }
 
 std::string show_sites(const json& document) {
     Table table({"SITE", "PEER URL", "REACHABLE", "LAST SEEN"});
     for (const json& site : at(document, "sites"))
-        table.add({text(site, "name") + (at(site, "self") == true ? " (this)" : ""), text(site, "peer_url"), text(site, "reachable"),
-                   text(site, "last_seen")});
+        table.add({text(site, "name") + (at(site, "self") == true ? " (this)" : ""), text(site, "peer_url"),
+                   text(site, "reachable"), text(site, "last_seen")});
     return table.text("no sites") + remarks(at(document, "sites"), "name", "reason");
 }
 
 std::string show_links(const json& document) {
-    Table table({"LINK", "SITE", "STATE", ">CONTRACT", ">RATE", ">RTT", ">QUEUE", ">LOSS", ">SENT", ">RECEIVED", "FEC", "GOAL"});
+    Table table({"LINK", "SITE", "STATE", ">CONTRACT", ">RATE", ">RTT", ">QUEUE", ">LOSS", ">SENT",
+                 ">RECEIVED", "FEC", "GOAL"});
     for (const json& link : at(document, "links")) {
         const json& measured = at(link, "measured");
         const std::string fec = text(link, "fec");
-        table.add({text(link, "name"), text(link, "site"), text(link, "state"), rate(link, "rate_bps"), rate(measured, "rate_bps"),
-                   milliseconds(measured, "rtt_s"), milliseconds(measured, "queue_s"), percent(measured, "loss_ratio"),
-                   bytes(measured, "tx_wire_bytes"), bytes(measured, "rx_wire_bytes"), fec.empty() ? "adaptive" : fec, text(link, "goal")});
+        table.add({text(link, "name"), text(link, "site"), text(link, "state"), rate(link, "rate_bps"),
+                   rate(measured, "rate_bps"), milliseconds(measured, "rtt_s"),
+                   milliseconds(measured, "queue_s"), percent(measured, "loss_ratio"),
+                   bytes(measured, "tx_wire_bytes"), bytes(measured, "rx_wire_bytes"),
+                   fec.empty() ? "adaptive" : fec, text(link, "goal")});
     }
     return table.text("no links") + remarks(at(document, "links"), "name", "reason");
 }
@@ -110,48 +126,56 @@ std::string show_link_change(const json& document) {
 }
 
 std::string show_datasets(const json& document) {
-    Table table({"DATASET", "SOURCE", "TARGET", "MODE", "STATE", ">LAG", ">RPO", ">OBJECTS", ">SIZE", ">FAILING", "LINK"});
+    Table table({"DATASET", "SOURCE", "TARGET", "MODE", "STATE", ">LAG", ">RPO", ">OBJECTS", ">SIZE",
+                 ">FAILING", "LINK"});
     for (const json& dataset : at(document, "datasets")) {
         const json& rpo = at(dataset, "rpo");
         const json& target = at(dataset, "target");
-        table.add({text(dataset, "name"), text(dataset, "source"), text(target, "site") + "=" + text(target, "store"), text(dataset, "mode"),
-                   text(rpo, "state"), duration(rpo, "rpo_lag_s"), duration(dataset, "rpo_target_s"), text(rpo, "objects_total"),
-                   bytes(rpo, "bytes_total"), text(rpo, "objects_failing"), text(dataset, "link")});
+        table.add({text(dataset, "name"), text(dataset, "source"),
+                   text(target, "site") + "=" + text(target, "store"), text(dataset, "mode"),
+                   text(rpo, "state"), duration(rpo, "rpo_lag_s"), duration(dataset, "rpo_target_s"),
+                   text(rpo, "objects_total"), bytes(rpo, "bytes_total"), text(rpo, "objects_failing"),
+                   text(dataset, "link")});
     }
-    return table.text("no datasets: make one with longhaul datasets create") + remarks(at(document, "datasets"), "name", "problem");
+    return table.text("no datasets: make one with longhaul datasets create") +
+           remarks(at(document, "datasets"), "name", "problem");
 }
 
 std::string show_failures(const json& document) {
     Table table({"OBJECT", "REASON", "SINCE", "LAST TRY", ">TRIES", "REMEDY"});
     for (const json& failure : at(document, "failures"))
-        table.add({text(failure, "path"), text(failure, "reason"), text(failure, "since"), text(failure, "last_try"), text(failure, "tries"),
-                   text(failure, "remedy")});
+        table.add({text(failure, "path"), text(failure, "reason"), text(failure, "since"),
+                   text(failure, "last_try"), text(failure, "tries"), text(failure, "remedy")});
     return table.text("no failing objects");
 }
 
 std::string show_flows(const json& document) {
     Table table({"DATASET", "TO", "LINK", "CLASS", ">ASSIGNED", ">ACHIEVED", ">BUNDLES"});
     for (const json& flow : at(document, "flows"))
-        table.add({text(flow, "dataset"), text(flow, "target_site"), text(flow, "link"), text(flow, "traffic"), rate(flow, "rate_bps"),
-                   rate(flow, "achieved_bps"), text(flow, "bundles_in_flight")});
+        table.add({text(flow, "dataset"), text(flow, "target_site"), text(flow, "link"),
+                   text(flow, "traffic"), rate(flow, "rate_bps"), rate(flow, "achieved_bps"),
+                   text(flow, "bundles_in_flight")});
     return table.text("no flows");
 }
 
 std::string show_bundles(const json& document) {
     Table table({"BUNDLE", "DATASET", "LINK", "STAGE", ">GENERATION", ">SIZE", ">ENTRIES", "OFFERED"});
     for (const json& bundle : at(document, "bundles"))
-        table.add({text(bundle, "id"), text(bundle, "dataset"), text(bundle, "link"), text(bundle, "stage"), text(bundle, "generation"),
-                   bytes(bundle, "bytes"), text(bundle, "entries"), text(bundle, "offered_at")});
+        table.add({text(bundle, "id"), text(bundle, "dataset"), text(bundle, "link"), text(bundle, "stage"),
+                   text(bundle, "generation"), bytes(bundle, "bytes"), text(bundle, "entries"),
+                   text(bundle, "offered_at")});
     return table.text("no bundles in progress");
 }
 
 std::string show_rpo(const json& document) {
-    Table table({"DATASET", "SITE", "SEEN AT", "STATE", ">LAG", ">TARGET", "OK", ">BEHIND", ">OBJECTS", ">FAILING", ">DRAIN", ">ETA"});
+    Table table({"DATASET", "SITE", "SEEN AT", "STATE", ">LAG", ">TARGET", "OK", ">BEHIND", ">OBJECTS",
+                 ">FAILING", ">DRAIN", ">ETA"});
     std::string notes;
     for (const json& rpo : at(document, "rpo")) {
-        table.add({text(rpo, "dataset"), text(rpo, "site"), text(rpo, "role"), text(rpo, "state"), duration(rpo, "rpo_lag_s"),
-                   duration(rpo, "rpo_target_s"), text(rpo, "within_target"), bytes(rpo, "bytes_behind"), text(rpo, "objects_behind"),
-                   text(rpo, "objects_failing"), rate(rpo, "drain_bps"), duration(rpo, "eta_s")});
+        table.add({text(rpo, "dataset"), text(rpo, "site"), text(rpo, "role"), text(rpo, "state"),
+                   duration(rpo, "rpo_lag_s"), duration(rpo, "rpo_target_s"), text(rpo, "within_target"),
+                   bytes(rpo, "bytes_behind"), text(rpo, "objects_behind"), text(rpo, "objects_failing"),
+                   rate(rpo, "drain_bps"), duration(rpo, "eta_s")});
     }
     return table.text("no datasets") + remarks(at(document, "rpo"), "dataset", "limited_by");
 }

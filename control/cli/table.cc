@@ -13,8 +13,8 @@ namespace {
 
 // Characters, not bytes, so that UTF-8 names keep the columns straight (wide characters excepted).
 std::size_t width(const std::string& text) {
-    return static_cast<std::size_t>(
-        std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }));
+    return static_cast<std::size_t>(std::count_if(
+        text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }));
 }
 
 }  // namespace
@@ -48,16 +48,19 @@ Table::Table(std::vector<std::string> titles) : titles_(std::move(titles)) {
 
 void Table::add(std::vector<std::string> cells) {
     LH_ASSERT(cells.size() == titles_.size());
-    for (std::string& cell : cells) cell = printable(cell);
+    for (std::string& cell : cells)
+        cell = printable(cell);
     rows_.push_back(std::move(cells));
 }
 
 std::string Table::text(const std::string& when_empty) const {
     if (rows_.empty()) return when_empty + "\n";
     std::vector<std::size_t> widths;
-    for (const std::string& title : titles_) widths.push_back(width(title));
+    for (const std::string& title : titles_)
+        widths.push_back(width(title));
     for (const auto& row : rows_)
-        for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], width(row[i]));
+        for (std::size_t i = 0; i < row.size(); ++i)
+            widths[i] = std::max(widths[i], width(row[i]));
     std::string out;
     const auto line = [&](const std::vector<std::string>& cells) {
         std::string text;
@@ -69,7 +72,8 @@ std::string Table::text(const std::string& when_empty) const {
         out += text + "\n";
     };
     line(titles_);
-    for (const auto& row : rows_) line(row);
+    for (const auto& row : rows_)
+        line(row);
     return out;
 }
 

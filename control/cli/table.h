@@ -1,5 +1,5 @@
-// Tables for people: columns as wide as their widest cell, numbers to the right, nothing that could steer a terminal.
-// SPDX-License-Identifier: Apache-2.0
+// Tables for people: columns as wide as their widest cell, numbers to the right, nothing that could steer a
+// terminal. SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <string>
@@ -20,6 +20,6 @@ class Table {
     std::vector<std::vector<std::string>> rows_;
 };
 
-std::string printable(const std::string& text);   // control bytes as \xNN
+std::string printable(const std::string& text);  // control bytes as \xNN
 
 }  // namespace longhaul::control::cli

@@ -14,7 +14,7 @@ constexpr const char* kVersion = "longhaul-control " LONGHAUL_VERSION "\n";
 
 struct Flag {
     const char* name;
-    const char* key;         // in [control]
+    const char* key;  // in [control]
     const char* meaning;
 };
 constexpr Flag kFlags[] = {
@@ -46,7 +46,8 @@ Result<CommandLine> parse_command_line(int argc, const char* const* argv) {
         const po::positional_options_description no_positionals;
         po::store(po::command_line_parser(argc, argv).options(all).positional(no_positionals).run(), given);
     } catch (const po::error& error) {
-        return Error{ErrorCode::invalid_argument, std::string(error.what()) + "; see longhaul-control --help"};
+        return Error{ErrorCode::invalid_argument,
+                     std::string(error.what()) + "; see longhaul-control --help"};
     }
     CommandLine out;
     if (given.contains("help")) {
@@ -60,7 +61,8 @@ Result<CommandLine> parse_command_line(int argc, const char* const* argv) {
         return out;
     }
     if (!given.contains("config"))
-        return Error{ErrorCode::invalid_argument, "no configuration: give it with --config FILE; see longhaul-control --help"};
+        return Error{ErrorCode::invalid_argument,
+                     "no configuration: give it with --config FILE; see longhaul-control --help"};
     out.config_file = given["config"].as<std::string>();
     for (const Flag& flag : kFlags)
         if (given.contains(flag.name)) out.overrides[flag.key] = {given[flag.name].as<std::string>()};

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "control/config/config.h"
 
+#include <toml++/toml.h>
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
@@ -9,7 +10,6 @@
 #include <functional>
 #include <set>
 #include <sstream>
-#include <toml++/toml.h>
 
 namespace longhaul::control {
 namespace {
@@ -18,7 +18,9 @@ constexpr std::size_t kConfigBytesMax = 1 << 20;
 
 class Refusals {
   public:
-    void add(const std::string& where, const std::string& what) { lines_ += (lines_.empty() ? "" : "\n") + where + ": " + what; }
+    void add(const std::string& where, const std::string& what) {
+        lines_ += (lines_.empty() ? "" : "\n") + where + ": " + what;
+    }
     bool any() const { return !lines_.empty(); }
     Error error() const { return Error{ErrorCode::invalid_argument, lines_}; }
 
@@ -40,12 +42,16 @@ class Section {
 
     std::string where(const std::string& key = {}) const {
         const toml::node* node = key.empty() || !table_ ? nullptr : table_->get(key);
-        if (node && node->source().begin.line == 0) return flag(key);   // not from the file: apply() put it there
+        if (node && node->source().begin.line == 0)
+            return flag(key);  // not from the file: apply() put it there
         if (node) return file_ + ":" + std::to_string(node->source().begin.line);
-        if (table_ && table_->source().begin.line) return file_ + ":" + std::to_string(table_->source().begin.line);
+        if (table_ && table_->source().begin.line)
+            return file_ + ":" + std::to_string(table_->source().begin.line);
         return file_;
     }
-    void refuse(const std::string& key, const std::string& what) { refusals_.add(where(key), key + " " + what); }
+    void refuse(const std::string& key, const std::string& what) {
+        refusals_.add(where(key), key + " " + what);
+    }
 
     std::string text(const std::string& key, const std::string& otherwise, bool required = false) {
         const toml::node* node = find(key, required);
@@ -104,7 +110,8 @@ class Section {
         for (const auto& [key, node] : *table_) {
             if (known_.contains(std::string(key.str()))) continue;
             refusals_.add(file_ + ":" + std::to_string(key.source().begin.line),
-                          "unknown key " + in_quotes(key.str()) + " in " + title_ + ": " + suggestion(key.str(), known));
+                          "unknown key " + in_quotes(key.str()) + " in " + title_ + ": " +
+                              suggestion(key.str(), known));
         }
     }
 
@@ -122,7 +129,8 @@ class Section {
     std::set<std::string> known_;
 };
 
-// Puts the flags over the file's [control] table, so that one set of checks serves both. Returns the changed keys.
+// Puts the flags over the file's [control] table, so that one set of checks serves both. Returns the changed
+// keys.
 void apply(const Overrides& overrides, toml::table& root) {
     if (overrides.empty()) return;
     toml::table* control = root["control"].as_table();
@@ -133,7 +141,8 @@ void apply(const Overrides& overrides, toml::table& root) {
     for (const auto& [key, values] : overrides) {
         if (key == "allowed_roots") {
             toml::array roots;
-            for (const std::string& value : values) roots.push_back(value);
+            for (const std::string& value : values)
+                roots.push_back(value);
             control->insert_or_assign(key, std::move(roots));
         } else if (!values.empty()) {
             control->insert_or_assign(key, values.back());
@@ -163,12 +172,14 @@ void read_control(Section section, ControlConfig& config) {
     section.text("dataplane_socket", {}, true);
     config.dataplane_socket = path("dataplane_socket", {});
     if (config.dataplane_socket.size() > 107)
-        section.refuse("dataplane_socket", "is longer than 107 bytes, the limit of a Unix socket: shorten it");
+        section.refuse("dataplane_socket",
+                       "is longer than 107 bytes, the limit of a Unix socket: shorten it");
     config.rest_listen = section.parsed<Endpoint>("rest_listen", config.rest_listen, parse_endpoint);
     if (!is_loopback(config.rest_listen.host))
-        section.refuse("rest_listen", in_quotes(to_string(config.rest_listen)) +
-                                          " is not a loopback address, and REST is not encrypted: listen on 127.0.0.1 "
-                                          "and reach it through an SSH tunnel or a TLS proxy");
+        section.refuse("rest_listen",
+                       in_quotes(to_string(config.rest_listen)) +
+                           " is not a loopback address, and REST is not encrypted: listen on 127.0.0.1 "
+                           "and reach it through an SSH tunnel or a TLS proxy");
     config.peer_listen = section.parsed<Endpoint>("peer_listen", config.peer_listen, parse_endpoint);
     config.token_file = path("token_file", config.state_directory + "/token");
     config.allowed_roots = section.list("allowed_roots");
@@ -177,8 +188,8 @@ void read_control(Section section, ControlConfig& config) {
     config.log_level = section.text("log_level", config.log_level);
     static const std::vector<std::string> kLevels{"trace", "debug", "info", "warning", "error"};
     if (std::find(kLevels.begin(), kLevels.end(), config.log_level) == kLevels.end())
-        section.refuse("log_level", in_quotes(config.log_level) + " is not a level: " +
-                                        suggestion(config.log_level, kLevels));
+        section.refuse("log_level", in_quotes(config.log_level) +
+                                        " is not a level: " + suggestion(config.log_level, kLevels));
     section.refuse_unknown();
 }
 
@@ -196,11 +207,14 @@ void read_site(Section section, ControlConfig& config) {
     site.peer_url = section.text("peer_url", {}, site.name != config.site);
     if (!site.peer_url.empty()) {
         const auto url = parse_url(site.peer_url);
-        if (!url) section.refuse("peer_url", url.error().text);
-        else if (!url.value().tls) section.refuse("peer_url", in_quotes(site.peer_url) + " is not encrypted: write https://");
+        if (!url)
+            section.refuse("peer_url", url.error().text);
+        else if (!url.value().tls)
+            section.refuse("peer_url", in_quotes(site.peer_url) + " is not encrypted: write https://");
     }
     for (const SiteConfig& other : config.sites)
-        if (other.name == site.name) section.refuse("name", in_quotes(site.name) + " is used by two [[site]] tables: name each once");
+        if (other.name == site.name)
+            section.refuse("name", in_quotes(site.name) + " is used by two [[site]] tables: name each once");
     section.refuse_unknown();
     if (site.name != config.site) config.sites.push_back(std::move(site));
 }
@@ -209,7 +223,9 @@ void check_addresses(Section& section, const command::LinkSettings& link) {
     const auto family = [&](const char* key, const std::string& ip) {
         const IpFamily found = ip_family(ip);
         if (found == IpFamily::none && !ip.empty())
-            section.refuse(key, in_quotes(ip) + " is not an IP address: write it without a prefix length, e.g. \"10.77.0.1\"");
+            section.refuse(key,
+                           in_quotes(ip) +
+                               " is not an IP address: write it without a prefix length, e.g. \"10.77.0.1\"");
         return found;
     };
     const IpFamily local = family("local_ip", link.local_ip);
@@ -218,7 +234,8 @@ void check_addresses(Section& section, const command::LinkSettings& link) {
         section.refuse("remote_ip", in_quotes(link.remote_ip) + " and local_ip " + in_quotes(link.local_ip) +
                                         " are of different families: use IPv4 at both or IPv6 at both");
     if (!link.local_ip.empty() && link.local_ip == link.remote_ip)
-        section.refuse("remote_ip", in_quotes(link.remote_ip) + " equals local_ip: write the far end's address");
+        section.refuse("remote_ip",
+                       in_quotes(link.remote_ip) + " equals local_ip: write the far end's address");
 }
 
 void read_link(Section section, ControlConfig& config) {
@@ -232,7 +249,8 @@ void read_link(Section section, ControlConfig& config) {
     settings.local_ip = section.text("local_ip", {}, true);
     settings.remote_ip = section.text("remote_ip", {}, true);
     check_addresses(section, settings);
-    settings.udp_port_base = static_cast<std::uint16_t>(section.number("udp_port_base", settings.udp_port_base, 1024, 65535));
+    settings.udp_port_base =
+        static_cast<std::uint16_t>(section.number("udp_port_base", settings.udp_port_base, 1024, 65535));
     settings.lanes = static_cast<unsigned>(section.number("lanes", settings.lanes, 1, 64));
     if (settings.udp_port_base + settings.lanes > 65536)
         section.refuse("udp_port_base", "leaves no room for the lanes below 65536: lower it");
@@ -246,12 +264,15 @@ void read_link(Section section, ControlConfig& config) {
     settings.fixed_parity = section.parsed<std::optional<unsigned>>("fec", std::nullopt, parse_fec);
 
     std::vector<std::string> sites;
-    for (const SiteConfig& site : config.sites) sites.push_back(site.name);
+    for (const SiteConfig& site : config.sites)
+        sites.push_back(site.name);
     if (!link.site.empty() && std::find(sites.begin(), sites.end(), link.site) == sites.end())
-        section.refuse("site", in_quotes(link.site) + " is not another site's [[site]] name: " + suggestion(link.site, sites));
+        section.refuse("site", in_quotes(link.site) +
+                                   " is not another site's [[site]] name: " + suggestion(link.site, sites));
     for (const LinkConfig& other : config.links) {
         if (other.settings.link == settings.link)
-            section.refuse("id", std::to_string(settings.link) + " is used by two links: give each its own, the same at both ends");
+            section.refuse("id", std::to_string(settings.link) +
+                                     " is used by two links: give each its own, the same at both ends");
         if (other.settings.name == settings.name)
             section.refuse("name", in_quotes(settings.name) + " is used by two links: name each once");
     }
@@ -260,8 +281,8 @@ void read_link(Section section, ControlConfig& config) {
 }
 
 // The tables of [[title]], or a refusal when it was written as [title].
-std::vector<const toml::table*> tables(const toml::table& root, const std::string& title, const std::string& file,
-                                       Refusals& refusals) {
+std::vector<const toml::table*> tables(const toml::table& root, const std::string& title,
+                                       const std::string& file, Refusals& refusals) {
     std::vector<const toml::table*> out;
     const toml::node* node = root.get(title);
     if (!node) return out;
@@ -271,15 +292,18 @@ std::vector<const toml::table*> tables(const toml::table& root, const std::strin
                      "[" + title + "] must be written [[" + title + "]]: there may be several");
         return out;
     }
-    for (const toml::node& item : *array) out.push_back(item.as_table());
+    for (const toml::node& item : *array)
+        out.push_back(item.as_table());
     return out;
 }
 
-const toml::table* table(const toml::table& root, const std::string& title, const std::string& file, Refusals& refusals) {
+const toml::table* table(const toml::table& root, const std::string& title, const std::string& file,
+                         Refusals& refusals) {
     const toml::node* node = root.get(title);
     if (!node) return nullptr;
     if (!node->is_table())
-        refusals.add(file + ":" + std::to_string(node->source().begin.line), "\"" + title + "\" must be the table [" + title + "]");
+        refusals.add(file + ":" + std::to_string(node->source().begin.line),
+                     "\"" + title + "\" must be the table [" + title + "]");
     return node->as_table();
 }
 
@@ -294,13 +318,15 @@ void refuse_unknown_tables(const toml::table& root, const std::string& file, Ref
 
 }  // namespace
 
-Result<ControlConfig> parse_config(std::string_view text, const std::string& file, const Overrides& overrides) {
+Result<ControlConfig> parse_config(std::string_view text, const std::string& file,
+                                   const Overrides& overrides) {
     toml::table root;
     try {
         root = toml::parse(text, file);
     } catch (const toml::parse_error& error) {
-        return Error{ErrorCode::invalid_argument, file + ":" + std::to_string(error.source().begin.line) +
-                                                      ": not valid TOML: " + std::string(error.description())};
+        return Error{ErrorCode::invalid_argument,
+                     file + ":" + std::to_string(error.source().begin.line) +
+                         ": not valid TOML: " + std::string(error.description())};
     }
     apply(overrides, root);
 
@@ -315,7 +341,9 @@ Result<ControlConfig> parse_config(std::string_view text, const std::string& fil
     if (const toml::table* pki = table(root, "pki", file, refusals))
         read_pki(Section(pki, file, "[pki]", refusals), config.pki);
     else if (!config.sites.empty())
-        refusals.add(file, "there are [[site]] tables but no [pki]: add ca, certificate and key (longhaul pki makes them)");
+        refusals.add(
+            file,
+            "there are [[site]] tables but no [pki]: add ca, certificate and key (longhaul pki makes them)");
     if (refusals.any()) return refusals.error();
     return config;
 }
@@ -323,10 +351,12 @@ Result<ControlConfig> parse_config(std::string_view text, const std::string& fil
 Result<ControlConfig> load_config(const std::string& file, const Overrides& overrides) {
     std::ifstream in(file, std::ios::binary);
     if (!in)
-        return Error{ErrorCode::not_found, file + ": " + std::strerror(errno) + ": name a readable file with --config"};
+        return Error{ErrorCode::not_found,
+                     file + ": " + std::strerror(errno) + ": name a readable file with --config"};
     std::ostringstream text;
     text << in.rdbuf();
-    if (text.str().size() > kConfigBytesMax) return Error{ErrorCode::exhausted, file + ": is larger than 1 MiB: not a configuration"};
+    if (text.str().size() > kConfigBytesMax)
+        return Error{ErrorCode::exhausted, file + ": is larger than 1 MiB: not a configuration"};
     return parse_config(text.str(), file, overrides);
 }
 

@@ -1,5 +1,5 @@
-// The control process's configuration: a TOML file whose [control] scalars flags may override. Everything is checked
-// before anything starts; each refusal names the file and line (or flag) and what to write instead.
+// The control process's configuration: a TOML file whose [control] scalars flags may override. Everything is
+// checked before anything starts; each refusal names the file and line (or flag) and what to write instead.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -16,16 +16,16 @@ namespace longhaul::control {
 
 struct SiteConfig {
     std::string name;
-    std::string peer_url;        // https://host:port of that site's control
+    std::string peer_url;  // https://host:port of that site's control
 };
 
 struct LinkConfig {
-    std::string site;            // the far end
+    std::string site;  // the far end
     command::LinkSettings settings;
 };
 
 struct PkiConfig {
-    std::string ca, certificate, key;    // PEM files; all three or none
+    std::string ca, certificate, key;  // PEM files; all three or none
 };
 
 struct ControlConfig {
@@ -34,11 +34,11 @@ struct ControlConfig {
     std::string dataplane_socket;
     Endpoint rest_listen{"127.0.0.1", 7400};
     Endpoint peer_listen{"127.0.0.1", 7401};
-    std::string token_file;                  // default: state_directory/token
+    std::string token_file;  // default: state_directory/token
     std::vector<std::string> allowed_roots;
     std::string log_level = "info";
     PkiConfig pki;
-    std::vector<SiteConfig> sites;           // the other sites only; an entry for our own site is dropped
+    std::vector<SiteConfig> sites;  // the other sites only; an entry for our own site is dropped
     std::vector<LinkConfig> links;
 };
 
@@ -46,11 +46,12 @@ struct ControlConfig {
 using Overrides = std::map<std::string, std::vector<std::string>>;
 
 // `file` names the text in messages. All refusals are collected, one a line.
-Result<ControlConfig> parse_config(std::string_view text, const std::string& file, const Overrides& overrides);
+Result<ControlConfig> parse_config(std::string_view text, const std::string& file,
+                                   const Overrides& overrides);
 Result<ControlConfig> load_config(const std::string& file, const Overrides& overrides);
 
 struct CommandLine {
-    std::string output;          // not empty: print this and end (--help, --version)
+    std::string output;  // not empty: print this and end (--help, --version)
     std::string config_file;
     Overrides overrides;
 };

@@ -4,9 +4,13 @@
 
 namespace longhaul::control {
 
-const char* to_string(Mode mode) { return mode == Mode::copy ? "copy" : "namespace"; }
+const char* to_string(Mode mode) {
+    return mode == Mode::copy ? "copy" : "namespace";
+}
 
-const char* to_string(Consistency) { return "object"; }
+const char* to_string(Consistency) {
+    return "object";
+}
 
 std::optional<Mode> mode_from(const std::string& text) {
     if (text == "namespace") return Mode::namespace_;

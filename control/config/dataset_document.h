@@ -1,5 +1,5 @@
-// How a dataset's specification is written in JSON: by REST clients, and between the control processes of two sites.
-// SPDX-License-Identifier: Apache-2.0
+// How a dataset's specification is written in JSON: by REST clients, and between the control processes of two
+// sites. SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <nlohmann/json.hpp>
@@ -9,8 +9,8 @@
 
 namespace longhaul::control {
 
-const char* to_string(Mode mode);                 // "namespace", "copy"
-const char* to_string(Consistency consistency);   // "object"
+const char* to_string(Mode mode);                // "namespace", "copy"
+const char* to_string(Consistency consistency);  // "object"
 std::optional<Mode> mode_from(const std::string& text);
 
 nlohmann::json dataset_document(const DatasetSpec& spec);

@@ -23,7 +23,8 @@ constexpr unsigned kFixedParityMax = 16;
 std::optional<std::pair<double, std::string_view>> leading_number(std::string_view text) {
     const std::size_t end = std::min(text.find_first_not_of("0123456789."), text.size());
     double value = 0;
-    const auto [stop, error] = std::from_chars(text.data(), text.data() + end, value, std::chars_format::fixed);
+    const auto [stop, error] =
+        std::from_chars(text.data(), text.data() + end, value, std::chars_format::fixed);
     if (error != std::errc{} || stop != text.data() + end) return std::nullopt;
     return std::pair{value, text.substr(end)};
 }
@@ -35,7 +36,9 @@ std::optional<double> unit_factor(std::string_view unit, const std::array<Unit, 
     return std::nullopt;
 }
 
-Error invalid(std::string text) { return Error{ErrorCode::invalid_argument, std::move(text)}; }
+Error invalid(std::string text) {
+    return Error{ErrorCode::invalid_argument, std::move(text)};
+}
 
 std::string print(const char* format, double value, const char* unit) {
     std::array<char, 64> buffer{};
@@ -84,7 +87,8 @@ Result<double> parse_duration_s(std::string_view text) {
     const auto number = leading_number(text);
     const auto factor = number ? unit_factor(number->second, kUnits) : std::nullopt;
     if (!factor || number->first * *factor > kDurationMaxS)
-        return invalid(in_quotes(text) + " is not a duration: write a number with ms, s, m, h or d, e.g. \"60s\"");
+        return invalid(in_quotes(text) +
+                       " is not a duration: write a number with ms, s, m, h or d, e.g. \"60s\"");
     return number->first * *factor;
 }
 
@@ -103,9 +107,10 @@ std::string format_duration(double seconds) {
 
 Result<std::optional<unsigned>> parse_fec(std::string_view text) {
     if (text.empty() || text == "adaptive") return std::optional<unsigned>{};
-    const Error refusal = invalid(in_quotes(text) +
-                                  " is not a redundancy: write \"\" (adaptive) or \"fixed:64,M\" with M parity "
-                                  "symbols (0 to 16) for every 64 data symbols, e.g. \"fixed:64,2\"");
+    const Error refusal =
+        invalid(in_quotes(text) +
+                " is not a redundancy: write \"\" (adaptive) or \"fixed:64,M\" with M parity "
+                "symbols (0 to 16) for every 64 data symbols, e.g. \"fixed:64,2\"");
     constexpr std::string_view kPrefix = "fixed:";
     if (!text.starts_with(kPrefix)) return refusal;
     const std::string_view pair = text.substr(kPrefix.size());
@@ -127,8 +132,8 @@ std::string format_fec(const std::optional<unsigned>& fixed_parity) {
 }
 
 Result<Endpoint> parse_endpoint(std::string_view text) {
-    const Error refusal =
-        invalid(in_quotes(text) + " is not an address: write host:port, e.g. \"127.0.0.1:7400\" or \"[::1]:7400\"");
+    const Error refusal = invalid(
+        in_quotes(text) + " is not an address: write host:port, e.g. \"127.0.0.1:7400\" or \"[::1]:7400\"");
     const std::size_t colon = text.rfind(':');
     if (colon == std::string_view::npos || colon == 0) return refusal;
     std::string_view host = text.substr(0, colon);
@@ -159,8 +164,8 @@ bool is_loopback(const std::string& host) {
 }
 
 Result<Url> parse_url(std::string_view text) {
-    const Error refusal =
-        invalid(in_quotes(text) + " is not a URL this program can use: write \"https://host:port\" without a path");
+    const Error refusal = invalid(
+        in_quotes(text) + " is not a URL this program can use: write \"https://host:port\" without a path");
     Url url;
     std::string_view rest;
     if (text.starts_with("https://")) {
@@ -206,8 +211,9 @@ std::string nearest(std::string_view wrong, const std::vector<std::string>& know
     std::string best;
     std::size_t best_distance = std::max<std::size_t>(2, wrong.size() / 3) + 1;
     for (const std::string& name : known) {
-        std::vector<std::size_t> row(name.size() + 1);   // Levenshtein distance, one row at a time
-        for (std::size_t j = 0; j <= name.size(); ++j) row[j] = j;
+        std::vector<std::size_t> row(name.size() + 1);  // Levenshtein distance, one row at a time
+        for (std::size_t j = 0; j <= name.size(); ++j)
+            row[j] = j;
         for (std::size_t i = 1; i <= wrong.size(); ++i) {
             std::size_t diagonal = row[0];
             row[0] = i;
@@ -226,9 +232,11 @@ std::string nearest(std::string_view wrong, const std::vector<std::string>& know
 }
 
 std::string suggestion(std::string_view wrong, const std::vector<std::string>& known) {
-    if (const std::string near = nearest(wrong, known); !near.empty()) return "did you mean \"" + near + "\"?";
+    if (const std::string near = nearest(wrong, known); !near.empty())
+        return "did you mean \"" + near + "\"?";
     std::string list;
-    for (const std::string& name : known) list += (list.empty() ? "" : ", ") + name;
+    for (const std::string& name : known)
+        list += (list.empty() ? "" : ", ") + name;
     return list.empty() ? "there is none" : "there are: " + list;
 }
 

@@ -24,7 +24,9 @@ namespace {
 
 constexpr std::size_t kReadBytes = 64 << 10;
 
-Error unavailable(std::string text) { return Error{ErrorCode::unavailable, std::move(text)}; }
+Error unavailable(std::string text) {
+    return Error{ErrorCode::unavailable, std::move(text)};
+}
 
 }  // namespace
 
@@ -53,10 +55,12 @@ void DataplaneClient::stop() {
 
 void DataplaneClient::wake() const {
     const std::uint64_t one = 1;
-    [[maybe_unused]] const ssize_t written = write(wake_fd_, &one, sizeof one);   // full counter: already awake
+    [[maybe_unused]] const ssize_t written =
+        write(wake_fd_, &one, sizeof one);  // full counter: already awake
 }
 
 void DataplaneClient::run() {
+    thread_id_ = std::this_thread::get_id();
     while (!stopping_) {
         Result<void> result = connect();
         if (result) result = handshake();
@@ -75,8 +79,8 @@ Result<void> DataplaneClient::connect() {
         return Error{ErrorCode::invalid_argument, "dataplane_socket is longer than 107 bytes: shorten it"};
     std::memcpy(address.sun_path, socket_path_.c_str(), socket_path_.size() + 1);
     if (::connect(socket_, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
-        return unavailable("cannot connect to the dataplane at " + socket_path_ + " (" + std::strerror(errno) +
-                           "): start longhaul-dataplane or correct dataplane_socket");
+        return unavailable("cannot connect to the dataplane at " + socket_path_ + " (" +
+                           std::strerror(errno) + "): start longhaul-dataplane or correct dataplane_socket");
     const std::lock_guard lock(mutex_);
     connected_ = true;
     return {};
@@ -88,7 +92,8 @@ Result<void> DataplaneClient::handshake() {
     DataplaneHello hello;
     const json& answer = greeting.value();
     hello.boot_id = answer.value("boot_id", json()).is_string() ? answer["boot_id"].get<std::string>() : "";
-    if (hello.boot_id.empty()) return Error{ErrorCode::protocol_error, "the dataplane's hello has no boot_id"};
+    if (hello.boot_id.empty())
+        return Error{ErrorCode::protocol_error, "the dataplane's hello has no boot_id"};
     if (answer.contains("version") && answer["version"].is_string()) hello.version = answer["version"];
     if (answer.contains("pid") && answer["pid"].is_number_integer()) hello.pid = answer["pid"];
 
@@ -113,7 +118,8 @@ Result<void> DataplaneClient::handshake() {
     spdlog::info("dataplane is up: boot {}, version {}, pid {}", hello.boot_id, hello.version, hello.pid);
     last_logged_.clear();
     listener_.on_up(hello, status.value());
-    for (const json& event : std::exchange(deferred_, {})) take_event(event);
+    for (const json& event : std::exchange(deferred_, {}))
+        take_event(event);
     return {};
 }
 
@@ -141,7 +147,8 @@ Result<void> DataplaneClient::pump(std::chrono::milliseconds longest) {
         const std::lock_guard lock(mutex_);
         pending = !outgoing_.empty();
     }
-    pollfd fds[2] = {{socket_, static_cast<short>(POLLIN | (pending ? POLLOUT : 0)), 0}, {wake_fd_, POLLIN, 0}};
+    pollfd fds[2] = {{socket_, static_cast<short>(POLLIN | (pending ? POLLOUT : 0)), 0},
+                     {wake_fd_, POLLIN, 0}};
     if (poll(fds, 2, static_cast<int>(std::max<std::int64_t>(longest.count(), 0))) < 0 && errno != EINTR)
         return Error{ErrorCode::io_error, std::string("poll: ") + std::strerror(errno)};
     if (fds[1].revents) {
@@ -163,7 +170,8 @@ Result<void> DataplaneClient::read_socket() {
     if (got < 0)
         return error == EAGAIN || error == EINTR
                    ? Result<void>{}
-                   : Result<void>{unavailable(std::string("the dataplane went away: ") + std::strerror(error))};
+                   : Result<void>{
+                         unavailable(std::string("the dataplane went away: ") + std::strerror(error))};
     for (;;) {
         auto frame = command::take_frame(incoming_);
         if (!frame) return frame.error();
@@ -178,7 +186,7 @@ Result<void> DataplaneClient::write_socket() {
         const ssize_t sent = ::send(socket_, outgoing_.data(), outgoing_.size(), MSG_NOSIGNAL);
         if (sent < 0 && (errno == EAGAIN || errno == EINTR)) return {};
         if (sent < 0) return unavailable(std::string("the dataplane went away: ") + std::strerror(errno));
-        wipe(outgoing_.data(), static_cast<std::size_t>(sent));   // link secrets pass here
+        wipe(outgoing_.data(), static_cast<std::size_t>(sent));  // link secrets pass here
         outgoing_.erase(outgoing_.begin(), outgoing_.begin() + sent);
     }
     return {};
@@ -207,7 +215,7 @@ Result<void> DataplaneClient::take_document(const std::string& text) {
 void DataplaneClient::take_answer(std::uint64_t seq, json answer) {
     const std::lock_guard lock(mutex_);
     const auto found = waiting_.find(seq);
-    if (found == waiting_.end()) return;   // its requester gave up
+    if (found == waiting_.end()) return;  // its requester gave up
     if (auto outcome = command::outcome_of(answer); outcome)
         found->second->answer.emplace(std::move(answer));
     else
@@ -221,7 +229,8 @@ void DataplaneClient::take_probe() {
     if (!*probe->answer) return;
     const auto status = command::status_report_from(probe->answer->value());
     if (!status) return spdlog::warn("dataplane status does not parse: {}", status.error().text);
-    for (const command::LinkStatus& link : status.value().links) listener_.on_link(link);
+    for (const command::LinkStatus& link : status.value().links)
+        listener_.on_link(link);
 }
 
 void DataplaneClient::take_event(const json& event) {
@@ -262,7 +271,8 @@ void DataplaneClient::disconnect(const std::string& reason) {
         down_reason_ = reason;
         wipe(outgoing_.data(), outgoing_.size());
         outgoing_.clear();
-        for (auto& [seq, waiter] : waiting_) waiter->answer.emplace(unavailable("no answer: " + reason));
+        for (auto& [seq, waiter] : waiting_)
+            waiter->answer.emplace(unavailable("no answer: " + reason));
         waiting_.clear();
         answered_.notify_all();
     }

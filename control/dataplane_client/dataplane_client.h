@@ -1,9 +1,9 @@
 // Control's end of the Unix socket to the dataplane: keeps it connected, states every link again after each
 // connection, matches answers to requests and hands events on.
 //
-// Threads: one of its own does all socket work and calls the listener. Requests may come from any other thread; each
-// waits for its answer at most kRequestTimeout and never longer than the connection lives. Queues are bounded.
-// SPDX-License-Identifier: Apache-2.0
+// Threads: one of its own does all socket work and calls the listener. Requests may come from any other
+// thread; each waits for its answer at most kRequestTimeout and never longer than the connection lives.
+// Queues are bounded. SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <atomic>
@@ -24,7 +24,7 @@
 namespace longhaul::control {
 
 struct DataplaneHello {
-    std::string boot_id;         // new with every start of the dataplane
+    std::string boot_id;  // new with every start of the dataplane
     std::string version;
     std::int64_t pid = 0;
 };
@@ -34,9 +34,11 @@ class DataplaneListener {
   public:
     virtual ~DataplaneListener() = default;
     virtual std::vector<command::LinkSettings> configured_links() = 0;
-    virtual void on_link_refused(std::uint8_t link, const Error& error) = 0;   // the dataplane did not take its settings
+    virtual void on_link_refused(std::uint8_t link,
+                                 const Error& error) = 0;  // the dataplane did not take its settings
     virtual void on_up(const DataplaneHello& hello, const command::StatusReport& status) = 0;
-    virtual void on_down(const std::string& reason, bool was_up) = 0;   // also after each vain attempt to connect
+    virtual void on_down(const std::string& reason,
+                         bool was_up) = 0;  // also after each vain attempt to connect
     virtual void on_bundle(const command::BundleEvent& event) = 0;
     virtual void on_mark(std::uint64_t store, std::int64_t watermark_ns) = 0;
     virtual void on_link(const command::LinkStatus& status) = 0;
@@ -46,11 +48,11 @@ class DataplaneClient {
   public:
     static constexpr std::chrono::milliseconds kRetryInterval{200};
     static constexpr std::chrono::milliseconds kRequestTimeout{2000};
-    static constexpr std::chrono::milliseconds kProbeInterval{2000};   // a status request nobody asked for
-    static constexpr std::chrono::milliseconds kSilenceLimit{6000};    // unanswered so long: connect again
-    static constexpr std::size_t kRequestsMax = 1024;                  // waiting for an answer
+    static constexpr std::chrono::milliseconds kProbeInterval{2000};  // a status request nobody asked for
+    static constexpr std::chrono::milliseconds kSilenceLimit{6000};   // unanswered so long: connect again
+    static constexpr std::size_t kRequestsMax = 1024;                 // waiting for an answer
     static constexpr std::size_t kOutgoingBytesMax = 64u << 20;
-    static constexpr std::size_t kDeferredEventsMax = 65536;           // that arrive before the connection is set up
+    static constexpr std::size_t kDeferredEventsMax = 65536;  // that arrive before the connection is set up
 
     // `instance`: names this run of control to the dataplane. The listener must outlive the client.
     DataplaneClient(std::string socket_path, std::string instance, DataplaneListener& listener);
@@ -59,10 +61,10 @@ class DataplaneClient {
     DataplaneClient& operator=(const DataplaneClient&) = delete;
 
     void start();
-    void stop();                                  // open requests fail with `unavailable`
+    void stop();  // open requests fail with `unavailable`
 
-    bool up() const;                              // connected, greeted, links stated
-    DataplaneHello hello() const;                 // of the connection that is up; empty boot_id when none is
+    bool up() const;               // connected, greeted, links stated
+    DataplaneHello hello() const;  // of the connection that is up; empty boot_id when none is
     std::string down_reason() const;
 
     Result<command::StatusReport> status();
@@ -76,19 +78,20 @@ class DataplaneClient {
     Result<void> bundle_ack(const std::vector<wire::BundleId>& ids);
 
   private:
-    struct Waiter;                                // one request on its way
+    struct Waiter;  // one request on its way
     enum class Admission { anyone, handshake };
 
     // Serialises, queues and registers; the answer is put into the waiter by the client's thread.
-    Result<std::shared_ptr<Waiter>> send(const char* name, nlohmann::json& fields, std::vector<std::uint8_t> blob,
-                                         Admission admission);
-    Result<nlohmann::json> request(const char* name, nlohmann::json fields, std::vector<std::uint8_t> blob = {});
-    Result<nlohmann::json> exchange(const char* name, nlohmann::json fields);   // on the client's thread
+    Result<std::shared_ptr<Waiter>> send(const char* name, nlohmann::json& fields,
+                                         std::vector<std::uint8_t> blob, Admission admission);
+    Result<nlohmann::json> request(const char* name, nlohmann::json fields,
+                                   std::vector<std::uint8_t> blob = {});
+    Result<nlohmann::json> exchange(const char* name, nlohmann::json fields);  // on the client's thread
 
     void run();
     Result<void> connect();
     Result<void> handshake();
-    Result<void> serve();                         // returns only with an error or when stopping
+    Result<void> serve();  // returns only with an error or when stopping
     Result<void> pump(std::chrono::milliseconds longest);
     Result<void> read_socket();
     Result<void> write_socket();
@@ -104,9 +107,10 @@ class DataplaneClient {
     DataplaneListener& listener_;
     int wake_fd_ = -1;
     std::thread thread_;
+    std::atomic<std::thread::id> thread_id_{};  // of thread_; requests may come before it runs
     std::atomic<bool> stopping_{false};
 
-    mutable std::mutex mutex_;                    // guards the fields down to `down_reason_`
+    mutable std::mutex mutex_;  // guards the fields down to `down_reason_`
     std::condition_variable answered_;
     std::map<std::uint64_t, std::shared_ptr<Waiter>> waiting_;
     std::vector<std::uint8_t> outgoing_;
@@ -115,7 +119,7 @@ class DataplaneClient {
     DataplaneHello hello_;
     std::string down_reason_;
 
-    int socket_ = -1;                             // from here on: the client's thread only
+    int socket_ = -1;  // from here on: the client's thread only
     std::vector<std::uint8_t> incoming_;
     std::vector<nlohmann::json> deferred_;
     std::shared_ptr<Waiter> probe_;

@@ -59,7 +59,7 @@ Result<std::shared_ptr<DataplaneClient::Waiter>> DataplaneClient::send(const cha
 }
 
 Result<json> DataplaneClient::request(const char* name, json fields, std::vector<std::uint8_t> blob) {
-    LH_ASSERT(std::this_thread::get_id() != thread_.get_id());   // the answer could never come
+    LH_ASSERT(std::this_thread::get_id() != thread_id_.load());  // the answer could never come
     auto sent = send(name, fields, std::move(blob), Admission::anyone);
     if (!sent) return sent.error();
     wake();
@@ -76,11 +76,13 @@ Result<json> DataplaneClient::exchange(const char* name, json fields) {
     if (!sent) return sent.error();
     const auto waiter = std::move(sent).value();
     const auto deadline = std::chrono::steady_clock::now() + kRequestTimeout;
-    while (!waiter->answer) {   // written by this very thread inside pump()
-        const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
+    while (!waiter->answer) {  // written by this very thread inside pump()
+        const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
+            deadline - std::chrono::steady_clock::now());
         if (stopping_) return Error{ErrorCode::unavailable, "control is stopping"};
         if (left.count() <= 0)
-            return Error{ErrorCode::unavailable, std::string("the dataplane did not answer ") + name + " within 2 s"};
+            return Error{ErrorCode::unavailable,
+                         std::string("the dataplane did not answer ") + name + " within 2 s"};
         if (auto result = pump(left); !result) return result.error();
     }
     return std::move(*waiter->answer);
@@ -93,8 +95,8 @@ Result<command::StatusReport> DataplaneClient::status() {
 }
 
 Result<void> DataplaneClient::store_open(std::uint64_t store, const std::string& directory, bool target) {
-    return nothing_else(
-        request("store_open", {{"store", store}, {"directory", directory}, {"role", target ? "target" : "source"}}));
+    return nothing_else(request(
+        "store_open", {{"store", store}, {"directory", directory}, {"role", target ? "target" : "source"}}));
 }
 
 Result<void> DataplaneClient::store_close(std::uint64_t store) {
@@ -119,7 +121,8 @@ Result<void> DataplaneClient::link_start(const command::LinkStart& start) {
     return nothing_else(request("link_start", std::move(fields)));
 }
 
-Result<bool> DataplaneClient::bundle_offer(const command::BundleOfferMessage& offer, std::vector<std::uint8_t> head) {
+Result<bool> DataplaneClient::bundle_offer(const command::BundleOfferMessage& offer,
+                                           std::vector<std::uint8_t> head) {
     json fields;
     to_json(fields, offer);
     const auto answer = request("bundle_offer", std::move(fields), std::move(head));
@@ -136,7 +139,8 @@ Result<void> DataplaneClient::bundle_cancel(const wire::BundleId& id) {
 
 Result<void> DataplaneClient::bundle_ack(const std::vector<wire::BundleId>& ids) {
     json list = json::array();
-    for (const wire::BundleId& id : ids) list.push_back(wire::to_string(id));
+    for (const wire::BundleId& id : ids)
+        list.push_back(wire::to_string(id));
     return nothing_else(request("bundle_ack", {{"ids", std::move(list)}}));
 }
 

@@ -20,6 +20,8 @@ struct DataplaneClient::Waiter {
 inline void wipe(void* bytes, std::size_t count) noexcept {
     if (count) OPENSSL_cleanse(bytes, count);
 }
-inline void wipe(std::string& text) noexcept { wipe(text.data(), text.size()); }
+inline void wipe(std::string& text) noexcept {
+    wipe(text.data(), text.size());
+}
 
 }  // namespace longhaul::control

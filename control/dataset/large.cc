@@ -1,3 +1,4 @@
+// Interval arithmetic, and the names that ranges and bundles get.
 // SPDX-License-Identifier: Apache-2.0
 #include "control/dataset/large.h"
 

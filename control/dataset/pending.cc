@@ -1,3 +1,4 @@
+// Moving changes between lists while the counters that watermarks hang on stay exact.
 // SPDX-License-Identifier: Apache-2.0
 #include "control/dataset/pending.h"
 

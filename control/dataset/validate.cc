@@ -1,3 +1,4 @@
+// The refusals, each with the number or the word that would have been accepted.
 // SPDX-License-Identifier: Apache-2.0
 #include "control/dataset/validate.h"
 

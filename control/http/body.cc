@@ -20,8 +20,10 @@ int depth_of(const std::string& body) {
     for (std::size_t i = 0; i < body.size(); ++i) {
         const char c = body[i];
         if (in_string) {
-            if (c == '\\') ++i;
-            else if (c == '"') in_string = false;
+            if (c == '\\')
+                ++i;
+            else if (c == '"')
+                in_string = false;
         } else if (c == '"') {
             in_string = true;
         } else if (c == '{' || c == '[') {
@@ -41,10 +43,12 @@ Problem malformed(const std::string& body, const json::parse_error& error) {
     const std::size_t column = at - (line_start == std::string::npos ? 0 : line_start + 1) + 1;
     std::string why = error.what();
     if (const std::size_t colon = why.find(": "); colon != std::string::npos) why.erase(0, colon + 2);
-    return {400, "Malformed JSON",
-            "the body is not JSON at line " + std::to_string(line) + ", column " + std::to_string(column) + " (byte " +
-                std::to_string(at) + "): " + why,
-            "malformed_json", {}};
+    return {400,
+            "Malformed JSON",
+            "the body is not JSON at line " + std::to_string(line) + ", column " + std::to_string(column) +
+                " (byte " + std::to_string(at) + "): " + why,
+            "malformed_json",
+            {}};
 }
 
 }  // namespace
@@ -53,13 +57,19 @@ std::variant<json, Problem> parse_body(const std::string& body) {
     if (body.empty())
         return Problem{400, "Malformed JSON", "the body is empty: send a JSON object", "malformed_json", {}};
     if (depth_of(body) > kJsonDepthMax)
-        return Problem{400, "Malformed JSON", "the body nests deeper than " + std::to_string(kJsonDepthMax) + " levels: flatten it",
-                       "json_depth", {}};
+        return Problem{400,
+                       "Malformed JSON",
+                       "the body nests deeper than " + std::to_string(kJsonDepthMax) + " levels: flatten it",
+                       "json_depth",
+                       {}};
     try {
         json document = json::parse(body);
         if (document.is_object()) return document;
-        return Problem{400, "Malformed JSON", std::string("the body is a JSON ") + document.type_name() + ": send an object",
-                       "malformed_json", {}};
+        return Problem{400,
+                       "Malformed JSON",
+                       std::string("the body is a JSON ") + document.type_name() + ": send an object",
+                       "malformed_json",
+                       {}};
     } catch (const json::parse_error& error) {
         return malformed(body, error);
     } catch (const json::exception& error) {
@@ -82,7 +92,9 @@ const json* BodyReader::find(const std::string& field, bool required) {
     return nullptr;
 }
 
-bool BodyReader::has(const std::string& field) { return find(field, false) != nullptr; }
+bool BodyReader::has(const std::string& field) {
+    return find(field, false) != nullptr;
+}
 
 std::string BodyReader::text(const std::string& field, std::string otherwise, bool required) {
     const json* value = find(field, required);
@@ -95,7 +107,8 @@ std::string BodyReader::text(const std::string& field, std::string otherwise, bo
 double BodyReader::number(const std::string& field, double otherwise, double low, double high) {
     const json* value = find(field, false);
     if (!value) return otherwise;
-    if (value->is_number() && value->get<double>() >= low && value->get<double>() <= high) return value->get<double>();
+    if (value->is_number() && value->get<double>() >= low && value->get<double>() <= high)
+        return value->get<double>();
     refuse(field, "must be a number from " + json(low).dump() + " to " + json(high).dump());
     return otherwise;
 }

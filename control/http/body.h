@@ -1,5 +1,5 @@
-// JSON bodies from outside: bounded depth, errors with their position, and every field wanted, known and of its type.
-// SPDX-License-Identifier: Apache-2.0
+// JSON bodies from outside: bounded depth, errors with their position, and every field wanted, known and of
+// its type. SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <functional>
@@ -19,8 +19,8 @@ inline constexpr int kJsonDepthMax = 16;
 // The body's object, or the problem to answer with.
 std::variant<nlohmann::json, Problem> parse_body(const std::string& body);
 
-// Reads the fields of one JSON object and collects everything wrong with it; each field asked for becomes known, the
-// others are refused by finish().
+// Reads the fields of one JSON object and collects everything wrong with it; each field asked for becomes
+// known, the others are refused by finish().
 class BodyReader {
   public:
     BodyReader(const nlohmann::json& object, std::vector<FieldProblem>& problems, std::string prefix = {});

@@ -14,7 +14,8 @@ std::variant<DatasetSpec, Problem> dataset_spec_from(const nlohmann::json& docum
     DatasetSpec spec;
     spec.name = body.text("name", {}, true);
     if (!spec.name.empty() && !name_is_valid(spec.name))
-        body.refuse("name", in_quotes(spec.name) + " is not a name: use a-z, 0-9 and '-', at most 63, not starting with '-'");
+        body.refuse("name", in_quotes(spec.name) +
+                                " is not a name: use a-z, 0-9 and '-', at most 63, not starting with '-'");
     spec.source = body.text("source", {}, true);
     if (const auto* target = body.object("target", true)) {
         BodyReader fields(*target, problems, "target.");
@@ -23,8 +24,11 @@ std::variant<DatasetSpec, Problem> dataset_spec_from(const nlohmann::json& docum
         fields.finish();
     }
     const std::string mode = body.text("mode", "namespace");
-    if (const auto known = mode_from(mode)) spec.mode = *known;
-    else body.refuse("mode", in_quotes(mode) + " is not a mode: write \"namespace\" (deletes propagate) or \"copy\"");
+    if (const auto known = mode_from(mode))
+        spec.mode = *known;
+    else
+        body.refuse("mode",
+                    in_quotes(mode) + " is not a mode: write \"namespace\" (deletes propagate) or \"copy\"");
     const std::string consistency = body.text("consistency", "object");
     if (consistency != "object")
         body.refuse("consistency", in_quotes(consistency) + " is not in this version: write \"object\"");
@@ -32,7 +36,8 @@ std::variant<DatasetSpec, Problem> dataset_spec_from(const nlohmann::json& docum
     spec.rescan_s = body.duration_s("rescan_s", spec.rescan_s, 0.1, kYearS);
     spec.traffic = body.text("traffic", spec.traffic);
     if (spec.traffic != "latency" && spec.traffic != "bulk" && spec.traffic != "scavenger")
-        body.refuse("traffic", in_quotes(spec.traffic) + " is not a class: write \"latency\", \"bulk\" or \"scavenger\"");
+        body.refuse("traffic", in_quotes(spec.traffic) +
+                                   " is not a class: write \"latency\", \"bulk\" or \"scavenger\"");
     spec.link = body.text("link", {});
     body.finish();
     if (!problems.empty()) return field_problem(std::move(problems));

@@ -33,10 +33,13 @@ constexpr Mapping kMappings[] = {
 }  // namespace
 
 Reply json_reply(const json& document, int status) {
-    return Reply{status, document.dump(-1, ' ', false, json::error_handler_t::replace) + "\n", "application/json", {}};
+    return Reply{
+        status, document.dump(-1, ' ', false, json::error_handler_t::replace) + "\n", "application/json", {}};
 }
 
-Reply no_content() { return Reply{204, "", "", {}}; }
+Reply no_content() {
+    return Reply{204, "", "", {}};
+}
 
 Reply problem_reply(const Problem& problem) {
     json document = {{"type", "urn:longhaul:problem:" + problem.code},
@@ -56,14 +59,16 @@ Reply problem_reply(const Problem& problem) {
 
 Problem problem_of(const Error& error) {
     for (const Mapping& mapping : kMappings)
-        if (mapping.code == error.code) return {mapping.status, mapping.title, error.text, to_string(error.code), {}};
+        if (mapping.code == error.code)
+            return {mapping.status, mapping.title, error.text, to_string(error.code), {}};
     return {500, "Internal error", error.text, "internal", {}};
 }
 
 Problem field_problem(std::vector<FieldProblem> errors) {
     std::string detail;
     for (const FieldProblem& error : errors)
-        detail += (detail.empty() ? "" : "; ") + error.field + (error.field.empty() ? "" : " ") + error.detail;
+        detail +=
+            (detail.empty() ? "" : "; ") + error.field + (error.field.empty() ? "" : " ") + error.detail;
     return {400, "Invalid value", detail, "invalid_field", std::move(errors)};
 }
 
@@ -72,7 +77,9 @@ Error error_of(int status, const std::string& body) {
     const json document = json::parse(body, nullptr, false);
     const auto text = [&](const char* key) {
         const auto found = document.is_object() ? document.find(key) : document.end();
-        return document.is_object() && found != document.end() && found->is_string() ? found->get<std::string>() : std::string{};
+        return document.is_object() && found != document.end() && found->is_string()
+                   ? found->get<std::string>()
+                   : std::string{};
     };
     const std::string code = text("code");
     ErrorCode kind = command::error_code_from(code);
@@ -81,7 +88,8 @@ Error error_of(int status, const std::string& body) {
     std::string detail = text("detail");
     if (detail.empty()) detail = body.substr(0, kShownMax);
     const std::string title = text("title");
-    return Error{kind, (title.empty() ? "HTTP status " + std::to_string(status) : title) + (detail.empty() ? "" : ": " + detail)};
+    return Error{kind, (title.empty() ? "HTTP status " + std::to_string(status) : title) +
+                           (detail.empty() ? "" : ": " + detail)};
 }
 
 }  // namespace longhaul::control

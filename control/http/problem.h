@@ -12,15 +12,15 @@
 namespace longhaul::control {
 
 struct FieldProblem {
-    std::string field;           // "target.site"; empty: the whole body
-    std::string detail;          // what to write instead
+    std::string field;   // "target.site"; empty: the whole body
+    std::string detail;  // what to write instead
 };
 
 struct Problem {
     int status = 500;
-    std::string title;           // the kind of problem, the same for every occurrence
-    std::string detail;          // this occurrence: what is wrong, what to change
-    std::string code;            // for programs, e.g. "invalid_field"; also the last part of `type`
+    std::string title;   // the kind of problem, the same for every occurrence
+    std::string detail;  // this occurrence: what is wrong, what to change
+    std::string code;    // for programs, e.g. "invalid_field"; also the last part of `type`
     std::vector<FieldProblem> errors;
 };
 
@@ -34,10 +34,11 @@ struct Reply {
 Reply json_reply(const nlohmann::json& document, int status = 200);
 Reply no_content();
 Reply problem_reply(const Problem& problem);
-Problem problem_of(const Error& error);            // ErrorCode to HTTP status
+Problem problem_of(const Error& error);  // ErrorCode to HTTP status
 Problem field_problem(std::vector<FieldProblem> errors);
 
-// The reverse, for clients: title, detail and field errors of a problem document in one text; any other body is cut.
+// The reverse, for clients: title, detail and field errors of a problem document in one text; any other body
+// is cut.
 Error error_of(int status, const std::string& body);
 
 }  // namespace longhaul::control

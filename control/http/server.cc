@@ -1,5 +1,5 @@
-// The route table over cpp-httplib, whose own routing answers 404 for a wrong method and whose queue has no bound.
-// SPDX-License-Identifier: Apache-2.0
+// The route table over cpp-httplib, whose own routing answers 404 for a wrong method and whose queue has no
+// bound. SPDX-License-Identifier: Apache-2.0
 #include "control/http/server.h"
 
 #include <spdlog/spdlog.h>
@@ -11,12 +11,13 @@
 namespace longhaul::control {
 namespace {
 
-// A queue that makes the accepting thread wait when it is full: the kernel's backlog then holds the callers off.
-// Refusing would leak the connection, as only the queued function closes it.
+// A queue that makes the accepting thread wait when it is full: the kernel's backlog then holds the callers
+// off. Refusing would leak the connection, as only the queued function closes it.
 class BoundedPool : public httplib::TaskQueue {
   public:
     BoundedPool(std::size_t threads, std::size_t queued_max) : queued_max_(queued_max) {
-        for (std::size_t i = 0; i < threads; ++i) threads_.emplace_back([this] { work(); });
+        for (std::size_t i = 0; i < threads; ++i)
+            threads_.emplace_back([this] { work(); });
     }
     void enqueue(std::function<void()> task) override {
         std::unique_lock lock(mutex_);
@@ -31,7 +32,8 @@ class BoundedPool : public httplib::TaskQueue {
         }
         wanted_.notify_all();
         room_.notify_all();
-        for (std::thread& thread : threads_) thread.join();
+        for (std::thread& thread : threads_)
+            thread.join();
     }
 
   private:
@@ -84,7 +86,8 @@ bool matches(const std::vector<std::string>& pattern, const std::vector<std::str
 
 void put(Reply reply, httplib::Response& response) {
     response.status = reply.status;
-    for (const auto& [name, value] : reply.headers) response.set_header(name, value);
+    for (const auto& [name, value] : reply.headers)
+        response.set_header(name, value);
     response.set_header("Cache-Control", "no-store");
     response.set_header("X-Content-Type-Options", "nosniff");
     if (!reply.type.empty()) response.set_content(std::move(reply.body), reply.type);
@@ -96,10 +99,18 @@ Problem refused_by_parser(int status) {
         case 413:
             return {413, "Body too large", "the body is larger than 1 MiB: send less", "body_too_large", {}};
         case 414:
-            return {414, "URI too long", "the path is longer than " + std::to_string(HttpServer::kPathBytesMax) + " bytes: shorten it",
-                    "uri_too_long", {}};
+            return {
+                414,
+                "URI too long",
+                "the path is longer than " + std::to_string(HttpServer::kPathBytesMax) + " bytes: shorten it",
+                "uri_too_long",
+                {}};
         case 400:
-            return {400, "Malformed request", "the request line, a header or the body's framing is not HTTP", "malformed_request", {}};
+            return {400,
+                    "Malformed request",
+                    "the request line, a header or the body's framing is not HTTP",
+                    "malformed_request",
+                    {}};
         default:
             return {status, "Request refused", "HTTP status " + std::to_string(status), "refused", {}};
     }
@@ -112,7 +123,9 @@ HttpServer::HttpServer(std::unique_ptr<httplib::Server> server, Gate gate)
     install();
 }
 
-HttpServer::~HttpServer() { stop(); }
+HttpServer::~HttpServer() {
+    stop();
+}
 
 void HttpServer::add(std::string method, const std::string& pattern, Handler handler, Access access) {
     routes_.push_back({std::move(method), pattern, split(pattern), std::move(handler), access});
@@ -120,7 +133,8 @@ void HttpServer::add(std::string method, const std::string& pattern, Handler han
 
 std::vector<std::pair<std::string, std::string>> HttpServer::routes() const {
     std::vector<std::pair<std::string, std::string>> out;
-    for (const Route& route : routes_) out.emplace_back(route.method, route.pattern);
+    for (const Route& route : routes_)
+        out.emplace_back(route.method, route.pattern);
     return out;
 }
 
@@ -147,10 +161,17 @@ Reply HttpServer::answer(const httplib::Request& request) const {
         }
     if (found) return found->handler(call);
     if (allowed.empty())
-        return problem_reply({404, "Not found", "there is no " + in_quotes(request.path) + ": GET /openapi.json lists what there is",
-                              "no_such_route", {}});
-    Reply reply = problem_reply({405, "Method not allowed", in_quotes(request.path) + " takes " + allowed + ", not " + request.method,
-                                 "method_not_allowed", {}});
+        return problem_reply(
+            {404,
+             "Not found",
+             "there is no " + in_quotes(request.path) + ": GET /openapi.json lists what there is",
+             "no_such_route",
+             {}});
+    Reply reply = problem_reply({405,
+                                 "Method not allowed",
+                                 in_quotes(request.path) + " takes " + allowed + ", not " + request.method,
+                                 "method_not_allowed",
+                                 {}});
     reply.headers["Allow"] = allowed;
     return reply;
 }
@@ -159,35 +180,49 @@ void HttpServer::install() {
     const auto handler = [this](const httplib::Request& request, httplib::Response& response) {
         put(answer(request), response);
     };
-    server_->Get(".*", handler).Post(".*", handler).Put(".*", handler).Patch(".*", handler).Delete(".*", handler).Options(".*", handler);
+    server_->Get(".*", handler)
+        .Post(".*", handler)
+        .Put(".*", handler)
+        .Patch(".*", handler)
+        .Delete(".*", handler)
+        .Options(".*", handler);
     server_->set_pre_routing_handler([](const httplib::Request& request, httplib::Response& response) {
         if (request.path.size() <= kPathBytesMax) return httplib::Server::HandlerResponse::Unhandled;
-        put(problem_reply(refused_by_parser(414)), response);   // also keeps long paths from the library's regex
+        put(problem_reply(refused_by_parser(414)),
+            response);  // also keeps long paths from the library's regex
         return httplib::Server::HandlerResponse::Handled;
     });
     server_->set_error_handler([](const httplib::Request&, httplib::Response& response) {
         if (response.body.empty()) put(problem_reply(refused_by_parser(response.status)), response);
     });
-    server_->set_exception_handler([](const httplib::Request& request, httplib::Response& response, std::exception_ptr error) {
-        std::string what = "unknown exception";
-        try {
-            std::rethrow_exception(error);
-        } catch (const std::exception& known) {
-            what = known.what();
-        } catch (...) {
-        }
-        spdlog::error("{} {} failed: {}", request.method, request.path, what);
-        put(problem_reply({500, "Internal error", "the request failed inside; the log of longhaul-control has more", "internal", {}}),
-            response);
-    });
+    server_->set_exception_handler(
+        [](const httplib::Request& request, httplib::Response& response, std::exception_ptr error) {
+            std::string what = "unknown exception";
+            try {
+                std::rethrow_exception(error);
+            } catch (const std::exception& known) {
+                what = known.what();
+            } catch (...) {
+            }
+            spdlog::error("{} {} failed: {}", request.method, request.path, what);
+            put(problem_reply({500,
+                               "Internal error",
+                               "the request failed inside; the log of longhaul-control has more",
+                               "internal",
+                               {}}),
+                response);
+        });
     server_->set_payload_max_length(std::size_t{1} << 20);
     server_->set_read_timeout(kReadTimeoutS);
     server_->set_write_timeout(kWriteTimeoutS);
     server_->set_keep_alive_timeout(kKeepAliveS);
     server_->set_keep_alive_max_count(100);
     server_->set_tcp_nodelay(true);
-    server_->new_task_queue = [] { return new BoundedPool(kThreads, kQueuedConnectionsMax); };   // the library deletes it
-    // The default options share the port with any other process (SO_REUSEPORT); a second instance must fail instead.
+    server_->new_task_queue = [] {
+        return new BoundedPool(kThreads, kQueuedConnectionsMax);
+    };  // the library deletes it
+    // The default options share the port with any other process (SO_REUSEPORT); a second instance must fail
+    // instead.
     server_->set_socket_options([](socket_t socket) {
         const int yes = 1;
         setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
@@ -205,7 +240,8 @@ Result<std::uint16_t> HttpServer::start(const Endpoint& endpoint) {
         return Error{ErrorCode::unavailable, "cannot listen on " + to_string(endpoint) +
                                                  ": is the port taken, or the address not of this machine?"};
     thread_ = std::thread([this] { server_->listen_after_bind(); });
-    while (!server_->is_running()) std::this_thread::yield();   // stop() is lost on a server that is not yet listening
+    while (!server_->is_running())
+        std::this_thread::yield();  // stop() is lost on a server that is not yet listening
     return static_cast<std::uint16_t>(port);
 }
 

@@ -1,5 +1,5 @@
-// What the REST server and the peer server share: a table of routes with one gate before it, bounded threads, queue,
-// body and time, and a problem document for everything that goes wrong, 404 and 405 included.
+// What the REST server and the peer server share: a table of routes with one gate before it, bounded threads,
+// queue, body and time, and a problem document for everything that goes wrong, 404 and 405 included.
 //
 // Threads: one accepts, kThreads serve; handlers run concurrently.
 // SPDX-License-Identifier: Apache-2.0
@@ -22,8 +22,8 @@ namespace longhaul::control {
 
 struct Call {
     const httplib::Request& request;
-    std::vector<std::string> arguments;   // what stood at the pattern's {…}, in order
-    std::string caller;                   // set by the gate: the peer's site
+    std::vector<std::string> arguments;  // what stood at the pattern's {…}, in order
+    std::string caller;                  // set by the gate: the peer's site
 };
 
 class HttpServer {
@@ -35,17 +35,17 @@ class HttpServer {
 
     using Handler = std::function<Reply(const Call&)>;
     using Gate = std::function<std::optional<Problem>(Call&)>;
-    enum class Access { gated, open };    // open: served without asking the gate
+    enum class Access { gated, open };  // open: served without asking the gate
 
     // `server`: plain or TLS, not yet bound.
     HttpServer(std::unique_ptr<httplib::Server> server, Gate gate);
     ~HttpServer();
 
     void add(std::string method, const std::string& pattern, Handler handler, Access access = Access::gated);
-    Result<std::uint16_t> start(const Endpoint& endpoint);   // the port it is bound to
+    Result<std::uint16_t> start(const Endpoint& endpoint);  // the port it is bound to
     void stop();
 
-    std::vector<std::pair<std::string, std::string>> routes() const;   // method, pattern
+    std::vector<std::pair<std::string, std::string>> routes() const;  // method, pattern
 
   private:
     struct Route {

@@ -37,26 +37,34 @@ LinkView LinkBook::view_of(const Entry& entry) const {
     view.known = dataplane_down_.empty() && entry.status.has_value();
     if (entry.status) view.status = *entry.status;
     view.state = view.known ? command::to_string(view.status.state) : "unknown";
-    if (!entry.mismatch.empty()) view.reason = entry.mismatch;
-    else if (view.up()) view.reason.clear();
-    else if (!dataplane_down_.empty()) view.reason = dataplane_down_;
-    else if (!entry.refused.empty()) view.reason = "the dataplane refused this link: " + entry.refused;
-    else if (!entry.trouble.empty()) view.reason = entry.trouble;
-    else view.reason = view.status.reason.empty() ? "no session yet" : view.status.reason;
+    if (!entry.mismatch.empty())
+        view.reason = entry.mismatch;
+    else if (view.up())
+        view.reason.clear();
+    else if (!dataplane_down_.empty())
+        view.reason = dataplane_down_;
+    else if (!entry.refused.empty())
+        view.reason = "the dataplane refused this link: " + entry.refused;
+    else if (!entry.trouble.empty())
+        view.reason = entry.trouble;
+    else
+        view.reason = view.status.reason.empty() ? "no session yet" : view.status.reason;
     return view;
 }
 
 std::vector<command::LinkSettings> LinkBook::settings() const {
     const std::lock_guard lock(mutex_);
     std::vector<command::LinkSettings> out;
-    for (const auto& [id, entry] : entries_) out.push_back(entry.config.settings);
+    for (const auto& [id, entry] : entries_)
+        out.push_back(entry.config.settings);
     return out;
 }
 
 std::vector<LinkView> LinkBook::views() const {
     const std::lock_guard lock(mutex_);
     std::vector<LinkView> out;
-    for (const auto& [id, entry] : entries_) out.push_back(view_of(entry));
+    for (const auto& [id, entry] : entries_)
+        out.push_back(view_of(entry));
     return out;
 }
 
@@ -86,7 +94,8 @@ Result<command::LinkSettings> LinkBook::change(const std::string& name, const Li
         if (change.fixed_parity) settings.fixed_parity = *change.fixed_parity;
         return settings;
     }
-    return Error{ErrorCode::not_found, "there is no link " + in_quotes(name) + ": " + suggestion(name, known)};
+    return Error{ErrorCode::not_found,
+                 "there is no link " + in_quotes(name) + ": " + suggestion(name, known)};
 }
 
 void LinkBook::dataplane_up() {
@@ -131,16 +140,20 @@ void LinkBook::count_session(std::uint8_t link) {
 std::string settings_mismatch(const command::LinkSettings& ours, const command::LinkSettings& theirs,
                               const std::string& peer_site) {
     std::string out;
-    const auto differ = [&](const std::string& what, const std::string& here, const std::string& there, const std::string& remedy) {
+    const auto differ = [&](const std::string& what, const std::string& here, const std::string& there,
+                            const std::string& remedy) {
         if (here == there) return;
-        out += (out.empty() ? "" : "; ") + what + " is " + here + " here and " + there + " at " + peer_site + ": " + remedy;
+        out += (out.empty() ? "" : "; ") + what + " is " + here + " here and " + there + " at " + peer_site +
+               ": " + remedy;
     };
     const std::string same = "set the same in both control.toml";
     differ("lanes", std::to_string(ours.lanes), std::to_string(theirs.lanes), same);
     differ("udp_port_base", std::to_string(ours.udp_port_base), std::to_string(theirs.udp_port_base), same);
     differ("mode", ours.mode, theirs.mode, same);
-    differ("remote_ip", canonical_ip(ours.remote_ip), canonical_ip(theirs.local_ip), "it must be the far end's local_ip");
-    differ("local_ip", canonical_ip(ours.local_ip), canonical_ip(theirs.remote_ip), "it must be the far end's remote_ip");
+    differ("remote_ip", canonical_ip(ours.remote_ip), canonical_ip(theirs.local_ip),
+           "it must be the far end's local_ip");
+    differ("local_ip", canonical_ip(ours.local_ip), canonical_ip(theirs.remote_ip),
+           "it must be the far end's remote_ip");
     return out;
 }
 

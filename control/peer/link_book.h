@@ -1,6 +1,6 @@
-// What this node knows of its links: settings (changeable while running), the dataplane's last word, and every reason
-// why one is not up. Owned by the node; any thread may ask, each call is one short critical section.
-// SPDX-License-Identifier: Apache-2.0
+// What this node knows of its links: settings (changeable while running), the dataplane's last word, and
+// every reason why one is not up. Owned by the node; any thread may ask, each call is one short critical
+// section. SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <map>
@@ -17,19 +17,19 @@ namespace longhaul::control {
 struct LinkView {
     std::string name, site;
     command::LinkSettings settings;
-    command::LinkStatus status;      // of the last connection to the dataplane; zeros when `known` is false
-    bool known = false;              // the dataplane is connected and has spoken of this link
-    std::string state;               // the dataplane's word, or "unknown"
-    std::string reason;              // empty when up
-    bool initiator = false;          // this site establishes the sessions
-    std::uint64_t sessions_established = 0;   // by this process, as initiator
+    command::LinkStatus status;  // of the last connection to the dataplane; zeros when `known` is false
+    bool known = false;          // the dataplane is connected and has spoken of this link
+    std::string state;           // the dataplane's word, or "unknown"
+    std::string reason;          // empty when up
+    bool initiator = false;      // this site establishes the sessions
+    std::uint64_t sessions_established = 0;  // by this process, as initiator
     bool up() const { return known && status.state == command::LinkState::up; }
 };
 
 struct LinkChange {
     std::optional<std::uint64_t> rate_bps;
     std::optional<std::string> goal;
-    std::optional<std::optional<unsigned>> fixed_parity;   // inner nullopt: adaptive
+    std::optional<std::optional<unsigned>> fixed_parity;  // inner nullopt: adaptive
 };
 
 class LinkBook {
@@ -44,12 +44,14 @@ class LinkBook {
     // The new settings, to be given to the dataplane; they last until this process ends.
     Result<command::LinkSettings> change(const std::string& name, const LinkChange& change);
 
-    void dataplane_up();                               // forgets what the one before refused
+    void dataplane_up();  // forgets what the one before refused
     void dataplane_down(const std::string& reason);
     void set_status(const command::LinkStatus& status);
-    void set_refused(std::uint8_t link, const std::string& text);    // the dataplane did not take the settings
-    void set_mismatch(std::uint8_t link, const std::string& text);   // the two ends' settings contradict each other
-    void set_trouble(std::uint8_t link, const std::string& text);    // why no session could be established; empty: none
+    void set_refused(std::uint8_t link, const std::string& text);  // the dataplane did not take the settings
+    void set_mismatch(std::uint8_t link,
+                      const std::string& text);  // the two ends' settings contradict each other
+    void set_trouble(std::uint8_t link,
+                     const std::string& text);  // why no session could be established; empty: none
     void count_session(std::uint8_t link);
 
   private:
@@ -59,7 +61,7 @@ class LinkBook {
         std::string refused, mismatch, trouble;
         std::uint64_t sessions_established = 0;
     };
-    LinkView view_of(const Entry& entry) const;        // under mutex_
+    LinkView view_of(const Entry& entry) const;  // under mutex_
 
     const std::string own_site_;
     mutable std::mutex mutex_;

@@ -8,11 +8,13 @@
 
 namespace longhaul::control {
 
-LinkSupervisor::LinkSupervisor(std::uint8_t link, LinkBook& book, LinkSessions& sessions, DataplaneClient& dataplane,
-                               PeerClient& peer, Timing timing)
+LinkSupervisor::LinkSupervisor(std::uint8_t link, LinkBook& book, LinkSessions& sessions,
+                               DataplaneClient& dataplane, PeerClient& peer, Timing timing)
     : link_(link), book_(book), sessions_(sessions), dataplane_(dataplane), peer_(peer), timing_(timing) {}
 
-LinkSupervisor::~LinkSupervisor() { stop(); }
+LinkSupervisor::~LinkSupervisor() {
+    stop();
+}
 
 void LinkSupervisor::start() {
     thread_ = std::thread([this] { run(); });
@@ -36,13 +38,15 @@ void LinkSupervisor::run() {
     }
 }
 
-std::string LinkSupervisor::wanting(const std::string& own_boot, const command::LinkStatus& own, const PeerStatus& peer) {
+std::string LinkSupervisor::wanting(const std::string& own_boot, const command::LinkStatus& own,
+                                    const PeerStatus& peer) {
     const PeerLink& theirs = *peer.find(link_);
     const auto now = Clock::now();
     if (own.state == command::LinkState::up && theirs.state == "up") seen_up_ = now;
     if (own.session.empty() || theirs.session.empty()) return "one end has no session";
     if (own.session != theirs.session) return "the ends have different sessions";
-    if (own_boot_.empty()) {   // this control has just started and finds a session that both ends share: keep it
+    if (own_boot_
+            .empty()) {  // this control has just started and finds a session that both ends share: keep it
         own_boot_ = own_boot;
         peer_boot_ = peer.boot_id;
     }
@@ -61,8 +65,8 @@ void LinkSupervisor::look() {
         if (text != last_logged_ && !text.empty()) spdlog::warn("link {}: {}", view->name, text);
         last_logged_ = text;
     };
-    const auto peer = peer_.status();        // asked in any case: it also tells whether the site is reachable
-    if (!dataplane_.up()) return;            // the book already says why
+    const auto peer = peer_.status();  // asked in any case: it also tells whether the site is reachable
+    if (!dataplane_.up()) return;      // the book already says why
     if (!peer) return trouble(peer.error().text);
     const PeerLink* theirs = peer.value().find(link_);
     if (!theirs)
@@ -79,8 +83,10 @@ void LinkSupervisor::look() {
     if (!status) return trouble(status.error().text);
     const std::string own_boot = status.value().boot_id;
     const auto& links = status.value().links;
-    const auto own = std::find_if(links.begin(), links.end(), [&](const auto& link) { return link.link == link_; });
-    const std::string why = wanting(own_boot, own == links.end() ? command::LinkStatus{} : *own, peer.value());
+    const auto own =
+        std::find_if(links.begin(), links.end(), [&](const auto& link) { return link.link == link_; });
+    const std::string why =
+        wanting(own_boot, own == links.end() ? command::LinkStatus{} : *own, peer.value());
     if (why.empty()) return trouble("");
 
     spdlog::info("link {}: new session, as {}", view->name, why);

@@ -1,9 +1,11 @@
-// Keeps one link's session alive by looking, not by remembering: each second it compares what both ends say now, and
-// where they do not agree on one living session it establishes another. At the responder it only looks, so that the
-// operator there reads the same reasons.
+// Keeps one link's session alive by looking, not by remembering: each second it compares what both ends say
+// now, and where they do not agree on one living session it establishes another. At the responder it only
+// looks, so that the operator there reads the same reasons.
 //
-//   a session is established when   either dataplane restarted | the ends' session ids differ or one has none |
-//                                   it has not been up at both ends for `down_patience` (then at most one each so often)
+//   a session is established when   either dataplane restarted | the ends' session ids differ or one has none
+//   |
+//                                   it has not been up at both ends for `down_patience` (then at most one
+//                                   each so often)
 //
 // Threads: one of its own.
 // SPDX-License-Identifier: Apache-2.0
@@ -53,7 +55,7 @@ class LinkSupervisor {
     bool stopping_ = false;
     std::thread thread_;
 
-    std::string own_boot_, peer_boot_;       // at the last established or found session; the thread's from here on
+    std::string own_boot_, peer_boot_;  // at the last established or found session; the thread's from here on
     Clock::time_point seen_up_{}, last_established_{};
     std::string last_logged_;
 };

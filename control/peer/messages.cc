@@ -13,7 +13,9 @@ using nlohmann::json;
 namespace {
 
 Error malformed(const std::string& field) {
-    return Error{ErrorCode::protocol_error, "the field " + field + " is missing or of the wrong type: are both sites of the same version?"};
+    return Error{
+        ErrorCode::protocol_error,
+        "the field " + field + " is missing or of the wrong type: are both sites of the same version?"};
 }
 
 bool text_of(const json& object, const char* field, std::string& out) {
@@ -25,10 +27,13 @@ bool text_of(const json& object, const char* field, std::string& out) {
 
 }  // namespace
 
-SessionRequest::~SessionRequest() { OPENSSL_cleanse(secret.data(), secret.size()); }
+SessionRequest::~SessionRequest() {
+    OPENSSL_cleanse(secret.data(), secret.size());
+}
 
 const PeerLink* PeerStatus::find(std::uint8_t link) const {
-    const auto found = std::find_if(links.begin(), links.end(), [&](const PeerLink& one) { return one.settings.link == link; });
+    const auto found = std::find_if(links.begin(), links.end(),
+                                    [&](const PeerLink& one) { return one.settings.link == link; });
     return found == links.end() ? nullptr : &*found;
 }
 
@@ -37,9 +42,13 @@ json peer_status_document(const PeerStatus& status) {
     for (const PeerLink& link : status.links) {
         json settings;
         to_json(settings, link.settings);
-        links.push_back({{"settings", std::move(settings)}, {"session", link.session}, {"state", link.state}});
+        links.push_back(
+            {{"settings", std::move(settings)}, {"session", link.session}, {"state", link.state}});
     }
-    return {{"site", status.site}, {"boot_id", status.boot_id}, {"dataplane_reason", status.dataplane_reason}, {"links", std::move(links)}};
+    return {{"site", status.site},
+            {"boot_id", status.boot_id},
+            {"dataplane_reason", status.dataplane_reason},
+            {"links", std::move(links)}};
 }
 
 Result<PeerStatus> peer_status_from(const json& document) {
@@ -48,11 +57,12 @@ Result<PeerStatus> peer_status_from(const json& document) {
     if (!text_of(document, "boot_id", out.boot_id)) return malformed("boot_id");
     if (!text_of(document, "dataplane_reason", out.dataplane_reason)) return malformed("dataplane_reason");
     const auto links = document.find("links");
-    if (links == document.end() || !links->is_array() || links->size() > command::kLinksMax) return malformed("links");
+    if (links == document.end() || !links->is_array() || links->size() > command::kLinksMax)
+        return malformed("links");
     for (const json& item : *links) {
         PeerLink link;
-        if (!item.is_object() || !text_of(item, "session", link.session) || !text_of(item, "state", link.state) ||
-            !item.contains("settings"))
+        if (!item.is_object() || !text_of(item, "session", link.session) ||
+            !text_of(item, "state", link.state) || !item.contains("settings"))
             return malformed("links[]");
         auto settings = command::link_settings_from(item["settings"]);
         if (!settings) return settings.error();
@@ -66,7 +76,10 @@ json session_request_document(const SessionRequest& request) {
     json offer, settings;
     to_json(offer, request.offer);
     to_json(settings, request.settings);
-    return {{"session", request.session}, {"secret", command::hex(request.secret)}, {"offer", std::move(offer)}, {"settings", std::move(settings)}};
+    return {{"session", request.session},
+            {"secret", command::hex(request.secret)},
+            {"offer", std::move(offer)},
+            {"settings", std::move(settings)}};
 }
 
 Result<SessionRequest> session_request_from(const json& document) {

@@ -2,8 +2,8 @@
 //
 //   GET    /peer/v1/status               PeerStatus: only the links toward the asking site
 //   POST   /peer/v1/links/{id}/session   SessionRequest, answered with our LinkOffer: only the initiator may
-//   POST   /peer/v1/datasets             a dataset specification whose target is here, answered with the store's number
-//   DELETE /peer/v1/datasets/{name}      the asking site's dataset of that name ends here
+//   POST   /peer/v1/datasets             a dataset specification whose target is here, answered with the
+//   store's number DELETE /peer/v1/datasets/{name}      the asking site's dataset of that name ends here
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -18,13 +18,13 @@ namespace longhaul::control {
 
 struct PeerLink {
     command::LinkSettings settings;
-    std::string session;             // empty: none
+    std::string session;  // empty: none
     std::string state;
 };
 struct PeerStatus {
     std::string site;
-    std::string boot_id;             // of its dataplane; empty: down
-    std::string dataplane_reason;    // why it is down
+    std::string boot_id;           // of its dataplane; empty: down
+    std::string dataplane_reason;  // why it is down
     std::vector<PeerLink> links;
     const PeerLink* find(std::uint8_t link) const;
 };
@@ -32,16 +32,16 @@ nlohmann::json peer_status_document(const PeerStatus& status);
 Result<PeerStatus> peer_status_from(const nlohmann::json& document);
 
 struct SessionRequest {
-    std::string session;             // 32 hex digits
+    std::string session;  // 32 hex digits
     std::array<std::uint8_t, 32> secret{};
     command::LinkOffer offer;        // the initiator's
     command::LinkSettings settings;  // the initiator's, to be cross-checked
     SessionRequest() = default;
     SessionRequest(const SessionRequest&) = default;
     SessionRequest& operator=(const SessionRequest&) = default;
-    ~SessionRequest();               // wipes the secret
+    ~SessionRequest();  // wipes the secret
 };
-nlohmann::json session_request_document(const SessionRequest& request);   // wipe its "secret" after use
+nlohmann::json session_request_document(const SessionRequest& request);  // wipe its "secret" after use
 Result<SessionRequest> session_request_from(const nlohmann::json& document);
 
 }  // namespace longhaul::control

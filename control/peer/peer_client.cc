@@ -1,5 +1,5 @@
-// One TLS connection a call: calls are rare, and a fresh handshake checks the far end's certificate every time.
-// SPDX-License-Identifier: Apache-2.0
+// One TLS connection a call: calls are rare, and a fresh handshake checks the far end's certificate every
+// time. SPDX-License-Identifier: Apache-2.0
 #include "control/peer/peer_client.h"
 
 #include <httplib.h>
@@ -16,17 +16,24 @@ using nlohmann::json;
 namespace {
 
 WallNs wall_now() {
-    return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+    return std::chrono::duration_cast<std::chrono::nanoseconds>(
+               std::chrono::system_clock::now().time_since_epoch())
+        .count();
 }
 
 std::string why(httplib::Error error, long verify_result) {
     switch (error) {
         case httplib::Error::Connection:
         case httplib::Error::ConnectionTimeout:
-            return "no connection: check peer_url, and that longhaul-control runs there with that peer_listen";
+            return "no connection: check peer_url, and that longhaul-control runs there with that "
+                   "peer_listen";
         case httplib::Error::SSLConnection:
-            return std::string("TLS failed: check that both sites' certificates come from the same CA and are valid") +
-                   (verify_result == X509_V_OK ? "" : std::string(" (") + X509_verify_cert_error_string(verify_result) + ")");
+            return std::string(
+                       "TLS failed: check that both sites' certificates come from the same CA and are "
+                       "valid") +
+                   (verify_result == X509_V_OK
+                        ? ""
+                        : std::string(" (") + X509_verify_cert_error_string(verify_result) + ")");
         case httplib::Error::Read:
             return "no answer within 5 s, or it does not accept our certificate";
         default:
@@ -48,7 +55,8 @@ Reachability PeerClient::reachability() const {
 
 Result<json> PeerClient::call(const std::function<httplib::Result(httplib::SSLClient&)>& send) {
     httplib::SSLClient client(url_.endpoint.host, url_.endpoint.port);
-    client.enable_server_certificate_verification(false);   // the library's check is by host name; ours is in the context
+    client.enable_server_certificate_verification(
+        false);  // the library's check is by host name; ours is in the context
     if (!client.ssl_context() || !tls::configure_client(*client.ssl_context(), pki_, site_.name))
         return Error{ErrorCode::io_error, "the [pki] files cannot be loaded: check ca, certificate and key"};
     client.set_connection_timeout(kConnectTimeoutS);
@@ -71,7 +79,8 @@ Result<json> PeerClient::call(const std::function<httplib::Result(httplib::SSLCl
     if (result->status == 204) return json();
     json document = json::parse(result->body, nullptr, false);
     if (document.is_object()) return document;
-    return Error{ErrorCode::protocol_error, who + " answered something that is not a JSON object: is it longhaul-control?"};
+    return Error{ErrorCode::protocol_error,
+                 who + " answered something that is not a JSON object: is it longhaul-control?"};
 }
 
 Result<PeerStatus> PeerClient::status() {
@@ -96,7 +105,9 @@ Result<command::LinkOffer> PeerClient::start_session(std::uint8_t link, const Se
 
 Result<TargetAccepted> PeerClient::accept_dataset(const DatasetSpec& spec) {
     const auto document = call([&](httplib::SSLClient& client) {
-        return client.Post("/peer/v1/datasets", dataset_document(spec).dump(-1, ' ', false, json::error_handler_t::replace), "application/json");
+        return client.Post("/peer/v1/datasets",
+                           dataset_document(spec).dump(-1, ' ', false, json::error_handler_t::replace),
+                           "application/json");
     });
     if (!document) return document.error();
     const auto store = document.value().find("store");
@@ -106,7 +117,8 @@ Result<TargetAccepted> PeerClient::accept_dataset(const DatasetSpec& spec) {
 }
 
 Result<void> PeerClient::release_dataset(const std::string& name) {
-    const auto document = call([&](httplib::SSLClient& client) { return client.Delete("/peer/v1/datasets/" + name); });
+    const auto document =
+        call([&](httplib::SSLClient& client) { return client.Delete("/peer/v1/datasets/" + name); });
     if (!document && document.error().code != ErrorCode::not_found) return document.error();
     return {};
 }

@@ -23,7 +23,7 @@ namespace longhaul::control {
 struct Reachability {
     bool reachable = false;
     std::optional<WallNs> last_seen;
-    std::string reason;              // empty when reachable
+    std::string reason;  // empty when reachable
 };
 
 class PeerClient {

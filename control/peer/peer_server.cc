@@ -18,7 +18,8 @@ namespace {
 
 std::set<std::string> names_of(const std::vector<SiteConfig>& sites) {
     std::set<std::string> out;
-    for (const SiteConfig& site : sites) out.insert(site.name);
+    for (const SiteConfig& site : sites)
+        out.insert(site.name);
     return out;
 }
 
@@ -30,21 +31,27 @@ PeerServer::PeerServer(const ControlConfig& config, LinkSessions& sessions, Core
         tls_ready_ = tls::configure_server(context, config.pki);
         return tls_ready_;
     });
-    server_ = std::make_unique<HttpServer>(std::move(tls_server), [this](Call& call) -> std::optional<Problem> {
-        call.caller = tls::peer_site(call.request.ssl);
-        if (sites_.contains(call.caller)) return std::nullopt;
-        spdlog::warn("peer {} refused: its certificate speaks for \"{}\"", call.request.remote_addr, call.caller);
-        return Problem{403, "Unknown site",
-                       "your certificate speaks for " + in_quotes("site:" + call.caller) +
-                           ", which is no [[site]] of this configuration: add it here, or use the right certificate",
-                       "unknown_site", {}};
-    });
+    server_ =
+        std::make_unique<HttpServer>(std::move(tls_server), [this](Call& call) -> std::optional<Problem> {
+            call.caller = tls::peer_site(call.request.ssl);
+            if (sites_.contains(call.caller)) return std::nullopt;
+            spdlog::warn("peer {} refused: its certificate speaks for \"{}\"", call.request.remote_addr,
+                         call.caller);
+            return Problem{
+                403,
+                "Unknown site",
+                "your certificate speaks for " + in_quotes("site:" + call.caller) +
+                    ", which is no [[site]] of this configuration: add it here, or use the right certificate",
+                "unknown_site",
+                {}};
+        });
     install();
 }
 
 void PeerServer::install() {
-    server_->add("GET", "/peer/v1/status",
-                 [this](const Call& call) { return json_reply(peer_status_document(sessions_.status_for(call.caller))); });
+    server_->add("GET", "/peer/v1/status", [this](const Call& call) {
+        return json_reply(peer_status_document(sessions_.status_for(call.caller)));
+    });
     server_->add("POST", "/peer/v1/links/{id}/session", [this](const Call& call) { return session(call); });
     server_->add("POST", "/peer/v1/datasets", [this](const Call& call) { return accept_dataset(call); });
     server_->add("DELETE", "/peer/v1/datasets/{name}", [this](const Call& call) {
@@ -81,10 +88,14 @@ Reply PeerServer::accept_dataset(const Call& call) {
 }
 
 Result<std::uint16_t> PeerServer::start(const Endpoint& endpoint) {
-    if (!tls_ready_) return Error{ErrorCode::invalid_argument, "the [pki] files cannot be loaded: check ca, certificate and key"};
+    if (!tls_ready_)
+        return Error{ErrorCode::invalid_argument,
+                     "the [pki] files cannot be loaded: check ca, certificate and key"};
     return server_->start(endpoint);
 }
 
-void PeerServer::stop() { server_->stop(); }
+void PeerServer::stop() {
+    server_->stop();
+}
 
 }  // namespace longhaul::control

@@ -37,7 +37,7 @@ using Extension = std::unique_ptr<X509_EXTENSION, Deleter<X509_EXTENSION_free>>;
 using File = std::unique_ptr<std::FILE, Deleter<std::fclose>>;
 
 constexpr std::string_view kPrefix = "site:";
-constexpr long kBackdateS = 300;   // clocks of the sites may differ a little
+constexpr long kBackdateS = 300;  // clocks of the sites may differ a little
 
 Error openssl_error(const std::string& what) {
     std::array<char, 256> text{};
@@ -62,7 +62,8 @@ Result<void> must_be_absent(const IssuedFiles& files) {
     std::error_code ignored;
     for (const std::string& path : {files.certificate, files.key})
         if (std::filesystem::exists(path, ignored))
-            return Error{ErrorCode::already_exists, path + " exists and is not overwritten: move it away first"};
+            return Error{ErrorCode::already_exists,
+                         path + " exists and is not overwritten: move it away first"};
     return {};
 }
 
@@ -71,7 +72,8 @@ Result<void> write_pair(const IssuedFiles& files, X509* certificate, EVP_PKEY* k
         return PEM_write_PrivateKey(out, key, nullptr, nullptr, 0, nullptr, nullptr) == 1;
     });
     if (!result) return result;
-    result = write_new(files.certificate, 0644, [&](std::FILE* out) { return PEM_write_X509(out, certificate) == 1; });
+    result = write_new(files.certificate, 0644,
+                       [&](std::FILE* out) { return PEM_write_X509(out, certificate) == 1; });
     if (!result) unlink(files.key.c_str());
     return result;
 }
@@ -79,8 +81,9 @@ Result<void> write_pair(const IssuedFiles& files, X509* certificate, EVP_PKEY* k
 bool set_random_serial(X509* certificate) {
     std::array<unsigned char, 16> bytes{};
     if (RAND_bytes(bytes.data(), static_cast<int>(bytes.size())) != 1) return false;
-    bytes[0] = static_cast<unsigned char>((bytes[0] & 0x3f) | 0x40);   // positive, and always 16 bytes
-    const std::unique_ptr<BIGNUM, Deleter<BN_free>> number(BN_bin2bn(bytes.data(), static_cast<int>(bytes.size()), nullptr));
+    bytes[0] = static_cast<unsigned char>((bytes[0] & 0x3f) | 0x40);  // positive, and always 16 bytes
+    const std::unique_ptr<BIGNUM, Deleter<BN_free>> number(
+        BN_bin2bn(bytes.data(), static_cast<int>(bytes.size()), nullptr));
     return number && BN_to_ASN1_INTEGER(number.get(), X509_get_serialNumber(certificate)) != nullptr;
 }
 
@@ -97,7 +100,8 @@ Certificate unsigned_certificate(const std::string& common_name, EVP_PKEY* key, 
     Certificate certificate(X509_new());
     if (!certificate) return nullptr;
     X509_NAME* subject = X509_get_subject_name(certificate.get());
-    const bool made = X509_set_version(certificate.get(), X509_VERSION_3) == 1 && set_random_serial(certificate.get()) &&
+    const bool made = X509_set_version(certificate.get(), X509_VERSION_3) == 1 &&
+                      set_random_serial(certificate.get()) &&
                       X509_gmtime_adj(X509_getm_notBefore(certificate.get()), -kBackdateS) &&
                       X509_time_adj_ex(X509_getm_notAfter(certificate.get()), days, 0, nullptr) &&
                       X509_set_pubkey(certificate.get(), key) == 1 &&
@@ -111,20 +115,25 @@ Certificate unsigned_certificate(const std::string& common_name, EVP_PKEY* key, 
 Result<std::string> alternative_names(const SiteNames& names) {
     std::string out = "URI:" + std::string(kPrefix) + names.site;
     for (const std::string& dns : names.dns) {
-        if (dns.empty() || dns.size() > 253 || dns.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-") != std::string::npos)
-            return Error{ErrorCode::invalid_argument, in_quotes(dns) + " is not a DNS name: use letters, digits, '.' and '-'"};
+        if (dns.empty() || dns.size() > 253 ||
+            dns.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-") !=
+                std::string::npos)
+            return Error{ErrorCode::invalid_argument,
+                         in_quotes(dns) + " is not a DNS name: use letters, digits, '.' and '-'"};
         out += ",DNS:" + dns;
     }
     for (const std::string& ip : names.ip) {
         if (ip_family(ip) == IpFamily::none)
-            return Error{ErrorCode::invalid_argument, in_quotes(ip) + " is not an IP address: write e.g. 192.0.2.1"};
+            return Error{ErrorCode::invalid_argument,
+                         in_quotes(ip) + " is not an IP address: write e.g. 192.0.2.1"};
         out += ",IP:" + ip;
     }
     return out;
 }
 
 std::string without_prefix(const unsigned char* text, int length) {
-    const std::string_view name(reinterpret_cast<const char*>(text), static_cast<std::size_t>(std::max(length, 0)));
+    const std::string_view name(reinterpret_cast<const char*>(text),
+                                static_cast<std::size_t>(std::max(length, 0)));
     if (!name.starts_with(kPrefix) || !name_is_valid(name.substr(kPrefix.size()))) return {};
     return std::string(name.substr(kPrefix.size()));
 }
@@ -133,7 +142,8 @@ std::string without_prefix(const unsigned char* text, int length) {
 
 Result<IssuedFiles> init(const std::string& directory, const std::string& name) {
     if (name.empty() || name.size() > 64)
-        return Error{ErrorCode::invalid_argument, "the CA's name must have 1 to 64 characters: give it with --name"};
+        return Error{ErrorCode::invalid_argument,
+                     "the CA's name must have 1 to 64 characters: give it with --name"};
     std::error_code failure;
     if (std::filesystem::create_directories(directory, failure)) chmod(directory.c_str(), 0700);
     if (failure) return Error{ErrorCode::io_error, directory + ": " + failure.message()};
@@ -146,7 +156,8 @@ Result<IssuedFiles> init(const std::string& directory, const std::string& name) 
     if (!ca || X509_set_issuer_name(ca, X509_get_subject_name(ca)) != 1 ||
         !add_extension(ca, ca, NID_basic_constraints, "critical,CA:TRUE,pathlen:0") ||
         !add_extension(ca, ca, NID_key_usage, "critical,keyCertSign,cRLSign") ||
-        !add_extension(ca, ca, NID_subject_key_identifier, "hash") || X509_sign(ca, key.get(), EVP_sha256()) == 0)
+        !add_extension(ca, ca, NID_subject_key_identifier, "hash") ||
+        X509_sign(ca, key.get(), EVP_sha256()) == 0)
         return openssl_error("the CA certificate cannot be made");
     if (auto result = write_pair(files, ca, key.get()); !result) return result.error();
     return files;
@@ -155,8 +166,11 @@ Result<IssuedFiles> init(const std::string& directory, const std::string& name) 
 Result<IssuedFiles> issue(const std::string& directory, const SiteNames& names) {
     if (!name_is_valid(names.site))
         return Error{ErrorCode::invalid_argument,
-                     in_quotes(names.site) + " is not a site name: use a-z, 0-9 and '-', at most 63, not starting with '-'"};
-    if (names.site == "ca") return Error{ErrorCode::invalid_argument, "a site cannot be named \"ca\": its files would be the CA's"};
+                     in_quotes(names.site) +
+                         " is not a site name: use a-z, 0-9 and '-', at most 63, not starting with '-'"};
+    if (names.site == "ca")
+        return Error{ErrorCode::invalid_argument,
+                     "a site cannot be named \"ca\": its files would be the CA's"};
     const auto alternatives = alternative_names(names);
     if (!alternatives) return alternatives.error();
     IssuedFiles files{directory + "/" + names.site + ".pem", directory + "/" + names.site + ".key"};
@@ -165,13 +179,16 @@ Result<IssuedFiles> issue(const std::string& directory, const SiteNames& names) 
     const File ca_file(std::fopen((directory + "/ca.pem").c_str(), "r"));
     const File ca_key_file(std::fopen((directory + "/ca.key").c_str(), "r"));
     if (!ca_file || !ca_key_file)
-        return Error{ErrorCode::not_found, directory + " has no ca.pem and ca.key: run longhaul pki init --directory " + directory};
+        return Error{ErrorCode::not_found,
+                     directory + " has no ca.pem and ca.key: run longhaul pki init --directory " + directory};
     const Certificate ca(PEM_read_X509(ca_file.get(), nullptr, nullptr, nullptr));
     const Key ca_key(PEM_read_PrivateKey(ca_key_file.get(), nullptr, nullptr, nullptr));
-    if (!ca || !ca_key) return openssl_error(directory + "/ca.pem or ca.key is not a PEM file that OpenSSL reads");
+    if (!ca || !ca_key)
+        return openssl_error(directory + "/ca.pem or ca.key is not a PEM file that OpenSSL reads");
 
     const Key key(EVP_EC_gen("P-256"));
-    const Certificate certificate = key ? unsigned_certificate(std::string(kPrefix) + names.site, key.get(), kSiteDays) : nullptr;
+    const Certificate certificate =
+        key ? unsigned_certificate(std::string(kPrefix) + names.site, key.get(), kSiteDays) : nullptr;
     X509* const site = certificate.get();
     if (!site || X509_set_issuer_name(site, X509_get_subject_name(ca.get())) != 1 ||
         !add_extension(site, ca.get(), NID_basic_constraints, "critical,CA:FALSE") ||

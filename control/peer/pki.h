@@ -1,6 +1,6 @@
-// The project's small certificate authority: one CA, one certificate a site, whose identity is the URI "site:<name>".
-// Keys are ECDSA P-256, files 0600; nothing is ever overwritten.
-// SPDX-License-Identifier: Apache-2.0
+// The project's small certificate authority: one CA, one certificate a site, whose identity is the URI
+// "site:<name>". Keys are ECDSA P-256, files 0600; nothing is ever overwritten. SPDX-License-Identifier:
+// Apache-2.0
 #pragma once
 
 #include <string>
@@ -28,8 +28,8 @@ struct SiteNames {
 // Writes <site>.pem and <site>.key, signed by the directory's CA, for client and server authentication.
 Result<IssuedFiles> issue(const std::string& directory, const SiteNames& names);
 
-// The site that a certificate speaks for: the URI "site:<name>" among its alternative names, else its common name.
-// Empty when it names none, or more than one.
+// The site that a certificate speaks for: the URI "site:<name>" among its alternative names, else its common
+// name. Empty when it names none, or more than one.
 std::string site_of(X509* certificate);
 
 }  // namespace longhaul::control::pki

@@ -68,14 +68,18 @@ Result<void> check_files(const PkiConfig& pki, const std::string& own_site) {
         return refuse("[pki] certificate " + pki.certificate + " cannot be read (" + last_error() +
                       "): make it with longhaul pki issue --site " + own_site);
     if (SSL_CTX_use_PrivateKey_file(context.get(), pki.key.c_str(), SSL_FILETYPE_PEM) != 1)
-        return refuse("[pki] key " + pki.key + " cannot be read or does not belong to " + pki.certificate + " (" + last_error() + ")");
+        return refuse("[pki] key " + pki.key + " cannot be read or does not belong to " + pki.certificate +
+                      " (" + last_error() + ")");
     if (SSL_CTX_load_verify_locations(context.get(), pki.ca.c_str(), nullptr) != 1)
-        return refuse("[pki] ca " + pki.ca + " cannot be read (" + last_error() + "): make it with longhaul pki init");
+        return refuse("[pki] ca " + pki.ca + " cannot be read (" + last_error() +
+                      "): make it with longhaul pki init");
     X509* const own = SSL_CTX_get0_certificate(context.get());
     if (pki::site_of(own) != own_site)
-        return refuse("[pki] certificate " + pki.certificate + " speaks for " + in_quotes("site:" + pki::site_of(own)) + ", not for " +
-                      in_quotes("site:" + own_site) + ": issue one with longhaul pki issue --site " + own_site);
-    const std::unique_ptr<X509_STORE_CTX, decltype(&X509_STORE_CTX_free)> check(X509_STORE_CTX_new(), X509_STORE_CTX_free);
+        return refuse("[pki] certificate " + pki.certificate + " speaks for " +
+                      in_quotes("site:" + pki::site_of(own)) + ", not for " + in_quotes("site:" + own_site) +
+                      ": issue one with longhaul pki issue --site " + own_site);
+    const std::unique_ptr<X509_STORE_CTX, decltype(&X509_STORE_CTX_free)> check(X509_STORE_CTX_new(),
+                                                                                X509_STORE_CTX_free);
     if (!check || X509_STORE_CTX_init(check.get(), SSL_CTX_get_cert_store(context.get()), own, nullptr) != 1)
         return Error{ErrorCode::internal, "OpenSSL: " + last_error()};
     if (X509_verify_cert(check.get()) != 1)

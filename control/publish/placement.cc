@@ -1,3 +1,4 @@
+// Canonical first, judged second, created third, name by name beneath the root.
 // SPDX-License-Identifier: Apache-2.0
 #include "control/publish/placement.h"
 

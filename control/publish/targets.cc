@@ -1,3 +1,4 @@
+// Accepting a replica once and for all, opening its store again and again, raising its watermark.
 // SPDX-License-Identifier: Apache-2.0
 #include "control/publish/targets.h"
 

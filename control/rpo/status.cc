@@ -1,3 +1,4 @@
+// The order of precedence of the states: no proof yet, source unreadable, stalled, then the lag itself.
 // SPDX-License-Identifier: Apache-2.0
 #include "control/rpo/status.h"
 

@@ -1,3 +1,4 @@
+// The one search that every watermark is, and the counters behind it.
 // SPDX-License-Identifier: Apache-2.0
 #include "control/rpo/watermarks.h"
 

@@ -1,3 +1,4 @@
+// First a link for everyone, then each link's rate by the weights of those who are active on it.
 // SPDX-License-Identifier: Apache-2.0
 #include "control/schedule/schedule.h"
 

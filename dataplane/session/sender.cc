@@ -19,6 +19,7 @@ Sender::State::State(const SenderConfig& settings, const fec::Codec& codec, Bloc
     : config(settings),
       pool(blocks),
       controller(std::move(control)),
+      pacer(settings.pacing_catch_up),
       bundles(settings.bundles_open_max),
       reads(blocks, settings.read_ahead_blocks),
       window(blocks.total()),

@@ -30,6 +30,7 @@ struct SenderConfig {
     std::optional<unsigned> fixed_parity;      // --fec fixed: m for every stripe
     std::uint32_t bundles_open_max = 256;      // offered and not settled; more are refused
     std::uint32_t read_ahead_blocks = 64;      // stripes read or being read ahead of the pacer
+    TimeNs pacing_catch_up = 200 * kMicrosecond;   // past time made good after a late wake-up: bounds a burst
     TimeNs ping_interval = 20 * kMillisecond;
     TimeNs silence_max = 2 * kSecond;          // no authenticated packet for this long: silent() turns true
 };

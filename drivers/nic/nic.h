@@ -70,7 +70,7 @@ class Port {
     virtual rte_mempool* pool() const = 0;         // for frames this process builds
     virtual bool checksums_offloaded() const = 0;  // TX IPv4 + UDP: set ol_flags through prepare()
     virtual bool link_up() = 0;
-    // Also counts, and brings a memif link back to its peer (at most ten tries a second, from queue 0).
+    // Also counts, and brings a memif client back to its server (at most ten tries a second, from queue 0).
     virtual unsigned receive(unsigned queue, rte_mbuf** frames, unsigned count) = 0;
     // Takes ownership of all: what the device does not accept after a bounded number of tries is freed and
     // counted.
@@ -84,7 +84,7 @@ class Port {
     // again.
     virtual std::uint64_t link_epoch() const = 0;
     // Stops and starts the device, waiting until no queue is inside a burst. receive() does this by itself
-    // for a memif port whose peer left; for other devices the operator's command may ask for it. Any
+    // for a memif client whose server left; for other devices the operator's command may ask for it. Any
     // thread.
     virtual Result<void> recover() = 0;
     // Marks a frame for checksum offload when checksums_offloaded(): header lengths as written by

@@ -76,8 +76,6 @@ class DpdkPort final : public Port {
     Result<void> configure(rte_eth_dev_info& info);
     Result<void> make_pool(std::uint16_t rx_descriptors, std::uint16_t tx_descriptors);
     Result<void> start();
-    Result<void> restart();
-    void ask_for_recovery();
     Result<void> restart();  // memif: on the interrupt thread
     static void restart_later(void* port);
     void shut();  // likewise
@@ -92,15 +90,15 @@ class DpdkPort final : public Port {
     rte_mempool* pool_ = nullptr;
     wire::MacAddress mac_{};
     bool checksums_offloaded_ = false;
-    bool started_ = false;                 // after bring_up(): the interrupt thread's
-    std::atomic<bool> recovering_{false};  // an alarm for it is set
-    rte_eal_alarm_callback recovery_ = nullptr;
-    std::uint64_t started_at_ = 0;  // TSC of the last try to start; the interrupt thread's
-    BurstGate gate_;                // closed while the device is stopped
+    std::atomic<bool> started_{false};     // written under control_
+    std::atomic<bool> recovering_{false};  // a restart is on its way to the interrupt thread
+    std::mutex control_;                   // one restart at a time
+    BurstGate gate_;                       // closed while the device is stopped
     std::atomic<bool> up_{false};
     std::atomic<std::uint64_t> link_epoch_{0};
     std::uint64_t link_checked_ = 0;  // TSC; queue 0's owner
     std::uint64_t recovered_ = 0;     // TSC; queue 0's owner
+    bool handshake_done_ = false;     // the link was up since the last start; queue 0\'s owner
     QueueCounters counters_[kQueuesMax];
     mutable std::mutex stats_mutex_;
     mutable Monotonic missed_, rx_errors_, tx_errors_, no_mbuf_;  // guarded by stats_mutex_
@@ -289,11 +287,16 @@ void DpdkPort::keep_link(unsigned queue) {
     const std::uint64_t now = rte_get_tsc_cycles();
     if (now - link_checked_ < rte_get_tsc_hz() / kLinkChecksPerSecond) return;
     link_checked_ = now;
-    if (refresh_link()) recovered_ = now;
-    if (link_up() || !device_.memif_client || recovering_.load(std::memory_order_acquire)) return;
-    const unsigned each_second =
-        started_.load(std::memory_order_relaxed) ? kHandshakesPerSecond : kKnocksPerSecond;
-    if (now - recovered_ < rte_get_tsc_hz() / each_second) return;
+    if (refresh_link()) {
+        recovered_ = now;
+        handshake_done_ = true;
+        return;
+    }
+    if (!device_.memif_client || recovering_.load(std::memory_order_acquire)) return;
+    const bool in_handshake = started_.load(std::memory_order_relaxed) && !handshake_done_;
+    if (now - recovered_ < rte_get_tsc_hz() / (in_handshake ? kHandshakesPerSecond : kKnocksPerSecond))
+        return;
+    handshake_done_ = false;
     recovered_ = now;
     // The poller does not wait for it.
     recovering_.store(true, std::memory_order_release);

@@ -1,3 +1,4 @@
+// Carrying one bundle as a strict target would.
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/unit/control_core/fake_ports.h"
 

@@ -31,7 +31,11 @@ struct Version {  // of one path, since `time`
 class World final : public Ports {
   public:
     explicit World(std::uint64_t seed) : random_(seed), seed_(seed) {
-        std::string pattern = fs::temp_directory_path().string() + "/longhaul-history-XXXXXX";
+        // Every step commits: in memory, where there is such a file system, a history takes a tenth of the
+        // time.
+        const fs::path memory = "/dev/shm";
+        const fs::path above = access(memory.c_str(), W_OK) == 0 ? memory : fs::temp_directory_path();
+        std::string pattern = above.string() + "/longhaul-history-XXXXXX";
         directory_ = mkdtemp(pattern.data());
         config_.bundle_bytes_max = 8192;
         config_.bundle_entries_max = 3;
@@ -49,7 +53,7 @@ class World final : public Ports {
         for (int step = 0; step < 1500 && !::testing::Test::HasFailure(); ++step)
             act();
         quiet_ = true;
-        reconnect();    // what was never reported is now
+        reconnect();  // what was never reported is now
         for (int step = 0; step < 3000 && !settled(); ++step)
             act();
         EXPECT_TRUE(settled()) << "seed " << seed_ << " does not come to rest";
@@ -353,7 +357,7 @@ class World final : public Ports {
 TEST(History, NoWatermarkClaimsMoreThanTheTargetHolds) {
     const char* chosen = std::getenv("LONGHAUL_SEED");
     const std::uint64_t first = chosen != nullptr ? std::strtoull(chosen, nullptr, 10) : 1;
-    const std::uint64_t last = chosen != nullptr ? first : 25;
+    const std::uint64_t last = chosen != nullptr ? first : 200;
     for (std::uint64_t seed = first; seed <= last && !HasFailure(); ++seed)
         World(seed).run();
 }

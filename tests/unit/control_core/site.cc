@@ -1,3 +1,4 @@
+// How a test waits for proof, and how it compares the model with the source.
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/unit/control_core/site.h"
 

@@ -1,5 +1,5 @@
-// Proves that REST answers every documented route in its documented shape, lets nobody in without the token, and meets
-// every kind of bad input with a problem document that says what to change.
+// Proves that REST answers every documented route in its documented shape, lets nobody in without the token,
+// and meets every kind of bad input with a problem document that says what to change.
 // SPDX-License-Identifier: Apache-2.0
 #include <gmock/gmock.h>
 #include <sys/socket.h>
@@ -31,14 +31,19 @@ class Api : public ::testing::Test {
         EXPECT_FALSE(document.value("detail", "").empty());
         return document;
     }
-    static std::string detail(const httplib::Result& result, int status) { return problem(result, status).value("detail", ""); }
+    static std::string detail(const httplib::Result& result, int status) {
+        return problem(result, status).value("detail", "");
+    }
 
-    httplib::Result post(const std::string& body) { return node_.client().Post("/v1/datasets", body, "application/json"); }
+    httplib::Result post(const std::string& body) {
+        return node_.client().Post("/v1/datasets", body, "application/json");
+    }
 
     Node node_;
 };
 
-const char* const kDataset = R"({"name":"lake","source":"posix:/lake","target":{"site":"west","store":"posix:/srv/replica/lake"},"rpo_target_s":"1m"})";
+const char* const kDataset =
+    R"({"name":"lake","source":"posix:/lake","target":{"site":"west","store":"posix:/srv/replica/lake"},"rpo_target_s":"1m"})";
 
 // Routes of the code and of openapi.json are the same set, and every answer has the shape written there.
 TEST_F(Api, AnswersAsDocumented) {
@@ -48,7 +53,8 @@ TEST_F(Api, AnswersAsDocumented) {
     const SchemaChecker checker(openapi);
     std::set<std::string> documented, served;
     for (const auto& [path, operations] : openapi["paths"].items())
-        for (const auto& [method, operation] : operations.items()) documented.insert(method + " " + path);
+        for (const auto& [method, operation] : operations.items())
+            documented.insert(method + " " + path);
     FakeCore core;
     struct Silent : DataplaneListener {
         std::vector<command::LinkSettings> configured_links() override { return {}; }
@@ -63,7 +69,8 @@ TEST_F(Api, AnswersAsDocumented) {
     LinkBook book("east", {});
     const ApiServer server({node_.config, core, book, dataplane, {}}, "token");
     for (auto [method, pattern] : server.routes()) {
-        std::transform(method.begin(), method.end(), method.begin(), [](char c) { return static_cast<char>(std::tolower(c)); });
+        std::transform(method.begin(), method.end(), method.begin(),
+                       [](char c) { return static_cast<char>(std::tolower(c)); });
         served.insert(method + " " + pattern);
     }
     EXPECT_EQ(documented, served);
@@ -116,9 +123,10 @@ TEST_F(Api, TellsUnknownFromZero) {
     EXPECT_TRUE(rpo[0]["watermarks"]["published"].is_null());
     EXPECT_EQ(rpo[1]["rpo_lag_s"], 4.5);
     EXPECT_EQ(rpo[1]["watermarks"]["discovered"], "2026-11-22T14:10:29.123Z");
-    EXPECT_EQ(json::parse(node_.client().Get("/v1/datasets/lake")->body)["target_store"], "18000000000000000000");
+    EXPECT_EQ(json::parse(node_.client().Get("/v1/datasets/lake")->body)["target_store"],
+              "18000000000000000000");
     const json link = json::parse(node_.client().Get("/v1/links/east-west-1")->body);
-    EXPECT_TRUE(link["measured"]["rtt_s"].is_null());   // idle: nothing was measured
+    EXPECT_TRUE(link["measured"]["rtt_s"].is_null());  // idle: nothing was measured
 }
 
 // Only health and the API's description are open; all else, known or not, wants the exact token.
@@ -133,7 +141,8 @@ TEST_F(Api, WantsTheToken) {
     }
     EXPECT_EQ(stranger.Post("/v1/datasets", kDataset, "application/json")->status, 401);
     EXPECT_TRUE(node_.core.datasets().empty());
-    for (const std::string& wrong : {node_.token + "0", node_.token.substr(1), std::string(64, '0'), std::string()}) {
+    for (const std::string& wrong :
+         {node_.token + "0", node_.token.substr(1), std::string(64, '0'), std::string()}) {
         stranger.set_default_headers({{"Authorization", "Bearer " + wrong}});
         EXPECT_EQ(stranger.Get("/v1/status")->status, 401);
     }
@@ -141,7 +150,8 @@ TEST_F(Api, WantsTheToken) {
     EXPECT_EQ(stranger.Get("/v1/status")->status, 401);
 }
 
-// The token is 256 bits, its file the owner's only; a file open to others is refused, an existing one is kept.
+// The token is 256 bits, its file the owner's only; a file open to others is refused, an existing one is
+// kept.
 TEST(Token, IsMadeOnceAndPrivately) {
     TempDir directory;
     const std::string file = directory / "token";
@@ -171,10 +181,14 @@ TEST_F(Api, PointsAtMalformedJson) {
 
 // Each wrong field is named, all at once, with what to write; unknown ones with the nearest that there is.
 TEST_F(Api, NamesWrongFields) {
-    const json answer = problem(post(R"({"name":"Lake","source":7,"target":{"sites":"west","store":"posix:/x"},"mode":"mirror","rpo":5,
-                                          "rescan_s":"often","consistency":"group"})"), 400);
+    const json answer = problem(
+        post(
+            R"({"name":"Lake","source":7,"target":{"sites":"west","store":"posix:/x"},"mode":"mirror","rpo":5,
+                                          "rescan_s":"often","consistency":"group"})"),
+        400);
     std::map<std::string, std::string> errors;
-    for (const json& error : answer["errors"]) errors[error["field"]] = error["detail"];
+    for (const json& error : answer["errors"])
+        errors[error["field"]] = error["detail"];
     EXPECT_THAT(errors["name"], HasSubstr("is not a name"));
     EXPECT_THAT(errors["source"], HasSubstr("must be a string, not a number"));
     EXPECT_THAT(errors["target.site"], HasSubstr("missing"));
@@ -189,7 +203,8 @@ TEST_F(Api, NamesWrongFields) {
 // Oversized bodies and paths, wrong methods and unknown routes each get their status and a remedy.
 TEST_F(Api, RefusesOversizeWrongMethodsAndUnknownRoutes) {
     EXPECT_THAT(detail(post(std::string((1 << 20) + 1, ' ')), 413), HasSubstr("1 MiB"));
-    EXPECT_EQ(post(std::string(1 << 20, ' '))->status, 400);   // the limit itself is read, and found to be no JSON
+    EXPECT_EQ(post(std::string(1 << 20, ' '))->status,
+              400);  // the limit itself is read, and found to be no JSON
     auto client = node_.client();
     const auto wrong_method = client.Put("/v1/datasets", "{}", "application/json");
     EXPECT_THAT(detail(wrong_method, 405), HasSubstr("GET, POST"));
@@ -202,8 +217,10 @@ TEST_F(Api, RefusesOversizeWrongMethodsAndUnknownRoutes) {
 
 // Bytes that are no HTTP at all harm nobody: the next caller is served.
 TEST_F(Api, OutlivesGarbage) {
-    for (const std::string& garbage : {std::string("\x16\x03\x01\x02\x00\x01\x00", 7), std::string(100000, 'A'), std::string("GET\r\n\r\n"),
-                                       std::string("POST /v1/datasets HTTP/1.1\r\nContent-Length: -5\r\n\r\n")}) {
+    for (const std::string& garbage :
+         {std::string("\x16\x03\x01\x02\x00\x01\x00", 7), std::string(100000, 'A'),
+          std::string("GET\r\n\r\n"),
+          std::string("POST /v1/datasets HTTP/1.1\r\nContent-Length: -5\r\n\r\n")}) {
         const int fd = socket(AF_INET, SOCK_STREAM, 0);
         sockaddr_in address{};
         address.sin_family = AF_INET;
@@ -219,16 +236,22 @@ TEST_F(Api, OutlivesGarbage) {
 // A link's rate, goal and redundancy reach the dataplane at once; what it refuses is not kept.
 TEST_F(Api, ChangesLinksWhileTheyRun) {
     auto client = node_.client();
-    const auto changed = client.Patch("/v1/links/east-west-1", R"({"rate":"500M","goal":"latency","fec":"fixed:64,2"})", "application/json");
+    const auto changed =
+        client.Patch("/v1/links/east-west-1", R"({"rate":"500M","goal":"latency","fec":"fixed:64,2"})",
+                     "application/json");
     ASSERT_EQ(changed->status, 200) << changed->body;
     const json told = node_.dataplane->requests("link_add").back();
     EXPECT_EQ(told["rate_bps"], 500'000'000);
     EXPECT_EQ(told["goal"], "latency");
     EXPECT_EQ(told["fixed_parity"], 2);
-    EXPECT_THAT(detail(client.Patch("/v1/links/east-west-1", R"({"rate":"1X"})", "application/json"), 400), HasSubstr("rate \"1X\" is not a rate"));
-    EXPECT_THAT(detail(client.Patch("/v1/links/east-wset-1", R"({"rate":"1G"})", "application/json"), 404), HasSubstr("did you mean \"east-west-1\"?"));
-    node_.dataplane->refuse("link_add", Error{ErrorCode::exhausted, "900G needs more memory: raise memory_mib"});
-    EXPECT_THAT(detail(client.Patch("/v1/links/east-west-1", R"({"rate":"900G"})", "application/json"), 429), HasSubstr("raise memory_mib"));
+    EXPECT_THAT(detail(client.Patch("/v1/links/east-west-1", R"({"rate":"1X"})", "application/json"), 400),
+                HasSubstr("rate \"1X\" is not a rate"));
+    EXPECT_THAT(detail(client.Patch("/v1/links/east-wset-1", R"({"rate":"1G"})", "application/json"), 404),
+                HasSubstr("did you mean \"east-west-1\"?"));
+    node_.dataplane->refuse("link_add",
+                            Error{ErrorCode::exhausted, "900G needs more memory: raise memory_mib"});
+    EXPECT_THAT(detail(client.Patch("/v1/links/east-west-1", R"({"rate":"900G"})", "application/json"), 429),
+                HasSubstr("raise memory_mib"));
     EXPECT_EQ(json::parse(client.Get("/v1/links/east-west-1")->body)["rate_bps"], 500'000'000);
 }
 

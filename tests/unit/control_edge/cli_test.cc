@@ -1,6 +1,6 @@
-// Proves that the program `longhaul` shows, changes and fails as documented, against a live server: tables for people,
-// JSON for scripts, and an exit status for each kind of failure.
-// SPDX-License-Identifier: Apache-2.0
+// Proves that the program `longhaul` shows, changes and fails as documented, against a live server: tables
+// for people, JSON for scripts, and an exit status for each kind of failure. SPDX-License-Identifier:
+// Apache-2.0
 #include <gmock/gmock.h>
 #include <sys/wait.h>
 
@@ -19,7 +19,7 @@ using ::testing::Not;
 
 struct Outcome {
     int status = -1;
-    std::string output;    // both streams
+    std::string output;  // both streams
 };
 
 Outcome run(const std::string& arguments, const std::string& environment = {}) {
@@ -27,7 +27,8 @@ Outcome run(const std::string& arguments, const std::string& environment = {}) {
     std::FILE* pipe = popen((environment + " exec " LONGHAUL_CLI " " + arguments + " 2>&1").c_str(), "r");
     LH_ASSERT(pipe != nullptr);
     std::array<char, 4096> buffer{};
-    while (const std::size_t got = std::fread(buffer.data(), 1, buffer.size(), pipe)) out.output.append(buffer.data(), got);
+    while (const std::size_t got = std::fread(buffer.data(), 1, buffer.size(), pipe))
+        out.output.append(buffer.data(), got);
     const int status = pclose(pipe);
     out.status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
     return out;
@@ -45,9 +46,14 @@ class Cli : public ::testing::Test {
 TEST_F(Cli, ShowsEveryView) {
     fill(node_.core);
     const std::vector<std::pair<std::string, std::string>> expected{
-        {"status", "dataplane   up, version fake"}, {"sites", "east (this)"},        {"links", "1 Gbit/s"},
-        {"datasets", "west=posix:/srv/replica"},    {"flows", "480 Mbit/s"},         {"bundles", "1.0 MiB"},
-        {"rpo", "4.5 s"},                           {"datasets failures lake", "let longhaul read it"}};
+        {"status", "dataplane   up, version fake"},
+        {"sites", "east (this)"},
+        {"links", "1 Gbit/s"},
+        {"datasets", "west=posix:/srv/replica"},
+        {"flows", "480 Mbit/s"},
+        {"bundles", "1.0 MiB"},
+        {"rpo", "4.5 s"},
+        {"datasets failures lake", "let longhaul read it"}};
     for (const auto& [command, part] : expected) {
         const Outcome table = longhaul(command);
         EXPECT_EQ(table.status, 0) << command << ": " << table.output;
@@ -58,12 +64,17 @@ TEST_F(Cli, ShowsEveryView) {
     }
     EXPECT_THAT(longhaul("rpo").output, HasSubstr("SEEDING"));
     // Why the link is not up, as soon as the peer has been asked.
-    EXPECT_TRUE(eventually([&] { return longhaul("links").output.find("east-west-1: site west at https://") != std::string::npos; }));
+    EXPECT_TRUE(eventually([&] {
+        return longhaul("links").output.find("east-west-1: site west at https://") != std::string::npos;
+    }));
 }
 
-// A dataset is created, scanned again and removed; a refusal prints title and detail of the server and ends with 1.
+// A dataset is created, scanned again and removed; a refusal prints title and detail of the server and ends
+// with 1.
 TEST_F(Cli, SteersDatasets) {
-    const std::string create = "datasets create --name lake --source posix:/lake --target west=posix:/srv/replica/lake --rpo 60s --rescan 5s --mode copy";
+    const std::string create =
+        "datasets create --name lake --source posix:/lake --target west=posix:/srv/replica/lake --rpo 60s "
+        "--rescan 5s --mode copy";
     EXPECT_EQ(longhaul(create).status, 0);
     const auto spec = node_.core.dataset("lake").value().spec;
     EXPECT_EQ(spec.rpo_target_s, 60);
@@ -76,7 +87,8 @@ TEST_F(Cli, SteersDatasets) {
     EXPECT_EQ(longhaul("datasets rescan lake").status, 0);
     EXPECT_EQ(longhaul("datasets remove lake").status, 0);
     EXPECT_EQ(longhaul("datasets remove lake").status, 1);
-    const Outcome wrong = longhaul("datasets create --name lake --source posix:/lake --target west=posix:/x --rpo soon");
+    const Outcome wrong =
+        longhaul("datasets create --name lake --source posix:/lake --target west=posix:/x --rpo soon");
     EXPECT_EQ(wrong.status, 1);
     EXPECT_THAT(wrong.output, HasSubstr("rpo_target_s \"soon\" is not a duration"));
 }
@@ -95,14 +107,16 @@ TEST_F(Cli, SetsLinks) {
 
 // Each kind of failure has its exit status, and its text says what to do.
 TEST_F(Cli, EndsWithTheRightStatus) {
-    for (const char* usage : {"", "rpi", "rpo now", "rpo --rate 1G", "datasets create --name a", "datasets remove", "--colour",
-                              "datasets create --name a --source b --target c", "rpo --watch=never", "datasets rescan a --watch"}) {
+    for (const char* usage : {"", "rpi", "rpo now", "rpo --rate 1G", "datasets create --name a",
+                              "datasets remove", "--colour", "datasets create --name a --source b --target c",
+                              "rpo --watch=never", "datasets rescan a --watch"}) {
         const Outcome outcome = longhaul(usage);
         EXPECT_EQ(outcome.status, 2) << usage << ": " << outcome.output;
     }
     EXPECT_THAT(longhaul("rpi").output, HasSubstr("did you mean \"rpo\"?"));
     const ReservedPort nobody;
-    const Outcome unreachable = run("--url http://127.0.0.1:" + std::to_string(nobody.port()) + " --token-file " + node_.config.token_file + " rpo");
+    const Outcome unreachable = run("--url http://127.0.0.1:" + std::to_string(nobody.port()) +
+                                    " --token-file " + node_.config.token_file + " rpo");
     EXPECT_EQ(unreachable.status, 3);
     EXPECT_THAT(unreachable.output, HasSubstr("cannot reach longhaul-control"));
     EXPECT_EQ(run("--url ftp://x:1 rpo").status, 2);
@@ -111,7 +125,8 @@ TEST_F(Cli, EndsWithTheRightStatus) {
     EXPECT_THAT(run("--version").output, MatchesRegex("longhaul [0-9.]+\n"));
 }
 
-// The environment gives URL and token file as well as options do; a wrong token is refused with the server's words.
+// The environment gives URL and token file as well as options do; a wrong token is refused with the server's
+// words.
 TEST_F(Cli, TakesTheEnvironment) {
     const std::string url = "LONGHAUL_URL=" + node_.url();
     EXPECT_EQ(run("rpo", url + " LONGHAUL_TOKEN_FILE=" + node_.config.token_file).status, 0);
@@ -123,7 +138,10 @@ TEST_F(Cli, TakesTheEnvironment) {
 
 // --watch prints again and again until it is stopped.
 TEST_F(Cli, Watches) {
-    std::FILE* pipe = popen(("echo $$; exec " LONGHAUL_CLI " --json --url " + node_.url() + " --token-file " + node_.config.token_file + " rpo --watch 0.1").c_str(), "r");
+    std::FILE* pipe = popen(("echo $$; exec " LONGHAUL_CLI " --json --url " + node_.url() + " --token-file " +
+                             node_.config.token_file + " rpo --watch 0.1")
+                                .c_str(),
+                            "r");
     ASSERT_NE(pipe, nullptr);
     std::array<char, 65536> line{};
     ASSERT_NE(std::fgets(line.data(), line.size(), pipe), nullptr);
@@ -140,9 +158,10 @@ TEST_F(Cli, Watches) {
 TEST(CliPki, MakesCertificates) {
     TempDir directory;
     const std::string where = " --directory " + directory.path() + "/pki";
-    EXPECT_EQ(run("pki issue --site east" + where).status, 1);   // no authority yet
+    EXPECT_EQ(run("pki issue --site east" + where).status, 1);  // no authority yet
     EXPECT_EQ(run("pki init --name 'the authority'" + where).status, 0);
-    EXPECT_EQ(run("pki issue --site east --dns east.example --ip 192.0.2.1 --ip 2001:db8::1" + where).status, 0);
+    EXPECT_EQ(run("pki issue --site east --dns east.example --ip 192.0.2.1 --ip 2001:db8::1" + where).status,
+              0);
     const Outcome again = run("pki issue --site east" + where);
     EXPECT_EQ(again.status, 1);
     EXPECT_THAT(again.output, HasSubstr("not overwritten"));

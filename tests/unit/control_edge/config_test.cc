@@ -1,5 +1,5 @@
-// Proves that a configuration is read whole, and that every kind of mistake is refused with file, line and remedy.
-// SPDX-License-Identifier: Apache-2.0
+// Proves that a configuration is read whole, and that every kind of mistake is refused with file, line and
+// remedy. SPDX-License-Identifier: Apache-2.0
 #include <gmock/gmock.h>
 
 #include "tests/unit/control_edge/support.h"
@@ -67,21 +67,27 @@ TEST(Config, ReadsACompleteFile) {
 
 // The card's example, word for word: file, line, value, remedy.
 TEST(Config, RefusesAWrongRateWithItsLine) {
-    EXPECT_THAT(refusal("\"2.5G\"", "\"1X\""),
-                HasSubstr("control.toml:23: rate \"1X\" is not a rate: write a number with K, M, G (bit/s), e.g. \"1G\""));
+    EXPECT_THAT(
+        refusal("\"2.5G\"", "\"1X\""),
+        HasSubstr(
+            "control.toml:23: rate \"1X\" is not a rate: write a number with K, M, G (bit/s), e.g. \"1G\""));
 }
 
 // Every other kind of wrong value names its own line and what to write.
 TEST(Config, RefusesEachKindOfWrongValue) {
-    EXPECT_THAT(refusal("id = 3", "id = 300"), HasSubstr("control.toml:17: id must be a whole number from 0 to 255"));
+    EXPECT_THAT(refusal("id = 3", "id = 300"),
+                HasSubstr("control.toml:17: id must be a whole number from 0 to 255"));
     EXPECT_THAT(refusal("\"10.77.0.2\"", "\"10.77.0.2/24\""), HasSubstr("control.toml:22: remote_ip"));
     EXPECT_THAT(refusal("\"10.77.0.2\"", "\"fd00::2\""), HasSubstr("different families"));
     EXPECT_THAT(refusal("\"fixed:64,2\"", "\"fixed:32,2\""), HasSubstr("control.toml:24: fec"));
-    EXPECT_THAT(refusal("https://192.0.2.2:7401", "http://192.0.2.2:7401"), HasSubstr("control.toml:14: peer_url"));
+    EXPECT_THAT(refusal("https://192.0.2.2:7401", "http://192.0.2.2:7401"),
+                HasSubstr("control.toml:14: peer_url"));
     EXPECT_THAT(refusal("site = \"west\"", "site = \"wset\""), HasSubstr("did you mean \"west\"?"));
     EXPECT_THAT(refusal("site = \"east\"", "site = \"East!\""), HasSubstr("control.toml:2: site"));
-    EXPECT_THAT(refusal("allowed_roots = [\"/srv/replica\"]", "allowed_roots = \"/srv\""), HasSubstr("control.toml:5: allowed_roots"));
-    EXPECT_THAT(refusal("allowed_roots", "rest_listen = \"0.0.0.0:7400\"\nallowed_roots"), HasSubstr("control.toml:5: rest_listen"));
+    EXPECT_THAT(refusal("allowed_roots = [\"/srv/replica\"]", "allowed_roots = \"/srv\""),
+                HasSubstr("control.toml:5: allowed_roots"));
+    EXPECT_THAT(refusal("allowed_roots", "rest_listen = \"0.0.0.0:7400\"\nallowed_roots"),
+                HasSubstr("control.toml:5: rest_listen"));
     EXPECT_THAT(refusal("port = \"wan0\"\n", ""), HasSubstr("missing port in [[link]]"));
     EXPECT_THAT(refusal("[[link]]", "[link]"), HasSubstr("must be written [[link]]"));
     EXPECT_THAT(refusal("[pki]", "[pki"), HasSubstr("control.toml:7: not valid TOML"));
@@ -89,29 +95,36 @@ TEST(Config, RefusesEachKindOfWrongValue) {
 
 // Unknown keys and tables are refused with the nearest name there is.
 TEST(Config, RefusesUnknownKeysWithTheNearestName) {
-    EXPECT_THAT(refusal("remote_ip =", "remot_ip ="), HasSubstr("control.toml:22: unknown key \"remot_ip\" in [[link]]: did you mean \"remote_ip\"?"));
-    EXPECT_THAT(refusal("[pki]", "[pkii]"), HasSubstr("unknown table or key \"pkii\": did you mean \"pki\"?"));
+    EXPECT_THAT(
+        refusal("remote_ip =", "remot_ip ="),
+        HasSubstr("control.toml:22: unknown key \"remot_ip\" in [[link]]: did you mean \"remote_ip\"?"));
+    EXPECT_THAT(refusal("[pki]", "[pkii]"),
+                HasSubstr("unknown table or key \"pkii\": did you mean \"pki\"?"));
 }
 
 // All refusals come at once, so that a file is repaired in one go.
 TEST(Config, CollectsAllRefusals) {
-    const std::string text = refusal("rate = \"2.5G\"\nfec = \"fixed:64,2\"", "rate = \"fast\"\nfec = \"much\"");
+    const std::string text =
+        refusal("rate = \"2.5G\"\nfec = \"fixed:64,2\"", "rate = \"fast\"\nfec = \"much\"");
     EXPECT_THAT(text, HasSubstr("control.toml:23: rate"));
     EXPECT_THAT(text, HasSubstr("control.toml:24: fec"));
 }
 
 // A flag overrides the file, and its own mistakes are reported under the flag's name.
 TEST(Config, FlagsOverrideScalars) {
-    const auto config = parse_config(kGood, "control.toml", {{"rest_listen", {"127.0.0.1:9000"}}, {"allowed_roots", {"/a", "/b"}}});
+    const auto config = parse_config(kGood, "control.toml",
+                                     {{"rest_listen", {"127.0.0.1:9000"}}, {"allowed_roots", {"/a", "/b"}}});
     ASSERT_TRUE(config.ok()) << config.error().text;
     EXPECT_EQ(config.value().rest_listen.port, 9000);
     EXPECT_EQ(config.value().allowed_roots, (std::vector<std::string>{"/a", "/b"}));
-    EXPECT_THAT(refusal("[pki]", "[pki]", {{"rest_listen", {"nowhere"}}}), HasSubstr("--rest-listen: rest_listen \"nowhere\" is not an address"));
+    EXPECT_THAT(refusal("[pki]", "[pki]", {{"rest_listen", {"nowhere"}}}),
+                HasSubstr("--rest-listen: rest_listen \"nowhere\" is not an address"));
 }
 
 // The command line knows its flags, prints help in groups, and refuses what it does not know.
 TEST(CommandLine, ParsesHelpAndRefusals) {
-    const char* good[] = {"longhaul-control", "--config", "a.toml", "--site", "north", "--allowed-root", "/x"};
+    const char* good[] = {"longhaul-control", "--config", "a.toml", "--site", "north",
+                          "--allowed-root",   "/x"};
     const auto parsed = parse_command_line(7, good);
     ASSERT_TRUE(parsed.ok());
     EXPECT_EQ(parsed.value().config_file, "a.toml");
@@ -126,12 +139,14 @@ TEST(CommandLine, ParsesHelpAndRefusals) {
 // Rates, durations, endpoints and times are read and written with their units, and nonsense never passes.
 TEST(Values, ParseAndFormat) {
     EXPECT_EQ(parse_rate_bps("500M").value(), 500'000'000u);
-    for (const char* wrong : {"", "G", "-1G", "1G ", "1e9", "0", "nan", "2000G", "1..5G", "0x10"}) EXPECT_FALSE(parse_rate_bps(wrong).ok()) << wrong;
+    for (const char* wrong : {"", "G", "-1G", "1G ", "1e9", "0", "nan", "2000G", "1..5G", "0x10"})
+        EXPECT_FALSE(parse_rate_bps(wrong).ok()) << wrong;
     EXPECT_EQ(parse_duration_s("5m").value(), 300);
     EXPECT_EQ(parse_duration_s("250ms").value(), 0.25);
     EXPECT_FALSE(parse_duration_s("soon").ok());
     EXPECT_EQ(parse_endpoint("[::1]:80").value(), (Endpoint{"::1", 80}));
-    for (const char* wrong : {"::1:80", "host", ":80", "host:65536", "host:", "a b:1", "[x]:1"}) EXPECT_FALSE(parse_endpoint(wrong).ok()) << wrong;
+    for (const char* wrong : {"::1:80", "host", ":80", "host:65536", "host:", "a b:1", "[x]:1"})
+        EXPECT_FALSE(parse_endpoint(wrong).ok()) << wrong;
     EXPECT_TRUE(is_loopback("127.9.9.9"));
     EXPECT_FALSE(is_loopback("10.0.0.1"));
     EXPECT_EQ(rfc3339(1'795'356'629'123'456'789), "2026-11-22T14:10:29.123Z");

@@ -1,6 +1,6 @@
-// Proves that the dataplane's client connects by itself, states links first, matches answers, orders events, bounds
-// every wait, and gets over a dataplane that dies, hangs or talks nonsense.
-// SPDX-License-Identifier: Apache-2.0
+// Proves that the dataplane's client connects by itself, states links first, matches answers, orders events,
+// bounds every wait, and gets over a dataplane that dies, hangs or talks nonsense. SPDX-License-Identifier:
+// Apache-2.0
 #include <gmock/gmock.h>
 
 #include "control/edge.h"
@@ -42,7 +42,8 @@ class DataplaneClientTest : public ::testing::Test {
     Edge edge_{config_};
 };
 
-// Control may start long before its dataplane: requests are refused at once, and it connects when there is one.
+// Control may start long before its dataplane: requests are refused at once, and it connects when there is
+// one.
 TEST_F(DataplaneClientTest, WaitsForADataplane) {
     start();
     const auto refused = edge_.store_open(1, "/lake", false);
@@ -57,7 +58,8 @@ TEST_F(DataplaneClientTest, WaitsForADataplane) {
     EXPECT_EQ(request.at("directory"), "/lake");
 }
 
-// A dataplane that restarts is announced again with its new boot id; what waits for the old one fails at once.
+// A dataplane that restarts is announced again with its new boot id; what waits for the old one fails at
+// once.
 TEST_F(DataplaneClientTest, ReconnectsAfterARestart) {
     start_both();
     dataplane_.set_silent(true);
@@ -68,7 +70,8 @@ TEST_F(DataplaneClientTest, ReconnectsAfterARestart) {
     ASSERT_TRUE(eventually([&] { return dataplane_.requests("bundle_cancel").size() == 1; }));
     dataplane_.kill();
     asking.join();
-    ASSERT_TRUE(eventually([&] { return core_.locked<bool>([](FakeCore& core) { return core.downs == 1; }); }));
+    ASSERT_TRUE(
+        eventually([&] { return core_.locked<bool>([](FakeCore& core) { return core.downs == 1; }); }));
     dataplane_.set_silent(false);
     dataplane_.start();
     ASSERT_TRUE(eventually([&] { return core_.ups_seen() == 2; }));
@@ -93,7 +96,8 @@ TEST_F(DataplaneClientTest, TimesOutAndGoesOn) {
 TEST_F(DataplaneClientTest, GivesUpASilentConnection) {
     start_both();
     dataplane_.set_silent(true);
-    EXPECT_TRUE(eventually([&] { return core_.locked<bool>([](FakeCore& core) { return core.downs == 1; }); }));
+    EXPECT_TRUE(
+        eventually([&] { return core_.locked<bool>([](FakeCore& core) { return core.downs == 1; }); }));
     dataplane_.set_silent(false);
     EXPECT_TRUE(eventually([&] { return core_.ups_seen() == 2; }));
 }
@@ -131,7 +135,8 @@ TEST_F(DataplaneClientTest, DispatchesEvents) {
     dataplane_.emit(event_of("bundle", bundle));
     dataplane_.emit({{"event", "mark"}, {"store", 18'000'000'000'000'000'000u}, {"watermark_ns", -5}});
     dataplane_.emit(event_of("link", link));
-    ASSERT_TRUE(eventually([&] { return core_.locked<bool>([](FakeCore& core) { return !core.links.empty(); }); }));
+    ASSERT_TRUE(
+        eventually([&] { return core_.locked<bool>([](FakeCore& core) { return !core.links.empty(); }); }));
     const std::lock_guard lock(core_.mutex);
     ASSERT_EQ(core_.bundle_events.size(), 1u);
     EXPECT_EQ(core_.bundle_events[0].id.low, 9u);
@@ -152,7 +157,8 @@ TEST_F(DataplaneClientTest, MatchesAnswersOfManyThreads) {
             for (unsigned j = 0; j < 50; ++j)
                 if (j % 2 ? edge_.bundle_cancel({i, j}).ok() : edge_.bundle_offer({}, {}).ok()) ++answered;
         });
-    for (std::thread& asker : askers) asker.join();
+    for (std::thread& asker : askers)
+        asker.join();
     EXPECT_EQ(answered, 400u);
 }
 
@@ -172,10 +178,11 @@ TEST(DataplaneLinks, AreStatedAtEveryConnection) {
     ASSERT_TRUE(edge.start(core).ok());
     ASSERT_TRUE(eventually([&] { return core.ups_seen() == 1; }));
     EXPECT_EQ(dataplane.requests("link_add").size(), 1u);
-    EXPECT_EQ(core.ups.at(0).links.size(), 1u);   // the status was taken after the links were stated
+    EXPECT_EQ(core.ups.at(0).links.size(), 1u);  // the status was taken after the links were stated
 
     dataplane.kill();
-    dataplane.refuse("link_add", Error{ErrorCode::invalid_argument, "there is no port wan0: name one of the dataplane's"});
+    dataplane.refuse(
+        "link_add", Error{ErrorCode::invalid_argument, "there is no port wan0: name one of the dataplane's"});
     dataplane.start();
     ASSERT_TRUE(eventually([&] { return core.ups_seen() == 2; }));
     EXPECT_THAT(edge.links().view("east-west-1")->reason, HasSubstr("there is no port wan0"));

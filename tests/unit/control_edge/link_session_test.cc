@@ -1,6 +1,6 @@
-// Proves the life of link sessions between two whole edges over real mTLS: established once, kept, renewed after each
-// kind of loss, never with an old secret, and refused with a reason when the two ends' settings contradict.
-// SPDX-License-Identifier: Apache-2.0
+// Proves the life of link sessions between two whole edges over real mTLS: established once, kept, renewed
+// after each kind of loss, never with an old secret, and refused with a reason when the two ends' settings
+// contradict. SPDX-License-Identifier: Apache-2.0
 #include <gmock/gmock.h>
 
 #include "control/edge.h"
@@ -24,8 +24,8 @@ class LinkSession : public ::testing::Test {
         east_config_.links = {sample_link("west", "10.77.0.1", "10.77.0.2")};
         west_config_.links = {sample_link("east", "10.77.0.2", "10.77.0.1")};
     }
-    void configure(ControlConfig& config, const std::string& own, const std::string& other, const ReservedPort& own_port,
-                   const ReservedPort& other_port) {
+    void configure(ControlConfig& config, const std::string& own, const std::string& other,
+                   const ReservedPort& own_port, const ReservedPort& other_port) {
         config.pki = pki_of(directory_.path(), own);
         config.peer_listen.port = own_port.port();
         config.sites = {{other, "https://127.0.0.1:" + std::to_string(other_port.port())}};
@@ -51,13 +51,16 @@ class LinkSession : public ::testing::Test {
 
     TempDir directory_;
     ReservedPort east_port_, west_port_;
-    ControlConfig east_config_ = sample_config(directory_, "east"), west_config_ = sample_config(directory_, "west");
-    FakeDataplane east_dataplane_{east_config_.dataplane_socket}, west_dataplane_{west_config_.dataplane_socket};
+    ControlConfig east_config_ = sample_config(directory_, "east"),
+                  west_config_ = sample_config(directory_, "west");
+    FakeDataplane east_dataplane_{east_config_.dataplane_socket},
+        west_dataplane_{west_config_.dataplane_socket};
     FakeCore east_core_, west_core_;
     std::unique_ptr<Edge> east_, west_;
 };
 
-// Both dataplanes get the same session, secret, symbol size and lanes, each the other's offer, one as initiator.
+// Both dataplanes get the same session, secret, symbol size and lanes, each the other's offer, one as
+// initiator.
 TEST_F(LinkSession, IsEstablishedWithMatchingHalves) {
     start();
     ASSERT_TRUE(eventually([&] { return agreed(); }));
@@ -68,10 +71,11 @@ TEST_F(LinkSession, IsEstablishedWithMatchingHalves) {
     EXPECT_NE(east->secret, (std::array<std::uint8_t, 32>{}));
     EXPECT_EQ(east->own_nonce, west->peer.nonce);
     EXPECT_EQ(west->own_nonce, east->peer.nonce);
-    EXPECT_EQ(east->symbol_bytes, 1360);   // the smaller of 1408 and 1360
+    EXPECT_EQ(east->symbol_bytes, 1360);  // the smaller of 1408 and 1360
     EXPECT_EQ(west->symbol_bytes, 1360);
     EXPECT_EQ(east->lanes, 4u);
-    EXPECT_TRUE(eventually([&] { return east_->links().view(kLink)->up() && west_->links().view(kLink)->up(); }));
+    EXPECT_TRUE(
+        eventually([&] { return east_->links().view(kLink)->up() && west_->links().view(kLink)->up(); }));
     EXPECT_EQ(east_->links().view(kLink)->reason, "");
     EXPECT_TRUE(eventually([&] { return east_->links_to("west").at(0).up; }));
 }
@@ -116,7 +120,8 @@ TEST_F(LinkSession, SurvivesARestartOfEitherControl) {
     EXPECT_EQ(west_dataplane_.session(kLink), session);
 }
 
-// A session over which nothing is heard is replaced after a while, and the link says that it is down meanwhile.
+// A session over which nothing is heard is replaced after a while, and the link says that it is down
+// meanwhile.
 TEST_F(LinkSession, IsRenewedWhenSilentForTooLong) {
     east_dataplane_.set_links_come_up(false);
     start();
@@ -131,10 +136,13 @@ TEST_F(LinkSession, IsRenewedWhenSilentForTooLong) {
 
 // Half a session (the responder started, the initiator could not) is noticed and repaired.
 TEST_F(LinkSession, RepairsAHalfStartedSession) {
-    east_dataplane_.refuse("link_start", Error{ErrorCode::exhausted, "no memory for 4 lanes: raise memory_mib"});
+    east_dataplane_.refuse("link_start",
+                           Error{ErrorCode::exhausted, "no memory for 4 lanes: raise memory_mib"});
     start();
-    ASSERT_TRUE(eventually([&] { return west_dataplane_.starts(kLink) >= 2; }));   // tried again, each time afresh
-    EXPECT_TRUE(eventually([&] { return east_->links().view(kLink)->reason.find("raise memory_mib") != std::string::npos; }));
+    ASSERT_TRUE(
+        eventually([&] { return west_dataplane_.starts(kLink) >= 2; }));  // tried again, each time afresh
+    EXPECT_TRUE(eventually(
+        [&] { return east_->links().view(kLink)->reason.find("raise memory_mib") != std::string::npos; }));
     EXPECT_TRUE(east_dataplane_.session(kLink).empty());
 }
 
@@ -144,10 +152,12 @@ TEST_F(LinkSession, NamesContradictingSettingsAtBothEnds) {
     west_config_.links[0].settings.remote_ip = "10.77.0.9";
     start();
     for (const auto& edge : {east_.get(), west_.get()}) {
-        EXPECT_TRUE(eventually([&] { return edge->links().view(kLink)->reason.find("lanes is") != std::string::npos; }));
+        EXPECT_TRUE(eventually(
+            [&] { return edge->links().view(kLink)->reason.find("lanes is") != std::string::npos; }));
         EXPECT_THAT(edge->links().view(kLink)->reason, HasSubstr("_ip is 10.77.0."));
     }
-    EXPECT_THAT(east_->links().view(kLink)->reason, HasSubstr("lanes is 4 here and 2 at west: set the same in both control.toml"));
+    EXPECT_THAT(east_->links().view(kLink)->reason,
+                HasSubstr("lanes is 4 here and 2 at west: set the same in both control.toml"));
     EXPECT_EQ(east_dataplane_.starts(kLink), 0u);
     EXPECT_EQ(west_dataplane_.starts(kLink), 0u);
 }
@@ -171,7 +181,8 @@ TEST_F(LinkSession, SaysWhatIsMissingAtTheFarEnd) {
     EXPECT_TRUE(eventually([&] { return agreed(); }));
 }
 
-// Only the site whose name sorts first begins sessions: the other's attempt is refused, its dataplane untouched.
+// Only the site whose name sorts first begins sessions: the other's attempt is refused, its dataplane
+// untouched.
 TEST_F(LinkSession, IsBegunByTheInitiatorOnly) {
     start();
     ASSERT_TRUE(eventually([&] { return agreed(); }));

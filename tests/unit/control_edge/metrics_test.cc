@@ -1,6 +1,5 @@
-// Proves that the metrics are well-formed Prometheus text, that unknown figures have no sample, and that METRICS.md
-// lists exactly the families that are served.
-// SPDX-License-Identifier: Apache-2.0
+// Proves that the metrics are well-formed Prometheus text, that unknown figures have no sample, and that
+// METRICS.md lists exactly the families that are served. SPDX-License-Identifier: Apache-2.0
 #include <gmock/gmock.h>
 
 #include <fstream>
@@ -17,11 +16,13 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-// Empty, or the first line that breaks the exposition format: HELP and TYPE before samples, known type, legal names,
-// escaped labels, numeric value, no sample twice.
+// Empty, or the first line that breaks the exposition format: HELP and TYPE before samples, known type, legal
+// names, escaped labels, numeric value, no sample twice.
 std::string malformed_line(const std::string& text) {
-    static const std::regex help(R"(# HELP ([a-zA-Z_:][a-zA-Z0-9_:]*) \S.*)"), type(R"(# TYPE (\S+) (counter|gauge))"),
-        sample(R"re(([a-zA-Z_:][a-zA-Z0-9_:]*)(\{([a-z_]+="([^"\\\n]|\\\\|\\"|\\n)*")(,[a-z_]+="([^"\\\n]|\\\\|\\"|\\n)*")*\})? (-?[0-9][0-9.e+-]*))re");
+    static const std::regex help(R"(# HELP ([a-zA-Z_:][a-zA-Z0-9_:]*) \S.*)"),
+        type(R"(# TYPE (\S+) (counter|gauge))"),
+        sample(
+            R"re(([a-zA-Z_:][a-zA-Z0-9_:]*)(\{([a-z_]+="([^"\\\n]|\\\\|\\"|\\n)*")(,[a-z_]+="([^"\\\n]|\\\\|\\"|\\n)*")*\})? (-?[0-9][0-9.e+-]*))re");
     std::string helped, typed, family;
     std::set<std::string> seen, families;
     std::istringstream lines(text);
@@ -33,7 +34,8 @@ std::string malformed_line(const std::string& text) {
         } else if (std::regex_match(line, match, type)) {
             typed = match[1];
             if (typed != helped) return "TYPE without HELP: " + line;
-            if ((match[2] == "counter") != (typed.size() > 6 && typed.ends_with("_total"))) return "only counters end in _total: " + line;
+            if ((match[2] == "counter") != (typed.size() > 6 && typed.ends_with("_total")))
+                return "only counters end in _total: " + line;
         } else if (std::regex_match(line, match, sample)) {
             if (match[1] != typed) return "sample outside its family: " + line;
             if (!seen.insert(line.substr(0, line.rfind(' '))).second) return "sample twice: " + line;
@@ -47,7 +49,9 @@ std::string malformed_line(const std::string& text) {
 MetricsInput sample_input() {
     FakeCore core;
     fill(core);
-    MetricsInput input{"east", "0.1", true, {{"west", false}}, {}, core.rpo_views, {core.views["lake"]}, core.flow_views, core.stats()};
+    MetricsInput input{
+        "east",          "0.1",       true, {{"west", false}}, {}, core.rpo_views, {core.views["lake"]},
+        core.flow_views, core.stats()};
     LinkView up;
     up.name = "east-west-1";
     up.site = "west";
@@ -78,10 +82,15 @@ TEST(Metrics, CheckerRefusesWrongText) {
 TEST(Metrics, AreWellFormed) {
     const std::string text = metrics_text(sample_input());
     EXPECT_EQ(malformed_line(text), "");
-    EXPECT_THAT(text, HasSubstr("longhaul_rpo_lag_seconds{dataset=\"hot\",site=\"west\",role=\"source\"} 4.5\n"));
+    EXPECT_THAT(text,
+                HasSubstr("longhaul_rpo_lag_seconds{dataset=\"hot\",site=\"west\",role=\"source\"} 4.5\n"));
     EXPECT_THAT(text, HasSubstr("longhaul_link_rtt_seconds{link=\"east-west-1\",site=\"west\"} 0.05\n"));
-    EXPECT_THAT(text, HasSubstr("longhaul_link_tx_packets_total{link=\"east-west-1\",site=\"west\"} 12345678901234567890\n"));
-    EXPECT_THAT(text, HasSubstr("longhaul_rpo_watermark_seconds{dataset=\"hot\",site=\"west\",role=\"source\",stage=\"discovered\"} 1795356629.123\n"));
+    EXPECT_THAT(
+        text,
+        HasSubstr(
+            "longhaul_link_tx_packets_total{link=\"east-west-1\",site=\"west\"} 12345678901234567890\n"));
+    EXPECT_THAT(text, HasSubstr("longhaul_rpo_watermark_seconds{dataset=\"hot\",site=\"west\",role="
+                                "\"source\",stage=\"discovered\"} 1795356629.123\n"));
 }
 
 // Seeding has a state and no lag; a link that is down has no RTT; a dataplane that is gone has no counters.
@@ -89,8 +98,14 @@ TEST(Metrics, LeaveOutWhatIsNotKnown) {
     const std::string text = metrics_text(sample_input());
     EXPECT_THAT(text, Not(HasSubstr("longhaul_rpo_lag_seconds{dataset=\"lake\"")));
     EXPECT_THAT(text, Not(HasSubstr("longhaul_rpo_within_target{dataset=\"lake\"")));
-    EXPECT_THAT(text, HasSubstr("longhaul_rpo_state{dataset=\"lake\",site=\"west\",role=\"source\",state=\"SEEDING\"} 1\n"));
-    EXPECT_THAT(text, HasSubstr("longhaul_rpo_state{dataset=\"lake\",site=\"west\",role=\"source\",state=\"PROTECTED\"} 0\n"));
+    EXPECT_THAT(
+        text,
+        HasSubstr(
+            "longhaul_rpo_state{dataset=\"lake\",site=\"west\",role=\"source\",state=\"SEEDING\"} 1\n"));
+    EXPECT_THAT(
+        text,
+        HasSubstr(
+            "longhaul_rpo_state{dataset=\"lake\",site=\"west\",role=\"source\",state=\"PROTECTED\"} 0\n"));
     EXPECT_THAT(text, Not(HasSubstr("longhaul_link_rtt_seconds{link=\"east-west-2\"")));
     EXPECT_THAT(text, HasSubstr("longhaul_link_up{link=\"east-west-2\",site=\"west\"} 0\n"));
     EXPECT_THAT(text, HasSubstr("longhaul_link_up{link=\"east-west-3\",site=\"west\"} 0\n"));
@@ -111,8 +126,10 @@ TEST(Metrics, AreListedInTheTable) {
     std::ifstream table(METRICS_TABLE);
     const std::regex row(R"(\| `(longhaul_\w+)` \| (gauge|counter) \|.*)");
     for (std::string line; std::getline(table, line);)
-        if (std::smatch match; std::regex_match(line, match, row)) listed.insert(match[1].str() + " " + match[2].str());
-    for (const MetricFamily& family : metric_families()) served.insert(std::string(family.name) + " " + family.type);
+        if (std::smatch match; std::regex_match(line, match, row))
+            listed.insert(match[1].str() + " " + match[2].str());
+    for (const MetricFamily& family : metric_families())
+        served.insert(std::string(family.name) + " " + family.type);
     EXPECT_EQ(listed, served);
 }
 

@@ -1,6 +1,5 @@
-// One running edge with a fake core and a fake dataplane behind it, and an HTTP client in front: what the tests of
-// REST and of the CLI start from.
-// SPDX-License-Identifier: Apache-2.0
+// One running edge with a fake core and a fake dataplane behind it, and an HTTP client in front: what the
+// tests of REST and of the CLI start from. SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <httplib.h>
@@ -45,7 +44,7 @@ class Node {
     std::string token;
 
   private:
-    ReservedPort nobody_;   // where west would be
+    ReservedPort nobody_;  // where west would be
 };
 
 // One of everything, so that no list that a test looks at is empty.
@@ -68,8 +67,10 @@ inline void fill(FakeCore& core) {
     proven.objects_behind = 3;
     proven.eta_s = 1.5;
     core.rpo_views = {seeding, proven};
-    core.bundle_views = {{"0123456789abcdef0123456789abcdef", "lake", "east-west-1", "durable", 1, 1 << 20, 17, 1'795'356'629'000'000'000}};
-    core.failure_views = {{"lake", "odd\\xFFname", "source_permission", "let longhaul read it", 1'795'356'629'000'000'000, 1'795'356'630'000'000'000, 3}};
+    core.bundle_views = {{"0123456789abcdef0123456789abcdef", "lake", "east-west-1", "durable", 1, 1 << 20,
+                          17, 1'795'356'629'000'000'000}};
+    core.failure_views = {{"lake", "odd\\xFFname", "source_permission", "let longhaul read it",
+                           1'795'356'629'000'000'000, 1'795'356'630'000'000'000, 3}};
     core.flow_views = {{"lake", "west", "east-west-1", "bulk", 500'000'000, 480'000'000, 12}};
 }
 

@@ -1,6 +1,5 @@
-// Proves that the certificates of `longhaul pki` let exactly the configured sites in, both ways, whatever CA the
-// environment names.
-// SPDX-License-Identifier: Apache-2.0
+// Proves that the certificates of `longhaul pki` let exactly the configured sites in, both ways, whatever CA
+// the environment names. SPDX-License-Identifier: Apache-2.0
 #include <gmock/gmock.h>
 #include <httplib.h>
 #include <sys/stat.h>
@@ -73,17 +72,20 @@ TEST(Pki, MakesFilesOnceAndPrivately) {
     EXPECT_TRUE(tls::check_files(pki_of(directory.path(), "east"), "east").ok());
     EXPECT_EQ(pki::init(directory.path(), "again").error().code, ErrorCode::already_exists);
     EXPECT_EQ(pki::issue(directory.path(), {"east", {}, {}}).error().code, ErrorCode::already_exists);
-    for (const char* wrong : {"", "../up", "UP", "a,URI:site:b", "ca"}) EXPECT_FALSE(pki::issue(directory.path(), {wrong, {}, {}}).ok()) << wrong;
+    for (const char* wrong : {"", "../up", "UP", "a,URI:site:b", "ca"})
+        EXPECT_FALSE(pki::issue(directory.path(), {wrong, {}, {}}).ok()) << wrong;
     EXPECT_FALSE(pki::issue(directory.path(), {"north", {"a,URI:site:b"}, {}}).ok());
     EXPECT_FALSE(pki::issue(directory.path(), {"north", {}, {"300.1.1.1"}}).ok());
-    EXPECT_THAT(pki::issue(directory / "elsewhere", {"north", {}, {}}).error().text, HasSubstr("longhaul pki init"));
+    EXPECT_THAT(pki::issue(directory / "elsewhere", {"north", {}, {}}).error().text,
+                HasSubstr("longhaul pki init"));
 }
 
 // At start, files that do not fit are named together with the remedy.
 TEST(Pki, ChecksFilesAtStart) {
     TempDir directory;
     make_certificates(directory.path());
-    EXPECT_THAT(tls::check_files(pki_of(directory.path(), "east"), "west").error().text, HasSubstr("pki issue --site west"));
+    EXPECT_THAT(tls::check_files(pki_of(directory.path(), "east"), "west").error().text,
+                HasSubstr("pki issue --site west"));
     PkiConfig mixed = pki_of(directory.path(), "east");
     mixed.key = directory / "west.key";
     EXPECT_THAT(tls::check_files(mixed, "east").error().text, HasSubstr("does not belong"));
@@ -111,7 +113,8 @@ TEST_F(PeerTest, RefusesStrangers) {
     bare.enable_server_certificate_verification(false);
     EXPECT_FALSE(bare.Get("/peer/v1/status"));
 
-    httplib::SSLClient old(url.endpoint.host, url.endpoint.port, directory_ / "east.pem", directory_ / "east.key");
+    httplib::SSLClient old(url.endpoint.host, url.endpoint.port, directory_ / "east.pem",
+                           directory_ / "east.key");
     old.enable_server_certificate_verification(false);
     SSL_CTX_set_max_proto_version(old.ssl_context(), TLS1_2_VERSION);
     EXPECT_FALSE(old.Get("/peer/v1/status"));
@@ -122,10 +125,10 @@ TEST_F(PeerTest, RefusesAForeignAuthority) {
     TempDir other;
     make_certificates(other.path());
     PkiConfig foreign = pki_of(other.path(), "east");
-    foreign.ca = directory_ / "ca.pem";   // it trusts us, we do not trust it
+    foreign.ca = directory_ / "ca.pem";  // it trusts us, we do not trust it
     EXPECT_EQ(ask(foreign, "west").error().code, ErrorCode::unavailable);
     PkiConfig distrustful = pki_of(directory_.path(), "east");
-    distrustful.ca = other / "ca.pem";    // the reverse
+    distrustful.ca = other / "ca.pem";  // the reverse
     EXPECT_THAT(ask(distrustful, "west").error().text, HasSubstr("TLS failed"));
 }
 
@@ -166,7 +169,8 @@ TEST_F(PeerTest, CarriesDatasets) {
 // A caller that does not exist is unavailable, with the reason shown as the site's reachability.
 TEST_F(PeerTest, SaysWhyAPeerIsUnreachable) {
     const ReservedPort nobody;
-    PeerClient client(pki_of(directory_.path(), "east"), {"west", "https://127.0.0.1:" + std::to_string(nobody.port())});
+    PeerClient client(pki_of(directory_.path(), "east"),
+                      {"west", "https://127.0.0.1:" + std::to_string(nobody.port())});
     EXPECT_EQ(client.status().error().code, ErrorCode::unavailable);
     EXPECT_FALSE(client.reachability().reachable);
     EXPECT_THAT(client.reachability().reason, HasSubstr("peer_url"));

@@ -34,29 +34,40 @@ const json& SchemaChecker::resolve(const json& node) const {
 
 std::string SchemaChecker::value(const json& unresolved, const json& value, const std::string& where) const {
     const json& schema = resolve(unresolved);
-    if (schema.contains("type") && !type_fits(schema["type"], value)) return where + " is not " + schema["type"].dump() + ": " + value.dump();
-    if (schema.contains("enum") && std::find(schema["enum"].begin(), schema["enum"].end(), value) == schema["enum"].end())
+    if (schema.contains("type") && !type_fits(schema["type"], value))
+        return where + " is not " + schema["type"].dump() + ": " + value.dump();
+    if (schema.contains("enum") &&
+        std::find(schema["enum"].begin(), schema["enum"].end(), value) == schema["enum"].end())
         return where + " is none of " + schema["enum"].dump() + ": " + value.dump();
-    if (schema.contains("minimum") && value.is_number() && value < schema["minimum"]) return where + " is below its minimum";
+    if (schema.contains("minimum") && value.is_number() && value < schema["minimum"])
+        return where + " is below its minimum";
     if (value.is_array() && schema.contains("items"))
         for (std::size_t i = 0; i < value.size(); ++i)
-            if (auto wrong = this->value(schema["items"], value[i], where + "[" + std::to_string(i) + "]"); !wrong.empty()) return wrong;
+            if (auto wrong = this->value(schema["items"], value[i], where + "[" + std::to_string(i) + "]");
+                !wrong.empty())
+                return wrong;
     if (!value.is_object() || !schema.contains("properties")) return {};
     for (const json& required : schema.value("required", json::array()))
-        if (!value.contains(required.get<std::string>())) return where + " lacks " + required.get<std::string>();
+        if (!value.contains(required.get<std::string>()))
+            return where + " lacks " + required.get<std::string>();
     for (const auto& [key, field] : value.items()) {
         if (!schema["properties"].contains(key)) return where + "." + key + " is not in the schema";
-        if (auto wrong = this->value(schema["properties"][key], field, where + "." + key); !wrong.empty()) return wrong;
+        if (auto wrong = this->value(schema["properties"][key], field, where + "." + key); !wrong.empty())
+            return wrong;
     }
     return {};
 }
 
-std::string SchemaChecker::check(const std::string& method, const std::string& path, int status, const json& body) const {
+std::string SchemaChecker::check(const std::string& method, const std::string& path, int status,
+                                 const json& body) const {
     std::string verb = method;
-    std::transform(verb.begin(), verb.end(), verb.begin(), [](char c) { return static_cast<char>(std::tolower(c)); });
-    if (!openapi_["paths"].contains(path) || !openapi_["paths"][path].contains(verb)) return method + " " + path + " is not in openapi.json";
+    std::transform(verb.begin(), verb.end(), verb.begin(),
+                   [](char c) { return static_cast<char>(std::tolower(c)); });
+    if (!openapi_["paths"].contains(path) || !openapi_["paths"][path].contains(verb))
+        return method + " " + path + " is not in openapi.json";
     const json& responses = openapi_["paths"][path][verb]["responses"];
-    if (!responses.contains(std::to_string(status))) return method + " " + path + " does not describe status " + std::to_string(status);
+    if (!responses.contains(std::to_string(status)))
+        return method + " " + path + " does not describe status " + std::to_string(status);
     const json& response = resolve(responses[std::to_string(status)]);
     if (!response.contains("content")) return body.is_null() ? "" : "a body where none is described";
     return value(response["content"].begin().value()["schema"], body, method + " " + path);

@@ -51,9 +51,12 @@ ReservedPort::ReservedPort() {
     port_ = ntohs(address.sin_port);
 }
 
-ReservedPort::~ReservedPort() { close(socket_); }
+ReservedPort::~ReservedPort() {
+    close(socket_);
+}
 
-// ---- FakeCore --------------------------------------------------------------------------------------------------------
+// ---- FakeCore
+// --------------------------------------------------------------------------------------------------------
 
 DatasetView sample_dataset(const std::string& name) {
     DatasetView view;
@@ -71,7 +74,8 @@ DatasetView sample_dataset(const std::string& name) {
 
 Result<DatasetView> FakeCore::dataset_create(const DatasetSpec& spec) {
     const std::lock_guard lock(mutex);
-    if (views.contains(spec.name)) return Error{ErrorCode::already_exists, "a dataset " + spec.name + " exists: choose another name"};
+    if (views.contains(spec.name))
+        return Error{ErrorCode::already_exists, "a dataset " + spec.name + " exists: choose another name"};
     DatasetView view = sample_dataset(spec.name);
     view.spec = spec;
     return views[spec.name] = view;
@@ -89,7 +93,8 @@ Result<DatasetView> FakeCore::dataset(const std::string& name) {
 std::vector<DatasetView> FakeCore::datasets() {
     const std::lock_guard lock(mutex);
     std::vector<DatasetView> out;
-    for (const auto& [name, view] : views) out.push_back(view);
+    for (const auto& [name, view] : views)
+        out.push_back(view);
     return out;
 }
 Result<void> FakeCore::dataset_rescan(const std::string& name) {
@@ -100,7 +105,8 @@ Result<void> FakeCore::dataset_rescan(const std::string& name) {
 Result<TargetAccepted> FakeCore::accept_target(const std::string& source_site, const DatasetSpec& spec) {
     const std::lock_guard lock(mutex);
     if (spec.target.store.starts_with("posix:/etc"))
-        return Error{ErrorCode::permission_denied, "/etc is beneath no allowed root: add it to allowed_roots"};
+        return Error{ErrorCode::permission_denied,
+                     "/etc is beneath no allowed root: add it to allowed_roots"};
     accepted.emplace_back(source_site, spec);
     return TargetAccepted{17'000'000'000'000'000'001u};
 }
@@ -128,7 +134,9 @@ std::vector<FlowView> FakeCore::flows() {
     const std::lock_guard lock(mutex);
     return flow_views;
 }
-CoreStats FakeCore::stats() { return CoreStats{7, 6, 5, 4, 3, 2, 1}; }
+CoreStats FakeCore::stats() {
+    return CoreStats{7, 6, 5, 4, 3, 2, 1};
+}
 
 void FakeCore::on_dataplane_up(const command::StatusReport& status) {
     const std::lock_guard lock(mutex);
@@ -155,7 +163,8 @@ void FakeCore::on_link(const command::LinkStatus& status) {
     links.push_back(status);
 }
 
-// ---- FakeDataplane ---------------------------------------------------------------------------------------------------
+// ---- FakeDataplane
+// ---------------------------------------------------------------------------------------------------
 
 FakeDataplane::FakeDataplane(std::string socket_path) : path_(std::move(socket_path)) {}
 
@@ -250,7 +259,8 @@ command::LinkStatus FakeDataplane::status_of(const Link& link) const {
 
 json FakeDataplane::answer(const json& request, std::uint64_t seq) {
     const std::string name = request.at("request");
-    if (const auto refusal = refusals_.find(name); refusal != refusals_.end()) return command::failure_answer(seq, refusal->second);
+    if (const auto refusal = refusals_.find(name); refusal != refusals_.end())
+        return command::failure_answer(seq, refusal->second);
     json out = command::success_answer(seq);
     json fields = json::object();
     if (name == "hello") {
@@ -258,7 +268,8 @@ json FakeDataplane::answer(const json& request, std::uint64_t seq) {
     } else if (name == "status") {
         command::StatusReport report;
         report.boot_id = boot_id_;
-        for (const auto& [id, link] : links_) report.links.push_back(status_of(link));
+        for (const auto& [id, link] : links_)
+            report.links.push_back(status_of(link));
         to_json(fields, report);
     } else if (name == "link_add") {
         auto settings = command::link_settings_from(request);
@@ -266,17 +277,21 @@ json FakeDataplane::answer(const json& request, std::uint64_t seq) {
         links_[settings.value().link].settings = settings.value();
     } else if (name == "link_prepare") {
         Link& link = links_.at(request.at("link").get<std::uint8_t>());
-        for (auto& byte : link.offer.nonce) byte = static_cast<std::uint8_t>(byte + 1 + link.starts);
+        for (auto& byte : link.offer.nonce)
+            byte = static_cast<std::uint8_t>(byte + 1 + link.starts);
         link.offer.spis.clear();
-        for (unsigned lane = 0; lane < link.settings.lanes; ++lane) link.offer.spis.push_back(0x1000 + lane);
-        link.offer.symbol_bytes = static_cast<std::uint16_t>(path_.find("west") == std::string::npos ? 1408 : 1360);
+        for (unsigned lane = 0; lane < link.settings.lanes; ++lane)
+            link.offer.spis.push_back(0x1000 + lane);
+        link.offer.symbol_bytes =
+            static_cast<std::uint16_t>(path_.find("west") == std::string::npos ? 1408 : 1360);
         to_json(fields, link.offer);
     } else if (name == "link_start") {
         auto start = command::link_start_from(request);
         LH_ASSERT(start.ok());
         Link& link = links_.at(start.value().link);
         if (start.value().own_nonce != link.offer.nonce)
-            return command::failure_answer(seq, Error{ErrorCode::invalid_argument, "own_nonce is not the last prepared one"});
+            return command::failure_answer(
+                seq, Error{ErrorCode::invalid_argument, "own_nonce is not the last prepared one"});
         link.start = start.value();
         ++link.starts;
     } else if (name == "bundle_offer") {
@@ -286,7 +301,7 @@ json FakeDataplane::answer(const json& request, std::uint64_t seq) {
     return out;
 }
 
-void FakeDataplane::write(const json& document) {   // under mutex_
+void FakeDataplane::write(const json& document) {  // under mutex_
     const auto bytes = command::write_frame({document.dump(), {}});
     std::size_t done = 0;
     while (connection_ >= 0 && done < bytes.size()) {
@@ -336,11 +351,13 @@ std::vector<std::uint8_t> FakeDataplane::last_blob() {
     return last_blob_;
 }
 
-// ---- configuration ---------------------------------------------------------------------------------------------------
+// ---- configuration
+// ---------------------------------------------------------------------------------------------------
 
 void make_certificates(const std::string& directory) {
     ASSERT_TRUE(pki::init(directory, "test authority").ok());
-    for (const char* site : {"east", "west"}) ASSERT_TRUE(pki::issue(directory, {site, {"localhost"}, {"127.0.0.1"}}).ok());
+    for (const char* site : {"east", "west"})
+        ASSERT_TRUE(pki::issue(directory, {site, {"localhost"}, {"127.0.0.1"}}).ok());
 }
 
 PkiConfig pki_of(const std::string& directory, const std::string& site) {

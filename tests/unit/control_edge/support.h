@@ -1,6 +1,6 @@
-// What the tests of control's edge share: a temporary directory, waiting with a deadline, a core that records, a
-// dataplane that speaks the real protocol over a real Unix socket and can be killed, and certificates.
-// SPDX-License-Identifier: Apache-2.0
+// What the tests of control's edge share: a temporary directory, waiting with a deadline, a core that
+// records, a dataplane that speaks the real protocol over a real Unix socket and can be killed, and
+// certificates. SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <gtest/gtest.h>
@@ -75,37 +75,40 @@ class FakeCore : public Core {
         const std::lock_guard lock(mutex);
         return look(*this);
     }
-    std::size_t ups_seen() { return locked<std::size_t>([](FakeCore& core) { return core.ups.size(); }); }
+    std::size_t ups_seen() {
+        return locked<std::size_t>([](FakeCore& core) { return core.ups.size(); });
+    }
 
-    std::mutex mutex;   // guards everything below
+    std::mutex mutex;  // guards everything below
     std::vector<command::StatusReport> ups;
     unsigned downs = 0;
     std::vector<command::BundleEvent> bundle_events;
     std::vector<std::pair<std::uint64_t, WallNs>> marks;
     std::vector<command::LinkStatus> links;
-    std::vector<std::string> order;      // "up", "bundle", ...: in which order the events came
+    std::vector<std::string> order;  // "up", "bundle", ...: in which order the events came
     std::map<std::string, DatasetView> views;
     std::vector<RpoView> rpo_views;
     std::vector<BundleView> bundle_views;
     std::vector<ObjectFailure> failure_views;
     std::vector<FlowView> flow_views;
-    std::vector<std::pair<std::string, DatasetSpec>> accepted;    // source site, specification
+    std::vector<std::pair<std::string, DatasetSpec>> accepted;  // source site, specification
     std::vector<std::pair<std::string, std::string>> released;
 };
 DatasetView sample_dataset(const std::string& name);
 
-// The dataplane's end of the socket: one connection at a time, answers like the real one, keeps what it was told.
+// The dataplane's end of the socket: one connection at a time, answers like the real one, keeps what it was
+// told.
 class FakeDataplane {
   public:
     explicit FakeDataplane(std::string socket_path);
     ~FakeDataplane() { kill(); }
 
-    void start();                        // a new boot id, nothing remembered
-    void kill();                         // closes everything and removes the socket
+    void start();  // a new boot id, nothing remembered
+    void kill();   // closes everything and removes the socket
     void emit(const nlohmann::json& event);
-    void set_silent(bool silent) { silent_ = silent; }              // reads requests, answers nothing
-    void set_links_come_up(bool up) { links_come_up_ = up; }        // state after link_start: up or down
-    void refuse(const std::string& request, const Error& error);    // every such request from now on
+    void set_silent(bool silent) { silent_ = silent; }            // reads requests, answers nothing
+    void set_links_come_up(bool up) { links_come_up_ = up; }      // state after link_start: up or down
+    void refuse(const std::string& request, const Error& error);  // every such request from now on
 
     std::string boot_id();
     bool connected();

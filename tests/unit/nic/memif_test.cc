@@ -72,7 +72,8 @@ TEST_P(MemifTest, SurvivesAKilledPeerAndWorksAgain) {
         lab::Child peer = start_peer(peer_role);
         const std::uint64_t before = whole_;
         ASSERT_TRUE(lab::poll_until([&] { return whole_ > before + 2000; }, [&] { exchange(port); }))
-            << "round " << round << ": " << whole_ - before << " frames came back, link " << port.link_up();
+            << "round " << round << ", peer " << (peer.running() ? "alive" : "dead") << ": "
+            << whole_ - before << " frames came back, link " << port.link_up();
         EXPECT_EQ(port.link_epoch(), static_cast<std::uint64_t>(round));
         const std::uint64_t counted = port.stats().rx_packets;
         // The kill falls into the middle of bursts: they go on until the link is seen to be down.

@@ -2,15 +2,20 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <gtest/gtest.h>
 #include <rte_mempool.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cstring>
 #include <filesystem>
+#include <thread>
 
+#include "drivers/nic/burst_gate.h"
 #include "drivers/nic/nic.h"
 #include "tests/unit/nic/frames.h"
+#include "tests/unit/nic/network_lab.h"
 
 namespace longhaul::nic {
 namespace {
@@ -136,6 +141,35 @@ TEST(Ports, MemifServerClearsStaleSockets) {
     EXPECT_FALSE(Port::open(port_on(device)).ok());
     EXPECT_TRUE(std::filesystem::exists(path));
     std::filesystem::remove(path);
+}
+
+// EAL's interrupt thread cannot take memory away while a burst is under way: its munmap waits, and holds off
+// new bursts.
+TEST(BurstGate, UnmappingWaitsForTheBurst) {
+    BurstGate gate;
+    ASSERT_TRUE(gate.enter(0));
+    void* page = mmap(nullptr, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    ASSERT_NE(page, MAP_FAILED);
+    std::atomic<bool> unmapped{false};
+    std::thread interrupts([&] {
+        pthread_setname_np(pthread_self(), "eal-intr-thread");
+        EXPECT_EQ(munmap(page, 4096), 0);
+        unmapped = true;
+    });
+    // When the gate refuses another queue's burst, the wait has begun.
+    const auto refused = [&] {
+        const bool entered = gate.enter(2);
+        if (entered) gate.leave(2);
+        return !entered;
+    };
+    EXPECT_TRUE(lab::poll_until(refused, [] { sched_yield(); }));
+    EXPECT_FALSE(unmapped);
+    EXPECT_EQ(*static_cast<volatile char*>(page), 0) << "still there";
+    gate.leave(0);
+    interrupts.join();
+    EXPECT_TRUE(unmapped);
+    EXPECT_TRUE(gate.enter(2));
+    gate.leave(2);
 }
 
 }  // namespace
