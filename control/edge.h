@@ -2,7 +2,8 @@
 // is Ports; to the dataplane's client it is the listener that hands events on to the core.
 //
 // Lifetime: made before the core (which needs Ports), started with it, stopped before it ends, destroyed
-// after it. SPDX-License-Identifier: Apache-2.0
+// after it.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <atomic>

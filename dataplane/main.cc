@@ -36,7 +36,8 @@ struct WorkerLaunch {
 
 int run_worker(void* argument) {
     auto& launch = *static_cast<WorkerLaunch*>(argument);
-    auto created = worker::Worker::create(launch.config, launch.ports, *launch.inbox, *launch.outbox, launch.wake_fd);
+    auto created =
+        worker::Worker::create(launch.config, launch.ports, *launch.inbox, *launch.outbox, launch.wake_fd);
     if (!created.ok()) {
         launch.started.set_value(created.error());
         return 1;
@@ -46,14 +47,15 @@ int run_worker(void* argument) {
     return 0;
 }
 
-node::Node* telemetry_node = nullptr;   // set before the callback is registered, never changed after
+node::Node* telemetry_node = nullptr;  // set before the callback is registered, never changed after
 
 int telemetry_summary(const char*, const char*, rte_tel_data* data) {
     rte_tel_data_start_dict(data);
     const nlohmann::json figures = telemetry_node->telemetry();
     for (const char* part : {"drops", "storage", "worker", "neighbours"})
         for (const auto& [key, value] : figures[part].items())
-            rte_tel_data_add_dict_u64(data, (std::string(part) + "_" + key).c_str(), value.get<std::uint64_t>());
+            rte_tel_data_add_dict_u64(data, (std::string(part) + "_" + key).c_str(),
+                                      value.get<std::uint64_t>());
     return 0;
 }
 
@@ -84,7 +86,8 @@ int run(const worker::DataplaneConfig& config, int signal_fd) {
         port.queues = config.workers;
         auto opened = nic::Port::open(port);
         if (!opened.ok()) return fail(opened.error());
-        const bool v6 = std::all_of(port.addresses.begin(), port.addresses.end(), [](const auto& one) { return one.address.v6; });
+        const bool v6 = std::all_of(port.addresses.begin(), port.addresses.end(),
+                                    [](const auto& one) { return one.address.v6; });
         symbol_bytes = std::max<std::size_t>(symbol_bytes, wire::symbol_bytes_for_mtu(port.mtu, v6));
         ports.push_back(std::move(opened).value());
         borrowed.push_back(ports.back().get());
@@ -101,7 +104,8 @@ int run(const worker::DataplaneConfig& config, int signal_fd) {
     launch.config.idle_sleep = config.idle_sleep_us * kMicrosecond;
     launch.config.crypto_device = config.crypto_device;
     launch.config.hugepages = config.hugepages && started.value().hugepages;
-    launch.config.plan = worker::plan_memory(config.plan_rate_bps, config.plan_rtt_ms, config.links_max, worker::kStripeSymbols, symbol_bytes);
+    launch.config.plan = worker::plan_memory(config.plan_rate_bps, config.plan_rtt_ms, config.links_max,
+                                             worker::kStripeSymbols, symbol_bytes);
     launch.ports = borrowed;
     launch.inbox = &commands;
     launch.outbox = &events;
@@ -118,12 +122,13 @@ int run(const worker::DataplaneConfig& config, int signal_fd) {
     {
         node::Node node(config, borrowed, std::move(socket).value(), commands, events, wake_fd, signal_fd);
         telemetry_node = &node;
-        rte_telemetry_register_cmd("/longhaul/counters", telemetry_summary,
-                                   "Drops by reason, storage, worker and neighbour counters. Takes no parameters.");
+        rte_telemetry_register_cmd(
+            "/longhaul/counters", telemetry_summary,
+            "Drops by reason, storage, worker and neighbour counters. Takes no parameters.");
         node.run();
         rte_eal_wait_lcore(lcore);
         ports.clear();
-        nic::eal_stop();   // ends the telemetry thread before the node goes
+        nic::eal_stop();  // ends the telemetry thread before the node goes
     }
     ::close(wake_fd);
     return 0;

@@ -1,5 +1,6 @@
 // REST for people and programs on this node: plain HTTP on loopback behind a bearer token. openapi.json
-// describes it. SPDX-License-Identifier: Apache-2.0
+// describes it.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <chrono>

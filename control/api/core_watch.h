@@ -1,5 +1,6 @@
 // Says whether the core still answers: asks it every second on a thread of its own, so that /healthz never
-// hangs on a core that does. SPDX-License-Identifier: Apache-2.0
+// hangs on a core that does.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <atomic>

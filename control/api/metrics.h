@@ -1,6 +1,7 @@
 // Prometheus text (exposition format 0.0.4). The names are an interface: METRICS.md lists them, a test
 // compares. A figure that is not known has no sample: an alert must never take "seeding" or "disconnected"
-// for zero lag. SPDX-License-Identifier: Apache-2.0
+// for zero lag.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <span>

@@ -1,5 +1,6 @@
 // What REST shows: views of the core and the edge as JSON. Times are RFC 3339 UTC, durations numbers of
-// seconds, rates bit/s; what is not known is null, never 0. SPDX-License-Identifier: Apache-2.0
+// seconds, rates bit/s; what is not known is null, never 0.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <nlohmann/json.hpp>

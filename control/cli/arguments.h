@@ -1,5 +1,6 @@
 // The command line of `longhaul`: a command of one or two words, its operands, and only the options that it
-// takes. SPDX-License-Identifier: Apache-2.0
+// takes.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <map>

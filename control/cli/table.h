@@ -1,5 +1,6 @@
 // Tables for people: columns as wide as their widest cell, numbers to the right, nothing that could steer a
-// terminal. SPDX-License-Identifier: Apache-2.0
+// terminal.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <string>

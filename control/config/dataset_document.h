@@ -1,5 +1,6 @@
 // How a dataset's specification is written in JSON: by REST clients, and between the control processes of two
-// sites. SPDX-License-Identifier: Apache-2.0
+// sites.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <nlohmann/json.hpp>

@@ -1,6 +1,7 @@
 // Values that people write, in files, flags and REST bodies alike: rates, durations, endpoints, FEC, names.
 // Every refusal says what to write instead; the caller puts "where" in front of it (file:line, flag or JSON
-// field). SPDX-License-Identifier: Apache-2.0
+// field).
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <cstdint>

@@ -3,7 +3,8 @@
 //
 // Threads: one of its own does all socket work and calls the listener. Requests may come from any other
 // thread; each waits for its answer at most kRequestTimeout and never longer than the connection lives.
-// Queues are bounded. SPDX-License-Identifier: Apache-2.0
+// Queues are bounded.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <atomic>

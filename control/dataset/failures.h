@@ -1,5 +1,6 @@
 // Objects that failed and have not succeeded since, with how often and when next. Read by API threads,
-// written by the loop. SPDX-License-Identifier: Apache-2.0
+// written by the loop.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <algorithm>

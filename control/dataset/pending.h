@@ -5,7 +5,8 @@
 // them), then objects, then removals (children before parents), and last the directories whose mtime
 // publishing has touched. What must wait for another path hangs under that path's name and comes back when
 // that change has left. One change a path: what is seen of a path in flight is kept apart by the runner.
-// Memory per change: about 250 bytes and its path. SPDX-License-Identifier: Apache-2.0
+// Memory per change: about 250 bytes and its path.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <array>

@@ -1,5 +1,6 @@
 // JSON bodies from outside: bounded depth, errors with their position, and every field wanted, known and of
-// its type. SPDX-License-Identifier: Apache-2.0
+// its type.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <functional>

@@ -1,5 +1,6 @@
 // The route table over cpp-httplib, whose own routing answers 404 for a wrong method and whose queue has no
-// bound. SPDX-License-Identifier: Apache-2.0
+// bound.
+// SPDX-License-Identifier: Apache-2.0
 #include "control/http/server.h"
 
 #include <spdlog/spdlog.h>

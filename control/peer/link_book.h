@@ -1,6 +1,7 @@
 // What this node knows of its links: settings (changeable while running), the dataplane's last word, and
 // every reason why one is not up. Owned by the node; any thread may ask, each call is one short critical
-// section. SPDX-License-Identifier: Apache-2.0
+// section.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <map>

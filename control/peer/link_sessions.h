@@ -1,8 +1,8 @@
 // Establishing a link session, both halves. The initiator (the site whose name sorts first) prepares its
 // dataplane, sends offer and a fresh secret to the peer, and starts; the responder prepares, starts and
 // answers with its offer. The secret lives for this exchange only and is wiped; a half that fails leaves two
-// different session ids, which the supervisor sees and repairs with another session. SPDX-License-Identifier:
-// Apache-2.0
+// different session ids, which the supervisor sees and repairs with another session.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <map>

@@ -1,5 +1,6 @@
 // One TLS connection a call: calls are rare, and a fresh handshake checks the far end's certificate every
-// time. SPDX-License-Identifier: Apache-2.0
+// time.
+// SPDX-License-Identifier: Apache-2.0
 #include "control/peer/peer_client.h"
 
 #include <httplib.h>

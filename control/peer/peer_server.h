@@ -1,5 +1,6 @@
 // The mTLS server for other sites' control processes: a caller is the site its certificate names, and must be
-// one of our configuration. SPDX-License-Identifier: Apache-2.0
+// one of our configuration.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <memory>

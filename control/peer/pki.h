@@ -1,6 +1,6 @@
 // The project's small certificate authority: one CA, one certificate a site, whose identity is the URI
-// "site:<name>". Keys are ECDSA P-256, files 0600; nothing is ever overwritten. SPDX-License-Identifier:
-// Apache-2.0
+// "site:<name>". Keys are ECDSA P-256, files 0600; nothing is ever overwritten.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <string>

@@ -1,6 +1,7 @@
 // Mutual TLS between sites: TLS 1.3 only, the CA named explicitly (never the system's or the environment's),
 // and the far end is who its certificate says ("site:<name>"), whatever host name or address it is reached
-// by. SPDX-License-Identifier: Apache-2.0
+// by.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <openssl/ssl.h>

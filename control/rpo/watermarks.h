@@ -4,7 +4,8 @@
 // A change first discovered in sweep s was not there in the last clean sweep before s; so it happened after
 // that sweep's start. While it is pending, no watermark may pass that start. Hence a watermark is always the
 // start of a clean sweep whose number is below that of every pending change. A sweep that was not clean
-// proves nothing. SPDX-License-Identifier: Apache-2.0
+// proves nothing.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <cstdint>

@@ -3,7 +3,8 @@
 //
 // Opening can fail and says why. Once open, a statement that cannot be executed (disk full, file corrupt)
 // ends the process: control must never acknowledge what it could not record, and it may die without stopping
-// a byte in flight. SPDX-License-Identifier: Apache-2.0
+// a byte in flight.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <cstdint>

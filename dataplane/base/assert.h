@@ -15,6 +15,5 @@ namespace longhaul {
 
 }  // namespace longhaul
 
-#define LH_ASSERT(expression)   \
-    ((expression) ? (void)0     \
-                  : ::longhaul::assertion_failed(#expression, __FILE__, __LINE__))
+#define LH_ASSERT(expression) \
+    ((expression) ? (void)0 : ::longhaul::assertion_failed(#expression, __FILE__, __LINE__))

@@ -49,7 +49,8 @@ class ByteReader {
     std::uint64_t unsigned_of(std::size_t count) noexcept {
         if (!take(count)) return 0;
         std::uint64_t value = 0;
-        for (std::size_t i = 0; i < count; ++i) value = value << 8 | bytes_[position_ - count + i];
+        for (std::size_t i = 0; i < count; ++i)
+            value = value << 8 | bytes_[position_ - count + i];
         return value;
     }
 

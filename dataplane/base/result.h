@@ -12,15 +12,15 @@
 namespace longhaul {
 
 enum class ErrorCode : unsigned char {
-    invalid_argument,   // the caller or the configuration is wrong; the text says what to change
+    invalid_argument,  // the caller or the configuration is wrong; the text says what to change
     not_found,
     already_exists,
     permission_denied,
     no_space,
     io_error,
-    unavailable,        // a peer, device or process is not there now; retrying later may work
-    exhausted,          // a named limit is reached
-    protocol_error,     // bytes from outside do not parse
+    unavailable,     // a peer, device or process is not there now; retrying later may work
+    exhausted,       // a named limit is reached
+    protocol_error,  // bytes from outside do not parse
     internal,
 };
 
@@ -40,10 +40,22 @@ class [[nodiscard]] Result {
     bool ok() const noexcept { return state_.index() == 0; }
     explicit operator bool() const noexcept { return ok(); }
 
-    T& value() & { LH_ASSERT(ok()); return *std::get_if<0>(&state_); }
-    const T& value() const& { LH_ASSERT(ok()); return *std::get_if<0>(&state_); }
-    T&& value() && { LH_ASSERT(ok()); return std::move(*std::get_if<0>(&state_)); }
-    const Error& error() const { LH_ASSERT(!ok()); return *std::get_if<1>(&state_); }
+    T& value() & {
+        LH_ASSERT(ok());
+        return *std::get_if<0>(&state_);
+    }
+    const T& value() const& {
+        LH_ASSERT(ok());
+        return *std::get_if<0>(&state_);
+    }
+    T&& value() && {
+        LH_ASSERT(ok());
+        return std::move(*std::get_if<0>(&state_));
+    }
+    const Error& error() const {
+        LH_ASSERT(!ok());
+        return *std::get_if<1>(&state_);
+    }
 
   private:
     std::variant<T, Error> state_;
@@ -57,7 +69,10 @@ class [[nodiscard]] Result<void> {
 
     bool ok() const noexcept { return ok_; }
     explicit operator bool() const noexcept { return ok_; }
-    const Error& error() const { LH_ASSERT(!ok_); return error_; }
+    const Error& error() const {
+        LH_ASSERT(!ok_);
+        return error_;
+    }
 
   private:
     Error error_{};

@@ -15,13 +15,13 @@ namespace longhaul::congestion {
 // All counts are since the previous sample, before FEC repaired anything. Bytes are wire bytes (frame overhead in).
 struct Sample {
     TimeNs now = 0;
-    TimeNs interval = 0;               // time the sample covers
+    TimeNs interval = 0;  // time the sample covers
     std::uint64_t delivered_bytes = 0;
     std::uint64_t delivered_packets = 0;
     std::uint64_t lost_packets = 0;
-    TimeNs rtt = 0;                    // newest sample, 0 if none
-    TimeNs rtt_min = 0;                // smallest of the session
-    TimeNs queue_delay = 0;            // one-way delay above its floor
+    TimeNs rtt = 0;          // newest sample, 0 if none
+    TimeNs rtt_min = 0;      // smallest of the session
+    TimeNs queue_delay = 0;  // one-way delay above its floor
     std::uint64_t inflight_bytes = 0;
     bool application_limited = false;  // the sender had nothing to send during part of the interval
 };
@@ -33,16 +33,16 @@ class Controller {
   public:
     virtual ~Controller() = default;
     virtual void on_sample(const Sample& sample) noexcept = 0;
-    virtual void set_cap_bps(std::uint64_t cap_bps) noexcept = 0;   // contracted L2 rate, live
-    virtual std::uint64_t rate_bps() const noexcept = 0;            // L2, headers and redundancy included
+    virtual void set_cap_bps(std::uint64_t cap_bps) noexcept = 0;  // contracted L2 rate, live
+    virtual std::uint64_t rate_bps() const noexcept = 0;           // L2, headers and redundancy included
     virtual std::uint64_t inflight_cap_bytes() const noexcept = 0;
-    virtual std::uint64_t brakes() const noexcept = 0;              // times the brake was pulled
+    virtual std::uint64_t brakes() const noexcept = 0;  // times the brake was pulled
 };
 
 struct ReservedConfig {
     std::uint64_t cap_bps = 1'000'000'000;
-    double share_of_cap = 0.97;         // transport note B6
-    double floor_share = 0.05;          // never below this share of the cap
+    double share_of_cap = 0.97;               // transport note B6
+    double floor_share = 0.05;                // never below this share of the cap
     TimeNs rtt_assumed = 100 * kMillisecond;  // until the first RTT sample
 };
 // Paced at the contracted rate; brakes to 0.9 x the delivered rate when loss over an RTT exceeds max(1 %, 4 x its long

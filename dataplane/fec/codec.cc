@@ -1,5 +1,6 @@
 // Encode and decode over ISA-L's vector kernels; every table they need is either built once or fits on the
-// stack. SPDX-License-Identifier: Apache-2.0
+// stack.
+// SPDX-License-Identifier: Apache-2.0
 #include "dataplane/fec/codec.h"
 
 #include <isa-l/erasure_code.h>

@@ -14,27 +14,28 @@ namespace longhaul::fec {
 
 inline constexpr unsigned kDataSymbolsMax = 128;
 inline constexpr unsigned kParityRowsMax = 128;
-inline constexpr unsigned kErasuresMax = 16;   // decode bound per call; also the parity slots of a stripe
+inline constexpr unsigned kErasuresMax = 16;  // decode bound per call; also the parity slots of a stripe
 
 std::uint8_t coefficient(unsigned parity_row, unsigned data_column) noexcept;  // row, column < 128
 
 class Codec {
   public:
-    Codec();   // builds the multiplication tables (0.8 MiB) once; share one per process, it is immutable and thread-safe
+    Codec();  // builds the multiplication tables (0.8 MiB) once; share one per process, it is immutable and thread-safe
     ~Codec();
     Codec(const Codec&) = delete;
     Codec& operator=(const Codec&) = delete;
 
     // parity rows [first_row, first_row + rows) of k data symbols of `symbol_bytes` each, contiguous in `data` with
     // stride symbol_bytes; written contiguous to `parity`. symbol_bytes: multiple of 64. rows <= kErasuresMax.
-    void encode(const std::uint8_t* data, unsigned k, std::size_t symbol_bytes, unsigned first_row, unsigned rows,
-                std::uint8_t* parity) const noexcept;
+    void encode(const std::uint8_t* data, unsigned k, std::size_t symbol_bytes, unsigned first_row,
+                unsigned rows, std::uint8_t* parity) const noexcept;
 
     // Restores the data symbols named in `erased` (ascending, each < k) in place, from the other k - e data symbols
     // and e parity symbols: parity_rows[i] is the row of the symbol at parity[i]. e = erased.size() <= kErasuresMax.
     // Only the e x e Cauchy minor is inverted. Always succeeds for distinct rows (LH_ASSERT).
-    void decode(std::uint8_t* data, unsigned k, std::size_t symbol_bytes, std::span<const std::uint8_t> erased,
-                std::span<const std::uint8_t> parity_rows, std::span<const std::uint8_t* const> parity) const noexcept;
+    void decode(std::uint8_t* data, unsigned k, std::size_t symbol_bytes,
+                std::span<const std::uint8_t> erased, std::span<const std::uint8_t> parity_rows,
+                std::span<const std::uint8_t* const> parity) const noexcept;
 
   private:
     struct Tables;

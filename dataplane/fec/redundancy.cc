@@ -1,5 +1,6 @@
 // Redundancy from measured loss: each goal weighs the cost of a parity symbol against the cost of a repair
-// round. SPDX-License-Identifier: Apache-2.0
+// round.
+// SPDX-License-Identifier: Apache-2.0
 #include "dataplane/fec/redundancy.h"
 
 #include <algorithm>

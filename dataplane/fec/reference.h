@@ -1,6 +1,7 @@
 // The slow oracle of the code: peasant multiplication and inversion of the whole k x k matrix, without tables
 // and without ISA-L, so that an error of the hot path cannot hide in shared arithmetic. Tests link it,
-// programs do not. SPDX-License-Identifier: Apache-2.0
+// programs do not.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <cstdint>

@@ -12,17 +12,17 @@ namespace longhaul::node {
 
 class BundleLedger {
   public:
-    static constexpr std::size_t kBundlesMax = 4096;       // in flight and unacknowledged together
+    static constexpr std::size_t kBundlesMax = 4096;  // in flight and unacknowledged together
     static constexpr std::size_t kInFlightPerLinkMax = 256;
 
     enum class Offer { accepted, known, full };
     // `known`: in flight already, or finished and not acknowledged: nothing to do.
     Offer offer(const command::BundleOfferMessage& offer);
-    void on_event(const command::BundleEvent& event);      // unknown bundles are ignored
+    void on_event(const command::BundleEvent& event);  // unknown bundles are ignored
     void acknowledge(const wire::BundleId& id);
-    std::vector<command::BundleEvent> finished() const;    // final results nobody has acknowledged
+    std::vector<command::BundleEvent> finished() const;  // final results nobody has acknowledged
     std::vector<wire::BundleId> in_flight() const;
-    const command::BundleEvent* result(const wire::BundleId& id) const;   // final, or nullptr
+    const command::BundleEvent* result(const wire::BundleId& id) const;  // final, or nullptr
     std::size_t size() const { return bundles_.size(); }
 
   private:

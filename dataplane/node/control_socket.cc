@@ -15,8 +15,9 @@ namespace longhaul::node {
 namespace {
 
 Error socket_error(const std::string& path, const char* what) {
-    return Error{ErrorCode::unavailable, "socket " + path + ": " + what + ": " + std::strerror(errno) +
-                                             ": check `socket` in the configuration and the directory's permissions"};
+    return Error{ErrorCode::unavailable,
+                 "socket " + path + ": " + what + ": " + std::strerror(errno) +
+                     ": check `socket` in the configuration and the directory's permissions"};
 }
 
 }  // namespace
@@ -25,7 +26,8 @@ Result<ControlSocket> ControlSocket::listen(const std::string& path) {
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
     if (path.size() >= sizeof address.sun_path)
-        return Error{ErrorCode::invalid_argument, "socket path " + path + " is longer than 107 bytes: choose a shorter one"};
+        return Error{ErrorCode::invalid_argument,
+                     "socket path " + path + " is longer than 107 bytes: choose a shorter one"};
     std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
     const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0) return socket_error(path, "cannot create");
@@ -40,9 +42,12 @@ Result<ControlSocket> ControlSocket::listen(const std::string& path) {
 }
 
 ControlSocket::ControlSocket(ControlSocket&& other) noexcept
-    : path_(std::move(other.path_)), listen_fd_(std::exchange(other.listen_fd_, -1)),
-      client_fd_(std::exchange(other.client_fd_, -1)), received_(std::move(other.received_)),
-      unsent_(std::move(other.unsent_)), sent_(other.sent_) {}
+    : path_(std::move(other.path_)),
+      listen_fd_(std::exchange(other.listen_fd_, -1)),
+      client_fd_(std::exchange(other.client_fd_, -1)),
+      received_(std::move(other.received_)),
+      unsent_(std::move(other.unsent_)),
+      sent_(other.sent_) {}
 
 ControlSocket::~ControlSocket() {
     drop_client();

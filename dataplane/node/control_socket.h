@@ -17,18 +17,19 @@ inline constexpr std::size_t kUnsentBytesMax = 64u << 20;
 
 class ControlSocket {
   public:
-    static Result<ControlSocket> listen(const std::string& path);   // mode 0600; a stale socket file is replaced
+    static Result<ControlSocket> listen(
+        const std::string& path);  // mode 0600; a stale socket file is replaced
     ControlSocket(ControlSocket&& other) noexcept;
     ControlSocket& operator=(ControlSocket&&) = delete;
     ~ControlSocket();
 
     int listen_fd() const { return listen_fd_; }
-    int client_fd() const { return client_fd_; }      // -1: nobody
+    int client_fd() const { return client_fd_; }  // -1: nobody
     bool wants_write() const { return client_fd_ >= 0 && sent_ < unsent_.size(); }
 
-    bool accept_client();                             // true: somebody new is there
-    std::vector<command::Frame> receive();            // whole frames; closes the client at end, error or nonsense
-    void send(const command::Frame& frame);           // queues and tries
+    bool accept_client();                    // true: somebody new is there
+    std::vector<command::Frame> receive();   // whole frames; closes the client at end, error or nonsense
+    void send(const command::Frame& frame);  // queues and tries
     void flush();
 
   private:

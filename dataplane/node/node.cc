@@ -13,7 +13,7 @@
 namespace longhaul::node {
 namespace {
 
-constexpr int kLoopMs = 1000;   // wakes come from sockets and the eventfd; this is only the longest silence
+constexpr int kLoopMs = 1000;  // wakes come from sockets and the eventfd; this is only the longest silence
 
 std::string random_id() {
     std::array<std::uint8_t, 16> bytes{};
@@ -30,17 +30,25 @@ void drain(int fd) {
 }  // namespace
 
 Node::Node(const worker::DataplaneConfig& config, std::vector<nic::Port*> ports, ControlSocket socket,
-           worker::Mailbox<worker::Command>& to_worker, worker::Mailbox<worker::Event>& from_worker, int wake_fd, int signal_fd)
-    : config_(config), ports_(std::move(ports)), socket_(std::move(socket)), to_worker_(to_worker), from_worker_(from_worker),
-      wake_fd_(wake_fd), signal_fd_(signal_fd), boot_id_(random_id()) {}
+           worker::Mailbox<worker::Command>& to_worker, worker::Mailbox<worker::Event>& from_worker,
+           int wake_fd, int signal_fd)
+    : config_(config),
+      ports_(std::move(ports)),
+      socket_(std::move(socket)),
+      to_worker_(to_worker),
+      from_worker_(from_worker),
+      wake_fd_(wake_fd),
+      signal_fd_(signal_fd),
+      boot_id_(random_id()) {}
 
 void Node::run() {
     spdlog::info("ready: control socket {}, boot {}", config_.socket, boot_id_);
     for (;;) {
-        std::array<pollfd, 4> waits{{{socket_.listen_fd(), POLLIN, 0},
-                                     {wake_fd_, POLLIN, 0},
-                                     {signal_fd_, POLLIN, 0},
-                                     {socket_.client_fd(), static_cast<short>(POLLIN | (socket_.wants_write() ? POLLOUT : 0)), 0}}};
+        std::array<pollfd, 4> waits{
+            {{socket_.listen_fd(), POLLIN, 0},
+             {wake_fd_, POLLIN, 0},
+             {signal_fd_, POLLIN, 0},
+             {socket_.client_fd(), static_cast<short>(POLLIN | (socket_.wants_write() ? POLLOUT : 0)), 0}}};
         ::poll(waits.data(), waits.size(), kLoopMs);
         if ((waits[2].revents & POLLIN) != 0) break;
         if ((waits[1].revents & POLLIN) != 0) drain(wake_fd_);
@@ -55,14 +63,18 @@ void Node::run() {
     }
     spdlog::info("stopping");
     auto stop = std::make_unique<worker::Command>(worker::Stop{});
-    while (!to_worker_.send(stop)) take_events();
+    while (!to_worker_.send(stop))
+        take_events();
 }
 
 void Node::take_events() {
-    while (auto event = from_worker_.receive()) std::visit([&](auto& specific) { on_event(specific); }, *event);
+    while (auto event = from_worker_.receive())
+        std::visit([&](auto& specific) { on_event(specific); }, *event);
 }
 
-void Node::send(const Json& document) { socket_.send({command::write_document(document), {}}); }
+void Node::send(const Json& document) {
+    socket_.send({command::write_document(document), {}});
+}
 
 void Node::on_event(worker::Answer& event) {
     const auto opening = stores_opening_.find(event.request);
@@ -72,7 +84,8 @@ void Node::on_event(worker::Answer& event) {
     }
     const auto asked = waiting_.find(event.request);
     if (asked == waiting_.end()) return;  // the connection that asked is gone
-    send(event.error ? command::failure_answer(asked->second, *event.error) : command::success_answer(asked->second));
+    send(event.error ? command::failure_answer(asked->second, *event.error)
+                     : command::success_answer(asked->second));
     waiting_.erase(asked);
 }
 
@@ -105,7 +118,8 @@ void Node::on_event(worker::LinkReport& event) {
     send(document);
     const std::lock_guard lock(counters_mutex_);
     link_figures_.clear();
-    for (const auto& [number, link] : links_) link_figures_.push_back(link.status);
+    for (const auto& [number, link] : links_)
+        link_figures_.push_back(link.status);
 }
 
 void Node::on_event(worker::Counters& event) {
@@ -131,26 +145,42 @@ Node::Json Node::telemetry() const {
     Json ports = Json::array();
     for (std::size_t i = 0; i < counters_.ports.size() && i < config_.ports.size(); ++i) {
         const nic::PortStats& port = counters_.ports[i];
-        ports.push_back({{"name", config_.ports[i].name}, {"rx_packets", port.rx_packets}, {"rx_bytes", port.rx_bytes},
-                         {"tx_packets", port.tx_packets}, {"tx_bytes", port.tx_bytes}, {"rx_missed", port.rx_missed},
-                         {"rx_errors", port.rx_errors}, {"tx_errors", port.tx_errors}, {"no_mbuf", port.no_mbuf}});
+        ports.push_back({{"name", config_.ports[i].name},
+                         {"rx_packets", port.rx_packets},
+                         {"rx_bytes", port.rx_bytes},
+                         {"tx_packets", port.tx_packets},
+                         {"tx_bytes", port.tx_bytes},
+                         {"rx_missed", port.rx_missed},
+                         {"rx_errors", port.rx_errors},
+                         {"tx_errors", port.tx_errors},
+                         {"no_mbuf", port.no_mbuf}});
     }
     const storage::StorageStats& disk = counters_.storage;
-    return {{"drops", drops},
-            {"ports", ports},
-            {"links", link_figures_},
-            {"storage",
-             {{"bytes_read", disk.bytes_read}, {"bytes_written", disk.bytes_written},
-              {"direct_bytes_read", disk.direct_bytes_read}, {"direct_bytes_written", disk.direct_bytes_written},
-              {"files_opened", disk.files_opened}, {"files_published", disk.files_published},
-              {"entries_failed", disk.entries_failed}, {"fdatasyncs", disk.fdatasyncs},
-              {"directory_fsyncs", disk.directory_fsyncs}}},
-            {"worker", {{"loops", counters_.loops}, {"busy_loops", counters_.busy_loops}, {"sleeps", counters_.sleeps}}},
-            {"neighbours",
-             {{"arp_replies", counters_.neighbours.arp_replies}, {"arp_requests", counters_.neighbours.arp_requests},
-              {"nd_replies", counters_.neighbours.nd_replies}, {"nd_requests", counters_.neighbours.nd_requests},
-              {"echo_replies", counters_.neighbours.echo_replies}, {"limited", counters_.neighbours.limited},
-              {"ignored", counters_.neighbours.ignored}, {"conflicts", counters_.neighbours.conflicts}}}};
+    return {
+        {"drops", drops},
+        {"ports", ports},
+        {"links", link_figures_},
+        {"storage",
+         {{"bytes_read", disk.bytes_read},
+          {"bytes_written", disk.bytes_written},
+          {"direct_bytes_read", disk.direct_bytes_read},
+          {"direct_bytes_written", disk.direct_bytes_written},
+          {"files_opened", disk.files_opened},
+          {"files_published", disk.files_published},
+          {"entries_failed", disk.entries_failed},
+          {"fdatasyncs", disk.fdatasyncs},
+          {"directory_fsyncs", disk.directory_fsyncs}}},
+        {"worker",
+         {{"loops", counters_.loops}, {"busy_loops", counters_.busy_loops}, {"sleeps", counters_.sleeps}}},
+        {"neighbours",
+         {{"arp_replies", counters_.neighbours.arp_replies},
+          {"arp_requests", counters_.neighbours.arp_requests},
+          {"nd_replies", counters_.neighbours.nd_replies},
+          {"nd_requests", counters_.neighbours.nd_requests},
+          {"echo_replies", counters_.neighbours.echo_replies},
+          {"limited", counters_.neighbours.limited},
+          {"ignored", counters_.neighbours.ignored},
+          {"conflicts", counters_.neighbours.conflicts}}}};
 }
 
 }  // namespace longhaul::node

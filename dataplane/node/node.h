@@ -22,18 +22,19 @@ namespace longhaul::node {
 class Node {
   public:
     Node(const worker::DataplaneConfig& config, std::vector<nic::Port*> ports, ControlSocket socket,
-         worker::Mailbox<worker::Command>& to_worker, worker::Mailbox<worker::Event>& from_worker, int wake_fd, int signal_fd);
+         worker::Mailbox<worker::Command>& to_worker, worker::Mailbox<worker::Event>& from_worker,
+         int wake_fd, int signal_fd);
 
-    void run();                                  // until SIGTERM or SIGINT
-    nlohmann::json telemetry() const;            // any thread: the last counters, for the telemetry socket
+    void run();                        // until SIGTERM or SIGINT
+    nlohmann::json telemetry() const;  // any thread: the last counters, for the telemetry socket
 
   private:
     using Json = nlohmann::json;
     void take_frames();
     void take_events();
     void serve(const command::Frame& frame);
-    Json serve_request(const std::string& name, const Json& request, std::uint64_t sequence, std::vector<std::uint8_t> blob,
-                       bool& answer_later);
+    Json serve_request(const std::string& name, const Json& request, std::uint64_t sequence,
+                       std::vector<std::uint8_t> blob, bool& answer_later);
 
     Json hello() const;
     Json status() const;
@@ -53,7 +54,7 @@ class Node {
 
     Result<void> to_worker(worker::Command command);
     void send(const Json& document);
-    std::size_t port_index(const std::string& name) const;   // ports_.size() if unknown
+    std::size_t port_index(const std::string& name) const;  // ports_.size() if unknown
 
     worker::DataplaneConfig config_;
     std::vector<nic::Port*> ports_;
@@ -68,20 +69,22 @@ class Node {
         command::LinkStatus status;
         std::size_t port = 0;
         wire::IpAddress local_ip, remote_ip;
-        std::unique_ptr<command::LinkOffer> prepared;   // valid for one link_start
-        std::vector<std::uint32_t> session_spis;        // of the session that runs
+        std::unique_ptr<command::LinkOffer> prepared;  // valid for one link_start
+        std::vector<std::uint32_t> session_spis;       // of the session that runs
     };
     std::map<std::uint8_t, KnownLink> links_;
     std::map<std::uint64_t, storage::StoreRole> stores_;
-    std::map<std::uint64_t, std::pair<std::uint64_t, storage::StoreRole>> stores_opening_;  // request -> store
+    std::map<std::uint64_t, std::pair<std::uint64_t, storage::StoreRole>>
+        stores_opening_;  // request -> store
     std::set<std::uint32_t> spis_;
-    std::map<std::uint64_t, std::uint64_t> waiting_;   // worker request -> control's seq on the connection of now
+    std::map<std::uint64_t, std::uint64_t>
+        waiting_;  // worker request -> control's seq on the connection of now
     std::uint64_t next_request_ = 1;
     BundleLedger ledger_;
 
     mutable std::mutex counters_mutex_;
-    worker::Counters counters_;                        // guarded by counters_mutex_
-    std::vector<command::LinkStatus> link_figures_;    // guarded by counters_mutex_
+    worker::Counters counters_;                      // guarded by counters_mutex_
+    std::vector<command::LinkStatus> link_figures_;  // guarded by counters_mutex_
 };
 
 }  // namespace longhaul::node

@@ -15,7 +15,8 @@ namespace longhaul::node {
 using command::FieldReader;
 
 void Node::take_frames() {
-    for (const command::Frame& frame : socket_.receive()) serve(frame);
+    for (const command::Frame& frame : socket_.receive())
+        serve(frame);
 }
 
 void Node::serve(const command::Frame& frame) {
@@ -91,38 +92,47 @@ Node::Json Node::serve_request(const std::string& name, const Json& request, std
     }
     if (name == "bundle_offer") {
         auto accepted = bundle_offer(request, std::move(blob));
-        return accepted.ok() ? with({{"accepted", accepted.value()}}) : command::failure_answer(sequence, accepted.error());
+        return accepted.ok() ? with({{"accepted", accepted.value()}})
+                             : command::failure_answer(sequence, accepted.error());
     }
     if (name == "bundle_cancel") {
         wire::BundleId id;
         fields.read("id", id);
         if (!fields.ok()) return command::failure_answer(sequence, fields.error());
         const auto sent = to_worker(worker::CancelBundle{id});
-        return sent.ok() ? command::success_answer(sequence) : command::failure_answer(sequence, sent.error());
+        return sent.ok() ? command::success_answer(sequence)
+                         : command::failure_answer(sequence, sent.error());
     }
     if (name == "bundle_ack") {
         const Json* ids = fields.array("ids", command::kBundlesListedMax);
         if (ids == nullptr) return command::failure_answer(sequence, fields.error());
         for (const Json& each : *ids) {
-            auto id = wire::parse_bundle_id(each.is_string() ? each.get_ref<const std::string&>() : std::string());
+            auto id =
+                wire::parse_bundle_id(each.is_string() ? each.get_ref<const std::string&>() : std::string());
             if (!id.ok()) return command::failure_answer(sequence, id.error());
             ledger_.acknowledge(id.value());
         }
         return command::success_answer(sequence);
     }
-    return command::failure_answer(sequence, Error{ErrorCode::invalid_argument, "unknown request \"" + name + "\""});
+    return command::failure_answer(sequence,
+                                   Error{ErrorCode::invalid_argument, "unknown request \"" + name + "\""});
 }
 
 Node::Json Node::hello() const {
     Json ports = Json::array();
-    for (const nic::PortConfig& port : config_.ports) ports.push_back(port.name);
-    return {{"boot_id", boot_id_}, {"version", LONGHAUL_VERSION}, {"pid", static_cast<std::uint64_t>(::getpid())}, {"ports", ports}};
+    for (const nic::PortConfig& port : config_.ports)
+        ports.push_back(port.name);
+    return {{"boot_id", boot_id_},
+            {"version", LONGHAUL_VERSION},
+            {"pid", static_cast<std::uint64_t>(::getpid())},
+            {"ports", ports}};
 }
 
 Node::Json Node::status() const {
     command::StatusReport report;
     report.boot_id = boot_id_;
-    for (const auto& [number, link] : links_) report.links.push_back(link.status);
+    for (const auto& [number, link] : links_)
+        report.links.push_back(link.status);
     for (const auto& [store, role] : stores_)
         (role == storage::StoreRole::source ? report.source_stores : report.target_stores).push_back(store);
     report.bundles = ledger_.finished();
@@ -137,7 +147,8 @@ Result<void> Node::store_open(const Json& request, std::uint64_t sequence) {
     fields.read("store", open.store);
     fields.read("directory", open.directory);
     fields.read("role", role);
-    if (fields.ok() && role != "source" && role != "target") fields.refuse("role", "must be \"source\" or \"target\"");
+    if (fields.ok() && role != "source" && role != "target")
+        fields.refuse("role", "must be \"source\" or \"target\"");
     if (!fields.ok()) return fields.error();
     open.role = role == "source" ? storage::StoreRole::source : storage::StoreRole::target;
     open.request = next_request_++;
@@ -151,7 +162,8 @@ Result<void> Node::store_open(const Json& request, std::uint64_t sequence) {
 }
 
 std::size_t Node::port_index(const std::string& name) const {
-    const auto found = std::find_if(config_.ports.begin(), config_.ports.end(), [&](const auto& port) { return port.name == name; });
+    const auto found = std::find_if(config_.ports.begin(), config_.ports.end(),
+                                    [&](const auto& port) { return port.name == name; });
     return static_cast<std::size_t>(found - config_.ports.begin());
 }
 
@@ -163,18 +175,23 @@ Result<void> Node::link_add(const Json& request, std::uint64_t sequence) {
     const command::LinkSettings& link = configure.settings;
     configure.port = port_index(link.port);
     if (configure.port == config_.ports.size())
-        return Error{ErrorCode::not_found, "link " + link.name + ": this dataplane has no port \"" + link.port + "\": name one of its [[port]] sections"};
+        return Error{ErrorCode::not_found, "link " + link.name + ": this dataplane has no port \"" +
+                                               link.port + "\": name one of its [[port]] sections"};
     auto local = wire::parse_ip(link.local_ip);
     auto remote = wire::parse_ip(link.remote_ip);
     if (!local.ok()) return local.error();
     if (!remote.ok()) return remote.error();
     if (local.value().v6 != remote.value().v6)
-        return Error{ErrorCode::invalid_argument, "link " + link.name + ": local_ip and remote_ip are of different families"};
+        return Error{ErrorCode::invalid_argument,
+                     "link " + link.name + ": local_ip and remote_ip are of different families"};
     const auto& addresses = config_.ports[configure.port].addresses;
-    if (std::none_of(addresses.begin(), addresses.end(), [&](const nic::IpPrefix& prefix) { return prefix.address == local.value(); }))
-        return Error{ErrorCode::invalid_argument, "link " + link.name + ": local_ip " + link.local_ip + " is no address of port " + link.port};
+    if (std::none_of(addresses.begin(), addresses.end(),
+                     [&](const nic::IpPrefix& prefix) { return prefix.address == local.value(); }))
+        return Error{ErrorCode::invalid_argument, "link " + link.name + ": local_ip " + link.local_ip +
+                                                      " is no address of port " + link.port};
     if (link.lanes < 1 || link.lanes > wire::kLanesMax)
-        return Error{ErrorCode::invalid_argument, "link " + link.name + ": lanes must be from 1 to " + std::to_string(wire::kLanesMax)};
+        return Error{ErrorCode::invalid_argument,
+                     "link " + link.name + ": lanes must be from 1 to " + std::to_string(wire::kLanesMax)};
     configure.local_ip = local.value();
     configure.remote_ip = remote.value();
     configure.request = next_request_++;
@@ -196,7 +213,8 @@ Result<void> Node::link_add(const Json& request, std::uint64_t sequence) {
 Result<command::LinkOffer> Node::link_prepare(std::uint8_t number) {
     const auto found = links_.find(number);
     if (found == links_.end())
-        return Error{ErrorCode::not_found, "link " + std::to_string(number) + " is not configured: send link_add first"};
+        return Error{ErrorCode::not_found,
+                     "link " + std::to_string(number) + " is not configured: send link_add first"};
     KnownLink& link = found->second;
     auto offer = std::make_unique<command::LinkOffer>();
     if (auto done = crypto::random_bytes(offer->nonce); !done.ok()) return done.error();
@@ -210,7 +228,8 @@ Result<command::LinkOffer> Node::link_prepare(std::uint8_t number) {
     }
     offer->symbol_bytes = wire::symbol_bytes_for_mtu(config_.ports[link.port].mtu, link.local_ip.v6);
     if (link.prepared != nullptr)
-        for (const std::uint32_t spi : link.prepared->spis) spis_.erase(spi);
+        for (const std::uint32_t spi : link.prepared->spis)
+            spis_.erase(spi);
     link.prepared = std::move(offer);
     return *link.prepared;
 }
@@ -220,16 +239,22 @@ Result<void> Node::link_start(const Json& request, std::uint64_t sequence) {
     if (!parsed.ok()) return parsed.error();
     const command::LinkStart& start = parsed.value();
     const auto found = links_.find(start.link);
-    if (found == links_.end()) return Error{ErrorCode::not_found, "link " + std::to_string(start.link) + " is not configured"};
+    if (found == links_.end())
+        return Error{ErrorCode::not_found, "link " + std::to_string(start.link) + " is not configured"};
     KnownLink& link = found->second;
     // Our nonce is fresh, lives in this process only and is used once: whatever control sends again, no old key returns.
     if (link.prepared == nullptr || link.prepared->nonce != start.own_nonce)
-        return Error{ErrorCode::unavailable, "link " + link.settings.name + ": this nonce is not the prepared one or is used up: send link_prepare again"};
+        return Error{ErrorCode::unavailable,
+                     "link " + link.settings.name +
+                         ": this nonce is not the prepared one or is used up: send link_prepare again"};
     const auto own = std::move(link.prepared);
     if (start.lanes < 1 || start.lanes > own->spis.size() || start.peer.spis.size() < start.lanes)
-        return Error{ErrorCode::invalid_argument, "link " + link.settings.name + ": lanes do not fit both offers"};
+        return Error{ErrorCode::invalid_argument,
+                     "link " + link.settings.name + ": lanes do not fit both offers"};
     if (start.symbol_bytes == 0 || start.symbol_bytes % 64 != 0 || start.symbol_bytes > own->symbol_bytes)
-        return Error{ErrorCode::invalid_argument, "link " + link.settings.name + ": symbol_bytes must be a multiple of 64 up to " + std::to_string(own->symbol_bytes)};
+        return Error{ErrorCode::invalid_argument, "link " + link.settings.name +
+                                                      ": symbol_bytes must be a multiple of 64 up to " +
+                                                      std::to_string(own->symbol_bytes)};
 
     worker::StartSession session;
     session.request = next_request_++;
@@ -243,7 +268,8 @@ Result<void> Node::link_start(const Json& request, std::uint64_t sequence) {
     tuple.target_ip = link.remote_ip;
     tuple.vlan = config_.ports[link.port].vlan;
     constexpr std::uint32_t kFrameCheckBytes = 4;
-    session.parameters.frame_overhead_bytes = static_cast<std::uint32_t>(wire::udp_overhead_bytes(tuple)) + kFrameCheckBytes;
+    session.parameters.frame_overhead_bytes =
+        static_cast<std::uint32_t>(wire::udp_overhead_bytes(tuple)) + kFrameCheckBytes;
 
     crypto::LinkSecret secret;
     secret.bytes = start.secret;
@@ -259,12 +285,16 @@ Result<void> Node::link_start(const Json& request, std::uint64_t sequence) {
         session.lanes.push_back({start.peer.spis[i], own->spis[i], transmit.value(), receive.value()});
     }
     const std::uint64_t number = session.request;
-    for (const std::uint32_t spi : link.session_spis) spis_.erase(spi);
+    for (const std::uint32_t spi : link.session_spis)
+        spis_.erase(spi);
     link.session_spis = own->spis;
     waiting_[number] = sequence;
     auto sent = to_worker(std::move(session));
-    if (!sent.ok()) waiting_.erase(number);
-    else spdlog::info("link {}: session {} starts, {} lanes, {}-byte symbols", link.settings.name, start.session, start.lanes, start.symbol_bytes);
+    if (!sent.ok())
+        waiting_.erase(number);
+    else
+        spdlog::info("link {}: session {} starts, {} lanes, {}-byte symbols", link.settings.name,
+                     start.session, start.lanes, start.symbol_bytes);
     return sent;
 }
 
@@ -272,9 +302,11 @@ Result<bool> Node::bundle_offer(const Json& request, std::vector<std::uint8_t> b
     auto offer = command::bundle_offer_from(request);
     if (!offer.ok()) return offer.error();
     if (links_.find(offer.value().link) == links_.end())
-        return Error{ErrorCode::not_found, "link " + std::to_string(offer.value().link) + " is not configured"};
+        return Error{ErrorCode::not_found,
+                     "link " + std::to_string(offer.value().link) + " is not configured"};
     switch (ledger_.offer(offer.value())) {
-        case BundleLedger::Offer::full: return false;
+        case BundleLedger::Offer::full:
+            return false;
         case BundleLedger::Offer::known: {
             // Stated again after its end: the result is told again instead of sending the bytes again.
             if (const command::BundleEvent* result = ledger_.result(offer.value().id)) {
@@ -284,7 +316,8 @@ Result<bool> Node::bundle_offer(const Json& request, std::vector<std::uint8_t> b
             }
             return true;
         }
-        case BundleLedger::Offer::accepted: break;
+        case BundleLedger::Offer::accepted:
+            break;
     }
     const auto id = offer.value().id;
     const auto generation = offer.value().generation;

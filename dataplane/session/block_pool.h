@@ -23,7 +23,7 @@ class Block {
     ~Block() { reset(); }
     explicit operator bool() const noexcept { return pool_ != nullptr; }
     std::uint32_t index() const noexcept { return index_; }
-    std::uint8_t* data() const noexcept;       // block_bytes of the pool, 4096-aligned
+    std::uint8_t* data() const noexcept;  // block_bytes of the pool, 4096-aligned
     void reset() noexcept;
 
   private:
@@ -40,7 +40,8 @@ class BlockPool {
         LH_ASSERT(stride > 0 && stride % 4096 == 0);
         LH_ASSERT(reinterpret_cast<std::uintptr_t>(arena.data()) % 4096 == 0);
         free_.resize(arena.size() / stride);
-        for (std::size_t i = 0; i < free_.size(); ++i) free_[i] = static_cast<std::uint32_t>(free_.size() - 1 - i);
+        for (std::size_t i = 0; i < free_.size(); ++i)
+            free_[i] = static_cast<std::uint32_t>(free_.size() - 1 - i);
         total_ = free_.size();
     }
     BlockPool(const BlockPool&) = delete;
@@ -58,7 +59,8 @@ class BlockPool {
     MutableByteView arena() const noexcept { return arena_; }
 
     // Arena bytes that one stripe block needs: k data symbols and the parity slots, rounded to pages.
-    static constexpr std::size_t stride_for(unsigned k, std::size_t symbol_bytes, unsigned parity_slots) noexcept {
+    static constexpr std::size_t stride_for(unsigned k, std::size_t symbol_bytes,
+                                            unsigned parity_slots) noexcept {
         return ((k + parity_slots) * symbol_bytes + 4095) / 4096 * 4096;
     }
 

@@ -27,18 +27,19 @@ namespace longhaul::session {
 
 struct ReceiverConfig {
     Parameters parameters;
-    std::uint32_t stripes_open_max = 256;        // credit: blocks this receiver may hold (<= the pool's)
+    std::uint32_t stripes_open_max = 256;  // credit: blocks this receiver may hold (<= the pool's)
     std::uint32_t bundles_open_max = 1024;
-    TimeNs rtt_assumed = 100 * kMillisecond;     // until pings gave an RTT; sets the feedback interval and repair patience
-    TimeNs feedback_min = 500 * kMicrosecond, feedback_max = 5 * kMillisecond;   // clamp(minRTT/32, ...)
-    TimeNs feedback_idle = 250 * kMillisecond;   // when nothing has arrived and nothing is owed
+    TimeNs rtt_assumed =
+        100 * kMillisecond;  // until pings gave an RTT; sets the feedback interval and repair patience
+    TimeNs feedback_min = 500 * kMicrosecond, feedback_max = 5 * kMillisecond;  // clamp(minRTT/32, ...)
+    TimeNs feedback_idle = 250 * kMillisecond;  // when nothing has arrived and nothing is owed
 };
 
 // Where an admitted packet's plaintext goes. `into` == nullptr: dropped for `drop`.
 struct Ticket {
     wire::DropReason drop = wire::DropReason::none;
-    std::uint8_t* into = nullptr;     // symbol_bytes of room
-    std::uint32_t slot = 0;           // private to the receiver
+    std::uint8_t* into = nullptr;  // symbol_bytes of room
+    std::uint32_t slot = 0;        // private to the receiver
     std::uint32_t position = 0;
 };
 
@@ -50,7 +51,7 @@ struct WriteRequest {
     std::uint32_t bundle = 0;
     std::uint64_t payload_offset = 0;
     std::uint32_t bytes = 0;
-    const std::uint8_t* from = nullptr;   // valid until write_done(block)
+    const std::uint8_t* from = nullptr;  // valid until write_done(block)
     std::uint32_t block = 0;
 };
 struct BundleTrailer {
@@ -65,7 +66,7 @@ struct ReceiverStats {
     std::uint64_t nacks_sent = 0, feedbacks_sent = 0;
     std::uint64_t credit_stripes = 0;
     std::uint32_t bundles_open = 0;
-    std::uint64_t payload_bytes = 0;      // delivered to writes
+    std::uint64_t payload_bytes = 0;  // delivered to writes
     TimeNs rtt_min = 0;
 };
 
@@ -90,9 +91,10 @@ class Receiver {
     TimeNs next_wake(TimeNs now) const;
 
     // --- storage -----------------------------------------------------------------------------------------------
-    std::optional<BundleHead> next_head();                    // each bundle once
-    void open_bundle(std::uint32_t bundle);                   // the target's store takes it: writes follow
-    void refuse_bundle(std::uint32_t bundle, wire::FailReason reason, TimeNs now);  // failed; its bytes are let through and dropped
+    std::optional<BundleHead> next_head();   // each bundle once
+    void open_bundle(std::uint32_t bundle);  // the target's store takes it: writes follow
+    void refuse_bundle(std::uint32_t bundle, wire::FailReason reason,
+                       TimeNs now);  // failed; its bytes are let through and dropped
     std::optional<WriteRequest> next_write();
     void write_done(std::uint32_t block, TimeNs now);
     // After every write of the bundle is done. A bundle that the sender cut short (cancelled) comes with fewer payload
@@ -100,7 +102,8 @@ class Receiver {
     std::optional<BundleTrailer> next_trailer();
     // Stages only rise; `complete` is set by the receiver itself. `failed` drops the rest of the bundle: no further
     // writes, no trailer (writes already handed out still end with write_done).
-    void set_stage(std::uint32_t bundle, wire::BundleStatus status, TimeNs now);   // travels in feedback until settled
+    void set_stage(std::uint32_t bundle, wire::BundleStatus status,
+                   TimeNs now);  // travels in feedback until settled
 
     const ReceiverStats& stats() const;
 

@@ -27,32 +27,32 @@ namespace longhaul::session {
 struct SenderConfig {
     Parameters parameters;
     fec::Goal goal = fec::Goal::balanced;
-    std::optional<unsigned> fixed_parity;      // --fec fixed: m for every stripe
-    std::uint32_t bundles_open_max = 256;      // offered and not settled; more are refused
-    std::uint32_t read_ahead_blocks = 64;      // stripes read or being read ahead of the pacer
-    TimeNs pacing_catch_up = 200 * kMicrosecond;   // past time made good after a late wake-up: bounds a burst
+    std::optional<unsigned> fixed_parity;         // --fec fixed: m for every stripe
+    std::uint32_t bundles_open_max = 256;         // offered and not settled; more are refused
+    std::uint32_t read_ahead_blocks = 64;         // stripes read or being read ahead of the pacer
+    TimeNs pacing_catch_up = 200 * kMicrosecond;  // past time made good after a late wake-up: bounds a burst
     TimeNs ping_interval = 20 * kMillisecond;
-    TimeNs silence_max = 2 * kSecond;          // no authenticated packet for this long: silent() turns true
+    TimeNs silence_max = 2 * kSecond;  // no authenticated packet for this long: silent() turns true
 };
 
 struct BundleOffer {
     wire::BundleId id;
     std::uint32_t generation = 0;
-    std::vector<std::uint8_t> head;      // write_manifest's bytes
+    std::vector<std::uint8_t> head;  // write_manifest's bytes
     std::uint64_t payload_bytes = 0;
 };
 
 // "Fill into[0, bytes) with the bundle's payload from payload_offset." `into` stays valid until read_done(block).
 struct ReadRequest {
-    std::uint32_t bundle = 0;            // handle
+    std::uint32_t bundle = 0;  // handle
     std::uint64_t payload_offset = 0;
-    std::uint32_t bytes = 0;             // = one stripe; the last one of a bundle may be shorter
+    std::uint32_t bytes = 0;  // = one stripe; the last one of a bundle may be shorter
     std::uint8_t* into = nullptr;
     std::uint32_t block = 0;
 };
 
 struct PacketOut {
-    wire::Header header;                 // spi, packet_number and key phase are the sealer's to fill
+    wire::Header header;                    // spi, packet_number and key phase are the sealer's to fill
     const std::uint8_t* payload = nullptr;  // borrowed until the next non-const call on the sender
     std::uint32_t payload_bytes = 0;
 };
@@ -60,19 +60,20 @@ struct PacketOut {
 struct BundleResult {
     wire::BundleId id;
     std::uint32_t generation = 0;
-    std::uint32_t bundle = 0;            // the handle, free for reuse after published/failed
+    std::uint32_t bundle = 0;  // the handle, free for reuse after published/failed
     wire::BundleStatus status;
 };
 
 struct SenderStats {
-    std::uint64_t packets = 0, wire_bytes = 0, payload_bytes = 0;     // sent; payload: bytes of bundles, first time only
+    std::uint64_t packets = 0, wire_bytes = 0,
+                  payload_bytes = 0;  // sent; payload: bytes of bundles, first time only
     std::uint64_t parity_packets = 0, repair_packets = 0, resent_packets = 0, pings = 0;
-    std::uint64_t lost_packets = 0;                                   // before FEC
+    std::uint64_t lost_packets = 0;  // before FEC
     std::uint64_t stripes_sent = 0, stripes_complete = 0, nacks = 0;
     std::uint64_t inflight_bytes = 0;
     std::uint64_t rate_bps = 0, inflight_cap_bytes = 0, brakes = 0;
     TimeNs rtt = 0, rtt_min = 0, queue_delay = 0;
-    double loss = 0;                                                  // long-run estimate, before FEC
+    double loss = 0;  // long-run estimate, before FEC
     std::uint32_t bundles_open = 0;
     std::uint64_t blocks_in_use = 0;
 };
@@ -95,13 +96,14 @@ class Sender {
     // stripe numbers, so that the target removes its staging, and the result is what the target then says. A trailer
     // already on its way cannot be taken back: then the bundle ends as if nobody had cancelled. Unknown ids are ignored.
     void cancel(const wire::BundleId& id, TimeNs now);
-    std::optional<BundleResult> next_result();      // stages as they become known, each once, in order per bundle
+    std::optional<BundleResult> next_result();  // stages as they become known, each once, in order per bundle
 
     // --- storage -----------------------------------------------------------------------------------------------
     std::optional<ReadRequest> next_read(TimeNs now);
-    void read_done(std::uint32_t block, TimeNs now);           // zero-filled where the source failed: the trailer tells
-    std::optional<std::uint32_t> next_trailer_wanted();        // handle whose payload is all read; asked once
-    void trailer(std::uint32_t bundle, std::vector<std::uint8_t> bytes, TimeNs now);   // write_trailer's bytes
+    void read_done(std::uint32_t block,
+                   TimeNs now);  // zero-filled where the source failed: the trailer tells
+    std::optional<std::uint32_t> next_trailer_wanted();  // handle whose payload is all read; asked once
+    void trailer(std::uint32_t bundle, std::vector<std::uint8_t> bytes, TimeNs now);  // write_trailer's bytes
 
     // --- network -----------------------------------------------------------------------------------------------
     // The next packet that may leave now, or nullopt (nothing to send, pacer, window or credit closed).
@@ -114,8 +116,8 @@ class Sender {
     // Payload for a PING on `lane` if one is due there (pull it before next_packet); the header's stripe etc. are 0.
     std::optional<PacketOut> next_ping(TimeNs now);
     // The NIC did not take the packet that next_packet returned last; it counts as lost, nothing is retried here.
-    TimeNs next_wake(TimeNs now) const;                        // kNever when only an event can change anything
-    bool silent(TimeNs now) const;                             // the peer has not answered for silence_max
+    TimeNs next_wake(TimeNs now) const;  // kNever when only an event can change anything
+    bool silent(TimeNs now) const;       // the peer has not answered for silence_max
 
     // --- live settings and figures -----------------------------------------------------------------------------
     void set_rate_cap(std::uint64_t cap_bps);

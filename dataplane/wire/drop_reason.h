@@ -10,28 +10,28 @@ namespace longhaul::wire {
 
 enum class DropReason : std::uint8_t {
     none = 0,
-    frame_short,        // Ethernet, IP or UDP header cut off
-    frame_not_ours,     // other ether type, protocol, address or port
-    frame_fragment,     // IP fragments are never accepted
-    frame_checksum,     // IPv4 header or UDP checksum wrong
-    packet_short,       // fewer than header + tag bytes
-    packet_version,     // another protocol version
-    packet_type,        // unknown type
-    packet_malformed,   // reserved bits, symbol and type that contradict each other, stripe out of range
-    spi_unknown,        // no key for this SPI: silence
-    replayed,           // packet number seen, or below the replay window
-    tag_bad,            // authentication failed
-    lane_mismatch,      // authenticated, but path or lane is not the one the key belongs to
-    symbol_duplicate,   // this symbol of this stripe is already here
-    stripe_done,        // stripe already decoded
-    stripe_no_credit,   // beyond the credit that was advertised
-    stripe_conflict,    // k, section or bundle contradict what an earlier packet of the stripe said
-    parity_surplus,     // more parity than the stripe can hold
-    payload_size,       // payload length is not the session's symbol size
-    bundle_unknown,     // bundle was abandoned or refused
+    frame_short,       // Ethernet, IP or UDP header cut off
+    frame_not_ours,    // other ether type, protocol, address or port
+    frame_fragment,    // IP fragments are never accepted
+    frame_checksum,    // IPv4 header or UDP checksum wrong
+    packet_short,      // fewer than header + tag bytes
+    packet_version,    // another protocol version
+    packet_type,       // unknown type
+    packet_malformed,  // reserved bits, symbol and type that contradict each other, stripe out of range
+    spi_unknown,       // no key for this SPI: silence
+    replayed,          // packet number seen, or below the replay window
+    tag_bad,           // authentication failed
+    lane_mismatch,     // authenticated, but path or lane is not the one the key belongs to
+    symbol_duplicate,  // this symbol of this stripe is already here
+    stripe_done,       // stripe already decoded
+    stripe_no_credit,  // beyond the credit that was advertised
+    stripe_conflict,   // k, section or bundle contradict what an earlier packet of the stripe said
+    parity_surplus,    // more parity than the stripe can hold
+    payload_size,      // payload length is not the session's symbol size
+    bundle_unknown,    // bundle was abandoned or refused
     feedback_malformed,
     ping_malformed,
-    no_buffer,          // our own memory ran short
+    no_buffer,  // our own memory ran short
     count_,
 };
 

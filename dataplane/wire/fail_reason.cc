@@ -1,5 +1,6 @@
 // Names and explanations of bundle stages and failures: the names travel through the API and never change,
-// the explanations tell the operator what to change. SPDX-License-Identifier: Apache-2.0
+// the explanations tell the operator what to change.
+// SPDX-License-Identifier: Apache-2.0
 #include "dataplane/wire/feedback.h"
 
 namespace longhaul::wire {

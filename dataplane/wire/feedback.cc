@@ -1,5 +1,6 @@
 // FEEDBACK's codec: a fixed part with three counts, then lane reports, nacks and bundle statuses in that
-// order. SPDX-License-Identifier: Apache-2.0
+// order.
+// SPDX-License-Identifier: Apache-2.0
 #include "dataplane/wire/feedback.h"
 
 #include "dataplane/base/assert.h"

@@ -17,18 +17,20 @@ inline constexpr unsigned kLanesMax = 64;
 struct LaneReport {
     std::uint8_t lane = 0;
     std::uint64_t largest_packet_number = 0;
-    std::uint32_t echo_tx_time_us = 0;   // tx_time of the packet with that number
-    std::uint32_t hold_us = 0;           // receiver's time between its arrival and this feedback
-    std::uint64_t packets = 0;           // authenticated packets received on this lane since the session began
-    std::uint64_t bytes = 0;             // their UDP payload bytes
-    std::int32_t owd_rise_us = 0;        // one-way delay above the smallest seen on this lane, over the last interval (its minimum)
+    std::uint32_t echo_tx_time_us = 0;  // tx_time of the packet with that number
+    std::uint32_t hold_us = 0;          // receiver's time between its arrival and this feedback
+    std::uint64_t packets = 0;          // authenticated packets received on this lane since the session began
+    std::uint64_t bytes = 0;            // their UDP payload bytes
+    std::int32_t owd_rise_us =
+        0;  // one-way delay above the smallest seen on this lane, over the last interval (its minimum)
     bool operator==(const LaneReport&) const = default;
 };
 
 struct Nack {
-    std::uint64_t stripe = 0;      // u48
-    std::uint8_t need = 0;         // symbols still missing to decode; kNeedUnknown: nothing of the stripe has arrived
-    std::uint8_t epoch = 0;        // rises with every repeated request for this stripe
+    std::uint64_t stripe = 0;  // u48
+    std::uint8_t need =
+        0;  // symbols still missing to decode; kNeedUnknown: nothing of the stripe has arrived
+    std::uint8_t epoch = 0;               // rises with every repeated request for this stripe
     std::array<std::uint64_t, 2> have{};  // bit i: data symbol i is here (have[0] holds symbols 0..63)
     bool operator==(const Nack&) const = default;
 };
@@ -46,31 +48,31 @@ const char* to_string(Stage stage) noexcept;
 // Why a bundle or one of its entries did not arrive. Stable numbers: they travel and are shown by the API.
 enum class FailReason : std::uint8_t {
     none = 0,
-    source_vanished = 1,    // gone between walk and read
-    source_changed = 2,     // size, mtime or ctime differ from the manifest
-    source_io = 3,          // read failed
+    source_vanished = 1,  // gone between walk and read
+    source_changed = 2,   // size, mtime or ctime differ from the manifest
+    source_io = 3,        // read failed
     source_permission = 4,
     target_no_space = 16,
     target_quota = 17,
     target_read_only = 18,
     target_permission = 19,
     target_io = 20,
-    target_path = 21,       // unsafe name, symlink in the way, or not a directory: nothing was touched
-    target_name = 22,       // the file system refuses this name (length, encoding)
-    target_occupied = 23,   // a directory stands where a file should go, or the reverse
-    staging_missing = 24,   // publish of staged ranges that are not (all) here
-    integrity = 25,         // CRC32C of what was received differs from what was read
+    target_path = 21,      // unsafe name, symlink in the way, or not a directory: nothing was touched
+    target_name = 22,      // the file system refuses this name (length, encoding)
+    target_occupied = 23,  // a directory stands where a file should go, or the reverse
+    staging_missing = 24,  // publish of staged ranges that are not (all) here
+    integrity = 25,        // CRC32C of what was received differs from what was read
     store_unknown = 32,
     store_closed = 33,
     manifest_malformed = 34,
-    limit = 35,             // a named bound of the receiver (entries, open bundles)
+    limit = 35,  // a named bound of the receiver (entries, open bundles)
     cancelled = 36,
-    superseded = 37,        // a newer generation of this bundle exists
+    superseded = 37,  // a newer generation of this bundle exists
     internal = 63,
 };
-const char* to_string(FailReason reason) noexcept;      // snake_case, stable
-const char* explain(FailReason reason) noexcept;        // a sentence for the operator: what to change
-bool is_known(FailReason reason) noexcept;              // a number of this list; anything else does not parse
+const char* to_string(FailReason reason) noexcept;  // snake_case, stable
+const char* explain(FailReason reason) noexcept;    // a sentence for the operator: what to change
+bool is_known(FailReason reason) noexcept;          // a number of this list; anything else does not parse
 
 struct EntryFailure {
     std::uint32_t entry = 0;
@@ -81,9 +83,9 @@ struct EntryFailure {
 struct BundleStatus {
     std::uint32_t bundle = 0;
     Stage stage = Stage::complete;
-    FailReason reason = FailReason::none;       // for Stage::failed
-    std::uint32_t failed_entries = 0;           // exact count; `failures` may list fewer
-    std::vector<EntryFailure> failures;         // at most kFailuresListed
+    FailReason reason = FailReason::none;  // for Stage::failed
+    std::uint32_t failed_entries = 0;      // exact count; `failures` may list fewer
+    std::vector<EntryFailure> failures;    // at most kFailuresListed
     bool operator==(const BundleStatus&) const = default;
 };
 inline constexpr std::size_t kFailuresListed = 64;

@@ -30,11 +30,11 @@ std::string to_string(const IpAddress& address);
 // One direction of a lane as it stands on the wire.
 struct UdpTuple {
     MacAddress source_mac{}, target_mac{};
-    IpAddress source_ip, target_ip;          // both of one family
+    IpAddress source_ip, target_ip;  // both of one family
     std::uint16_t source_port = 0, target_port = 0;
-    std::uint8_t traffic_class = 0;          // DSCP << 2 | ECN
+    std::uint8_t traffic_class = 0;  // DSCP << 2 | ECN
     std::uint8_t hop_limit = 64;
-    std::uint16_t vlan = 0;                  // 0: untagged, else 802.1Q id
+    std::uint16_t vlan = 0;  // 0: untagged, else 802.1Q id
 };
 
 std::size_t udp_overhead_bytes(const UdpTuple& tuple) noexcept;  // Ethernet (+ VLAN) + IP + UDP header bytes
@@ -42,16 +42,18 @@ std::size_t udp_overhead_bytes(const UdpTuple& tuple) noexcept;  // Ethernet (+ 
 // Writes the headers for `udp_payload_bytes` that follow them in `out`; returns header bytes. With
 // `checksum` the IPv4 header and UDP checksums are computed in software over the payload that must already stand
 // behind the headers; without it the fields are left as the NIC's offload wants them (IPv4: 0, UDP: pseudo header).
-std::size_t write_udp_frame(const UdpTuple& tuple, std::size_t udp_payload_bytes, bool checksum, std::uint8_t* out) noexcept;
+std::size_t write_udp_frame(const UdpTuple& tuple, std::size_t udp_payload_bytes, bool checksum,
+                            std::uint8_t* out) noexcept;
 
 struct UdpFrameView {
     UdpTuple tuple;
-    ByteView payload;       // UDP payload, borrowed
+    ByteView payload;  // UDP payload, borrowed
 };
 // Total. Verifies the IPv4 header checksum and, with `verify_udp`, the UDP checksum (zero on IPv4 is legal).
 DropReason parse_udp_frame(ByteView frame, bool verify_udp, UdpFrameView& out) noexcept;
 
-std::uint16_t internet_checksum(ByteView bytes, std::uint32_t initial = 0) noexcept;  // RFC 1071, host order, folded, complemented
+std::uint16_t internet_checksum(
+    ByteView bytes, std::uint32_t initial = 0) noexcept;  // RFC 1071, host order, folded, complemented
 
 // The largest symbol that fits: a multiple of 64, never of 4096 (cache aliasing), 0 if the MTU is below 576.
 std::uint16_t symbol_bytes_for_mtu(std::uint16_t mtu, bool v6) noexcept;

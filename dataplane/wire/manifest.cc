@@ -1,5 +1,6 @@
 // The head's codec. What makes a manifest acceptable is said once, in first_fault(), and holds for writer and
-// parser. SPDX-License-Identifier: Apache-2.0
+// parser.
+// SPDX-License-Identifier: Apache-2.0
 #include "dataplane/wire/manifest.h"
 
 #include <limits>

@@ -20,7 +20,7 @@ struct BundleId {  // chosen by the source's control process, unique for ever
     std::uint64_t low = 0;
     auto operator<=>(const BundleId&) const = default;
 };
-std::string to_string(const BundleId& id);                    // 32 hex digits
+std::string to_string(const BundleId& id);  // 32 hex digits
 Result<BundleId> parse_bundle_id(std::string_view text);
 
 // Names the staged file that the ranges of one version of one large object are gathered in. Derived by the source's
@@ -28,44 +28,44 @@ Result<BundleId> parse_bundle_id(std::string_view text);
 using ObjectKey = BundleId;
 
 enum class EntryKind : std::uint8_t {
-    file = 1,        // a whole file; its bytes are payload[payload_offset, +size)
-    range = 2,       // bytes [file_offset, +size) of the staged object `object`; not visible until `assemble`
-    assemble = 3,    // the staged object `object` becomes `path`; size = whole file; all its ranges are durable
-    directory = 4,   // created if absent; mode, owner and mtime set
-    symlink = 5,     // `target` is the link's text, taken as it is
-    remove = 6,      // file or symlink, or an empty directory, disappears; already absent is success
-    metadata = 7,    // mode, owner, mtime of an existing file or directory
-    mark = 8,        // no file: watermark `mtime_ns` (source time); reported to the target's control when published
+    file = 1,      // a whole file; its bytes are payload[payload_offset, +size)
+    range = 2,     // bytes [file_offset, +size) of the staged object `object`; not visible until `assemble`
+    assemble = 3,  // the staged object `object` becomes `path`; size = whole file; all its ranges are durable
+    directory = 4,  // created if absent; mode, owner and mtime set
+    symlink = 5,    // `target` is the link's text, taken as it is
+    remove = 6,     // file or symlink, or an empty directory, disappears; already absent is success
+    metadata = 7,   // mode, owner, mtime of an existing file or directory
+    mark = 8,  // no file: watermark `mtime_ns` (source time); reported to the target's control when published
 };
 
 struct Entry {
     EntryKind kind = EntryKind::file;
-    std::uint32_t mode = 0;            // permission bits, 0..07777
+    std::uint32_t mode = 0;  // permission bits, 0..07777
     std::uint32_t uid = 0;
     std::uint32_t gid = 0;
-    std::int64_t mtime_ns = 0;         // since the Unix epoch; for `mark` the watermark
-    std::uint64_t size = 0;            // file, range: bytes in the payload; assemble: bytes of the whole object
+    std::int64_t mtime_ns = 0;  // since the Unix epoch; for `mark` the watermark
+    std::uint64_t size = 0;     // file, range: bytes in the payload; assemble: bytes of the whole object
     std::uint64_t payload_offset = 0;  // file, range
     std::uint64_t file_offset = 0;     // range
     std::uint64_t file_size = 0;       // range: bytes of the whole object, for preallocation
     ObjectKey object;                  // range, assemble
-    std::string path;                  // relative, '/'-separated raw bytes; empty for `range` is allowed at the target
-    std::string target;                // symlink text
-    std::int64_t ctime_ns = 0;         // the source's change time: lets the reader notice a change with an old mtime
+    std::string path;    // relative, '/'-separated raw bytes; empty for `range` is allowed at the target
+    std::string target;  // symlink text
+    std::int64_t ctime_ns = 0;  // the source's change time: lets the reader notice a change with an old mtime
     bool operator==(const Entry&) const = default;
 };
 
 enum class PublishRule : std::uint8_t {
-    when_durable = 0,   // consistency `object`: rename as soon as the bundle is durable
+    when_durable = 0,  // consistency `object`: rename as soon as the bundle is durable
 };
 
 struct Manifest {
     BundleId id;
     std::uint32_t generation = 0;
-    std::uint64_t store = 0;           // the target's store, by the number its control gave it
+    std::uint64_t store = 0;  // the target's store, by the number its control gave it
     PublishRule publish = PublishRule::when_durable;
     std::uint64_t payload_bytes = 0;
-    std::vector<Entry> entries;        // file/range entries ascend in payload_offset and do not overlap
+    std::vector<Entry> entries;  // file/range entries ascend in payload_offset and do not overlap
     bool operator==(const Manifest&) const = default;
 };
 
@@ -74,12 +74,13 @@ inline constexpr std::size_t kEntriesMax = 16384;
 inline constexpr std::uint64_t kPayloadBytesMax = std::uint64_t{1} << 30;
 inline constexpr std::size_t kPathBytesMax = 4095;
 inline constexpr std::size_t kNameBytesMax = 255;
-inline constexpr std::uint64_t kDirectAlignment = 4096;   // payload and file offsets of entries >= kDirectBytesMin
+inline constexpr std::uint64_t kDirectAlignment =
+    4096;  // payload and file offsets of entries >= kDirectBytesMin
 inline constexpr std::uint64_t kDirectBytesMin = 64u << 10;
 
 // The first bytes of every head: enough for the session to know how many stripes follow.
 struct HeadPrefix {
-    std::uint32_t head_bytes = 0;      // the whole head, this prefix included
+    std::uint32_t head_bytes = 0;  // the whole head, this prefix included
     std::uint64_t payload_bytes = 0;
     BundleId id;
     std::uint32_t generation = 0;
@@ -88,7 +89,8 @@ inline constexpr std::size_t kHeadPrefixBytes = 40;
 Result<HeadPrefix> parse_head_prefix(ByteView head);
 // The generation stands at a fixed place: the first 4 bytes are magic "LHM1".
 
-Result<std::vector<std::uint8_t>> write_manifest(const Manifest& manifest);  // refuses what parse_manifest would
+Result<std::vector<std::uint8_t>> write_manifest(
+    const Manifest& manifest);  // refuses what parse_manifest would
 Result<Manifest> parse_manifest(ByteView head);
 
 // ok: relative, no empty, "." or ".." component, no NUL, each name <= 255 bytes, whole <= 4095, not below ".longhaul".
@@ -96,7 +98,7 @@ bool path_is_safe(std::string_view path) noexcept;
 
 struct EntryVerdict {
     FailReason reason = FailReason::none;
-    std::uint32_t crc32c = 0;          // of the entry's payload bytes; 0 for entries without payload
+    std::uint32_t crc32c = 0;  // of the entry's payload bytes; 0 for entries without payload
     bool operator==(const EntryVerdict&) const = default;
 };
 struct Trailer {
@@ -105,9 +107,11 @@ struct Trailer {
     std::vector<EntryVerdict> verdicts;  // one per manifest entry, in order
     bool operator==(const Trailer&) const = default;
 };
-inline constexpr std::size_t kTrailerPrefixBytes = 8;  // magic "LHT1", u32 total bytes: the session reads these
+inline constexpr std::size_t kTrailerPrefixBytes =
+    8;  // magic "LHT1", u32 total bytes: the session reads these
 std::vector<std::uint8_t> write_trailer(const Trailer& trailer);
 Result<Trailer> parse_trailer(ByteView bytes);
-Result<std::uint32_t> parse_trailer_bytes(ByteView first_bytes);  // total length from the first kTrailerPrefixBytes
+Result<std::uint32_t> parse_trailer_bytes(
+    ByteView first_bytes);  // total length from the first kTrailerPrefixBytes
 
 }  // namespace longhaul::wire

@@ -38,12 +38,13 @@ enum class Section : std::uint8_t { payload = 0, head = 1, trailer = 2 };
 
 struct Flags {
     static constexpr std::uint8_t key_phase = 0x01;
-    static constexpr std::uint8_t ack_now = 0x02;      // the receiver should send feedback at once
-    static constexpr std::uint8_t section_shift = 2;   // two bits: Section
+    static constexpr std::uint8_t ack_now = 0x02;     // the receiver should send feedback at once
+    static constexpr std::uint8_t section_shift = 2;  // two bits: Section
     static constexpr std::uint8_t section_mask = 0x0c;
-    static constexpr std::uint8_t first = 0x10;        // this stripe is the first of its bundle
-    static constexpr std::uint8_t again = 0x20;        // sent before, or a repair: no RTT or burst inference from it
-    static constexpr std::uint8_t reserved = 0xc0;     // must be zero
+    static constexpr std::uint8_t first = 0x10;  // this stripe is the first of its bundle
+    static constexpr std::uint8_t again =
+        0x20;  // sent before, or a repair: no RTT or burst inference from it
+    static constexpr std::uint8_t reserved = 0xc0;  // must be zero
 };
 
 struct Header {
@@ -71,8 +72,8 @@ void write_header(const Header& header, std::uint8_t* out) noexcept;
 // A total parser: any bytes give a view or a drop reason. `payload` excludes the tag and borrows from `datagram`.
 struct PacketView {
     Header header;
-    ByteView header_bytes;   // the 32 bytes of associated data
-    ByteView sealed;         // ciphertext followed by the tag: at least kTagBytes
+    ByteView header_bytes;  // the 32 bytes of associated data
+    ByteView sealed;        // ciphertext followed by the tag: at least kTagBytes
 };
 DropReason parse_packet(ByteView datagram, PacketView& out) noexcept;  // DropReason::none on success
 

@@ -9,9 +9,10 @@
 namespace longhaul::wire {
 
 struct Ping {
-    std::uint64_t next_stripe = 0;          // u48: every stripe below has been sent at least once
-    std::uint32_t settled_below = 1;        // bundle handles below: final result taken note of by the sender
-    std::uint32_t echo_tx_time_us = 0;      // newest tx_time seen from the peer on this lane, 0 with hold_us = ~0 if none
+    std::uint64_t next_stripe = 0;    // u48: every stripe below has been sent at least once
+    std::uint32_t settled_below = 1;  // bundle handles below: final result taken note of by the sender
+    std::uint32_t echo_tx_time_us =
+        0;  // newest tx_time seen from the peer on this lane, 0 with hold_us = ~0 if none
     std::uint32_t hold_us = ~std::uint32_t{0};  // how long ago that was
     bool operator==(const Ping&) const = default;
 };

@@ -111,7 +111,8 @@ void Worker::take_head(Link& link, const session::BundleHead& head, TimeNs now) 
     }
     const wire::Manifest& content = manifest.value();
     wire::FailReason refusal = wire::FailReason::none;
-    if (!storage_->has_store(content.store, storage::StoreRole::target)) refusal = wire::FailReason::store_unknown;
+    if (!storage_->has_store(content.store, storage::StoreRole::target))
+        refusal = wire::FailReason::store_unknown;
     if (refusal == wire::FailReason::none) {
         auto writer = storage_->open_writer(content);
         if (writer.ok()) {
@@ -123,7 +124,8 @@ void Worker::take_head(Link& link, const session::BundleHead& head, TimeNs now) 
         refusal = wire::FailReason::target_io;
     }
     session.receiver.refuse_bundle(head.bundle, refusal, now);
-    tell(TargetBundle{event_of(content.id, content.generation, link.settings.link, failed(head.bundle, refusal))});
+    tell(TargetBundle{
+        event_of(content.id, content.generation, link.settings.link, failed(head.bundle, refusal))});
 }
 
 bool Worker::request_writes(Link& link, TimeNs now) {
@@ -142,10 +144,12 @@ bool Worker::request_writes(Link& link, TimeNs now) {
         LH_ASSERT(writing != session.writings.end());
         const auto trailer = wire::parse_trailer(last->trailer);
         if (!trailer.ok() || trailer.value().id != writing->second.id) {
-            tell(LogLine{true, "bundle " + wire::to_string(writing->second.id) + ": trailer refused: " +
-                                   (trailer.ok() ? std::string("it names another bundle") : trailer.error().text)});
+            tell(LogLine{true,
+                         "bundle " + wire::to_string(writing->second.id) + ": trailer refused: " +
+                             (trailer.ok() ? std::string("it names another bundle") : trailer.error().text)});
             session.writings.erase(writing);
-            session.receiver.set_stage(last->bundle, failed(last->bundle, wire::FailReason::manifest_malformed), now);
+            session.receiver.set_stage(last->bundle,
+                                       failed(last->bundle, wire::FailReason::manifest_malformed), now);
             continue;
         }
         const Token token{link.settings.link, Token::Kind::finish, session.epoch, last->bundle};
@@ -161,10 +165,18 @@ void Worker::on_storage_event(const storage::Event& event, TimeNs now) {
     Link* link = find_link(token.link);
     if (link == nullptr || link->session == nullptr || link->session->epoch != token.epoch) return;
     switch (event.kind) {
-        case storage::Event::Kind::read_done: link->session->sender.read_done(token.value, now); break;
-        case storage::Event::Kind::write_done: link->session->receiver.write_done(token.value, now); break;
-        case storage::Event::Kind::bundle_stage: on_finish(*link, token.value, event, now); break;
-        case storage::Event::Kind::mark: tell(Mark{event.store, event.watermark_ns}); break;
+        case storage::Event::Kind::read_done:
+            link->session->sender.read_done(token.value, now);
+            break;
+        case storage::Event::Kind::write_done:
+            link->session->receiver.write_done(token.value, now);
+            break;
+        case storage::Event::Kind::bundle_stage:
+            on_finish(*link, token.value, event, now);
+            break;
+        case storage::Event::Kind::mark:
+            tell(Mark{event.store, event.watermark_ns});
+            break;
     }
 }
 

@@ -62,8 +62,10 @@ void Worker::obey(ConfigureLink& command, TimeNs now) {
     }
     const auto slot = std::find(slot_taken_.begin(), slot_taken_.end(), false);
     if (slot == slot_taken_.end())
-        return answer(command.request, Error{ErrorCode::exhausted, "links_max = " + std::to_string(slot_taken_.size()) +
-                                                                       " links are in use: raise links_max in the dataplane's configuration"});
+        return answer(command.request,
+                      Error{ErrorCode::exhausted,
+                            "links_max = " + std::to_string(slot_taken_.size()) +
+                                " links are in use: raise links_max in the dataplane's configuration"});
     auto link = std::make_unique<Link>();
     link->slot = static_cast<std::size_t>(slot - slot_taken_.begin());
     *slot = true;
@@ -85,7 +87,13 @@ void Worker::obey(RemoveLink& command, TimeNs) {
     if (Link* link = find_link(command.link)) {
         end_session(*link);
         for (const auto& [id, bundle] : link->outgoing)
-            tell(SourceBundle{{id, bundle.offer.generation, command.link, wire::Stage::failed, wire::FailReason::cancelled, 0, {}}});
+            tell(SourceBundle{{id,
+                               bundle.offer.generation,
+                               command.link,
+                               wire::Stage::failed,
+                               wire::FailReason::cancelled,
+                               0,
+                               {}}});
         slot_taken_[link->slot] = false;
         std::erase(active_, link);
         links_[command.link].reset();
@@ -96,7 +104,9 @@ void Worker::obey(RemoveLink& command, TimeNs) {
 void Worker::obey(StartSession& command, TimeNs now) {
     Link* link = find_link(command.link);
     if (link == nullptr)
-        return answer(command.request, Error{ErrorCode::not_found, "link " + std::to_string(command.link) + " is not configured: send link_add first"});
+        return answer(command.request,
+                      Error{ErrorCode::not_found, "link " + std::to_string(command.link) +
+                                                      " is not configured: send link_add first"});
     answer(command.request, start_session(*link, command, now));
 }
 
@@ -118,8 +128,9 @@ Result<void> Worker::start_session(Link& link, StartSession& command, TimeNs now
     congestion::ReservedConfig reserved;
     reserved.cap_bps = link.settings.rate_bps;
 
-    auto session = std::make_unique<LinkSession>(command.session, next_epoch_++, sender, receiver, codec_, *link.send_pool,
-                                                 *link.receive_pool, congestion::make_reserved(reserved), now);
+    auto session = std::make_unique<LinkSession>(command.session, next_epoch_++, sender, receiver, codec_,
+                                                 *link.send_pool, *link.receive_pool,
+                                                 congestion::make_reserved(reserved), now);
     for (unsigned i = 0; i < parameters.lanes; ++i) {
         const LaneKeys& keys = command.lanes[i];
         auto sealer = aead_->make_sealer(keys.transmit, keys.transmit_spi);
@@ -133,7 +144,8 @@ Result<void> Worker::start_session(Link& link, StartSession& command, TimeNs now
         lane.tuple.source_mac = ports_[link.port]->mac();
         lane.tuple.source_ip = link.local_ip;
         lane.tuple.target_ip = link.remote_ip;
-        lane.tuple.source_port = lane.tuple.target_port = static_cast<std::uint16_t>(link.settings.udp_port_base + i);
+        lane.tuple.source_port = lane.tuple.target_port =
+            static_cast<std::uint16_t>(link.settings.udp_port_base + i);
         lane.tuple.traffic_class = link.settings.traffic_class;
         lane.tuple.vlan = ports_[link.port]->config().vlan;
         session->lanes.push_back(std::move(lane));
@@ -142,24 +154,33 @@ Result<void> Worker::start_session(Link& link, StartSession& command, TimeNs now
         lane_of_spi_[session->lanes[i].receive_spi] = {&link, static_cast<std::uint8_t>(i)};
     link.session = std::move(session);
     link.waiting.clear();
-    for (const auto& [id, bundle] : link.outgoing) link.waiting.push_back(id);
-    std::sort(link.waiting.begin(), link.waiting.end(), [&](const wire::BundleId& a, const wire::BundleId& b) {
-        return link.outgoing.at(a).order < link.outgoing.at(b).order;
-    });
+    for (const auto& [id, bundle] : link.outgoing)
+        link.waiting.push_back(id);
+    std::sort(link.waiting.begin(), link.waiting.end(),
+              [&](const wire::BundleId& a, const wire::BundleId& b) {
+                  return link.outgoing.at(a).order < link.outgoing.at(b).order;
+              });
     update_state(link, now);
     return {};
 }
 
 void Worker::end_session(Link& link) {
     if (link.session == nullptr) return;
-    for (const Lane& lane : link.session->lanes) lane_of_spi_.erase(lane.receive_spi);
+    for (const Lane& lane : link.session->lanes)
+        lane_of_spi_.erase(lane.receive_spi);
     link.session.reset();
 }
 
 void Worker::obey(OfferBundle& command, TimeNs) {
     const auto refuse = [&](wire::FailReason reason, const std::string& text) {
         tell(LogLine{true, "bundle " + wire::to_string(command.offer.id) + ": " + text});
-        tell(SourceBundle{{command.offer.id, command.offer.generation, command.offer.link, wire::Stage::failed, reason, 0, {}}});
+        tell(SourceBundle{{command.offer.id,
+                           command.offer.generation,
+                           command.offer.link,
+                           wire::Stage::failed,
+                           reason,
+                           0,
+                           {}}});
     };
     Link* link = find_link(command.offer.link);
     if (link == nullptr) return refuse(wire::FailReason::cancelled, "its link is not configured");
@@ -167,8 +188,10 @@ void Worker::obey(OfferBundle& command, TimeNs) {
     auto manifest = wire::parse_manifest(command.head);
     if (!manifest.ok()) return refuse(wire::FailReason::manifest_malformed, manifest.error().text);
     const wire::BundleId id = command.offer.id;
-    if (manifest.value().id != id) return refuse(wire::FailReason::manifest_malformed, "the manifest names another bundle");
-    link->outgoing.emplace(id, OutgoingBundle{command.offer, std::move(command.head), std::move(manifest).value(), next_order_++});
+    if (manifest.value().id != id)
+        return refuse(wire::FailReason::manifest_malformed, "the manifest names another bundle");
+    link->outgoing.emplace(id, OutgoingBundle{command.offer, std::move(command.head),
+                                              std::move(manifest).value(), next_order_++});
     link->waiting.push_back(id);
 }
 
@@ -182,12 +205,19 @@ void Worker::obey(CancelBundle& command, TimeNs now) {
             return;
         }
         if (waiting != link->waiting.end()) link->waiting.erase(waiting);
-        tell(SourceBundle{{command.id, found->second.offer.generation, link->settings.link, wire::Stage::failed,
-                           wire::FailReason::cancelled, 0, {}}});
+        tell(SourceBundle{{command.id,
+                           found->second.offer.generation,
+                           link->settings.link,
+                           wire::Stage::failed,
+                           wire::FailReason::cancelled,
+                           0,
+                           {}}});
         link->outgoing.erase(found);
     }
 }
 
-void Worker::obey(Stop&, TimeNs) { stop_ = true; }
+void Worker::obey(Stop&, TimeNs) {
+    stop_ = true;
+}
 
 }  // namespace longhaul::worker

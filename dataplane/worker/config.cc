@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dataplane/worker/config.h"
 
+#include <toml++/toml.h>
 #include <algorithm>
 #include <array>
 #include <boost/program_options.hpp>
@@ -9,14 +10,15 @@
 #include <fstream>
 #include <limits>
 #include <sstream>
-#include <toml++/toml.h>
 
 namespace longhaul::worker {
 namespace {
 
 namespace po = boost::program_options;
 
-Error bad(const std::string& text) { return Error{ErrorCode::invalid_argument, text}; }
+Error bad(const std::string& text) {
+    return Error{ErrorCode::invalid_argument, text};
+}
 
 // Reads the keys of one table, remembers the first complaint and which keys were known.
 class TableReader {
@@ -30,8 +32,8 @@ class TableReader {
         if (node == nullptr) return;
         const auto value = node->value_exact<std::int64_t>();
         if (!value || *value < least || *value > most) {
-            complain(*node, std::string(key) + " must be a whole number from " + std::to_string(least) + " to " +
-                                std::to_string(most));
+            complain(*node, std::string(key) + " must be a whole number from " + std::to_string(least) +
+                                " to " + std::to_string(most));
             return;
         }
         out = static_cast<T>(*value);
@@ -39,14 +41,18 @@ class TableReader {
     void flag(const char* key, bool& out) {
         const toml::node* node = find(key);
         if (node == nullptr) return;
-        if (const auto value = node->value_exact<bool>()) out = *value;
-        else complain(*node, std::string(key) + " must be true or false");
+        if (const auto value = node->value_exact<bool>())
+            out = *value;
+        else
+            complain(*node, std::string(key) + " must be true or false");
     }
     void text(const char* key, std::string& out) {
         const toml::node* node = find(key);
         if (node == nullptr) return;
-        if (const auto value = node->value_exact<std::string>()) out = *value;
-        else complain(*node, std::string(key) + " must be a string in quotes");
+        if (const auto value = node->value_exact<std::string>())
+            out = *value;
+        else
+            complain(*node, std::string(key) + " must be a string in quotes");
     }
     void texts(const char* key, std::vector<std::string>& out) {
         const toml::node* node = find(key);
@@ -66,8 +72,10 @@ class TableReader {
         text(key, value);
         if (value.empty()) return;
         auto result = parse(value);
-        if (result.ok()) out = std::move(result).value();
-        else complain(*find(key), std::string(key) + ": " + result.error().text);
+        if (result.ok())
+            out = std::move(result).value();
+        else
+            complain(*find(key), std::string(key) + ": " + result.error().text);
     }
     const toml::node* find(const char* key) {
         known_.emplace_back(key);
@@ -89,7 +97,8 @@ class TableReader {
   private:
     std::string known_list() const {
         std::string list;
-        for (const auto& key : known_) list += (list.empty() ? "" : ", ") + key;
+        for (const auto& key : known_)
+            list += (list.empty() ? "" : ", ") + key;
         return list;
     }
     const toml::table& table_;
@@ -136,8 +145,10 @@ std::string read_port_table(const toml::table& table, const std::string& file, n
     reader.texts("addresses", addresses);
     for (const std::string& address : addresses) {
         auto prefix = nic::parse_prefix(address);
-        if (prefix.ok()) port.addresses.push_back(prefix.value());
-        else reader.complain(*reader.find("addresses"), "addresses: " + prefix.error().text);
+        if (prefix.ok())
+            port.addresses.push_back(prefix.value());
+        else
+            reader.complain(*reader.find("addresses"), "addresses: " + prefix.error().text);
     }
     reader.parsed("gateway", wire::parse_ip, port.gateway_v4);
     reader.parsed("gateway_v6", wire::parse_ip, port.gateway_v6);
@@ -148,7 +159,8 @@ std::string read_port_table(const toml::table& table, const std::string& file, n
     reader.refuse_unknown();
     if (reader.problem().empty() && (port.name.empty() || port.device.empty() || port.addresses.empty()))
         return file + ":" + std::to_string(table.source().begin.line) +
-               ": [[port]] needs name, device and addresses, e.g. name = \"wan0\", device = \"0000:01:00.0\", "
+               ": [[port]] needs name, device and addresses, e.g. name = \"wan0\", device = "
+               "\"0000:01:00.0\", "
                "addresses = [\"10.77.0.1/24\"]";
     return reader.problem();
 }
@@ -164,7 +176,8 @@ Result<std::string> read_file(const std::string& path) {
 }  // namespace
 
 Result<std::uint64_t> parse_rate(const std::string& text) {
-    const Error wrong = bad("\"" + text + "\" is not a rate: write bit/s with K, M or G, e.g. \"1G\" or \"250M\"");
+    const Error wrong =
+        bad("\"" + text + "\" is not a rate: write bit/s with K, M or G, e.g. \"1G\" or \"250M\"");
     std::size_t used = 0;
     double value = 0;
     try {
@@ -174,10 +187,14 @@ Result<std::uint64_t> parse_rate(const std::string& text) {
     }
     const std::string unit = text.substr(used);
     double factor = 0;
-    if (unit.empty()) factor = 1;
-    else if (unit == "K") factor = 1e3;
-    else if (unit == "M") factor = 1e6;
-    else if (unit == "G") factor = 1e9;
+    if (unit.empty())
+        factor = 1;
+    else if (unit == "K")
+        factor = 1e3;
+    else if (unit == "M")
+        factor = 1e6;
+    else if (unit == "G")
+        factor = 1e9;
     const double rate = value * factor;
     if (!std::isfinite(rate) || rate < 1000 || rate > 4e12) return wrong;
     return static_cast<std::uint64_t>(std::llround(rate));
@@ -199,7 +216,8 @@ Result<DataplaneConfig> parse_config(const std::string& text, const std::string&
                     config.ports.push_back(std::move(port));
                 }
             } else {
-                problem = file_name + ":" + std::to_string(node.source().begin.line) + ": unknown section \"" + name +
+                problem = file_name + ":" + std::to_string(node.source().begin.line) +
+                          ": unknown section \"" + name +
                           "\": a dataplane's file has [dataplane] and [[port]]";
             }
             if (!problem.empty()) return bad(problem);
@@ -208,7 +226,8 @@ Result<DataplaneConfig> parse_config(const std::string& text, const std::string&
         return bad(file_name + ":" + std::to_string(error.source().begin.line) + ": " +
                    std::string(error.description()) + ": correct the TOML syntax");
     }
-    if (config.ports.empty()) return bad(file_name + ": no [[port]]: give at least one with name, device and addresses");
+    if (config.ports.empty())
+        return bad(file_name + ": no [[port]]: give at least one with name, device and addresses");
     return config;
 }
 
@@ -222,10 +241,12 @@ Result<CommandLine> read_command_line(int argc, const char* const* argv) {
         "check", "read the configuration, say whether it is right, and end");
     po::options_description overrides("Overrides of the configuration file");
     overrides.add_options()("socket", po::value(&socket)->value_name("PATH"), "Unix socket for control")(
-        "log-level", po::value(&log_level), "trace, debug, info, warning or error")("poll", "workers never sleep")(
-        "idle-sleep-us", po::value(&idle_sleep_us), "longest sleep of an idle worker, 10..10000");
-    po::options_description all("longhaul-dataplane: moves bundles between stores and links.\n"
-                                "Usage: longhaul-dataplane --config FILE [overrides]");
+        "log-level", po::value(&log_level), "trace, debug, info, warning or error")(
+        "poll", "workers never sleep")("idle-sleep-us", po::value(&idle_sleep_us),
+                                       "longest sleep of an idle worker, 10..10000");
+    po::options_description all(
+        "longhaul-dataplane: moves bundles between stores and links.\n"
+        "Usage: longhaul-dataplane --config FILE [overrides]");
     all.add(general).add(overrides);
     po::variables_map given;
     try {
@@ -256,7 +277,8 @@ Result<CommandLine> read_command_line(int argc, const char* const* argv) {
     if (!log_level.empty()) line.config.log_level = log_level;
     if (given.count("poll") != 0) line.config.poll = true;
     if (idle_sleep_us != 0) {
-        if (idle_sleep_us < 10 || idle_sleep_us > 10'000) return bad("--idle-sleep-us must be from 10 to 10000");
+        if (idle_sleep_us < 10 || idle_sleep_us > 10'000)
+            return bad("--idle-sleep-us must be from 10 to 10000");
         line.config.idle_sleep_us = idle_sleep_us;
     }
     if (given.count("check") != 0) {

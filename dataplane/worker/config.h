@@ -15,16 +15,16 @@ namespace longhaul::worker {
 
 struct DataplaneConfig {
     std::string name = "longhaul";
-    std::string socket = "/run/longhaul/dataplane.sock";   // control connects here
-    std::string run_directory = "/run/longhaul";           // DPDK's sockets
+    std::string socket = "/run/longhaul/dataplane.sock";  // control connects here
+    std::string run_directory = "/run/longhaul";          // DPDK's sockets
     unsigned workers = 1;
-    bool poll = false;                                     // true: never sleep
-    unsigned idle_sleep_us = 100;                          // longest sleep of an idle worker, 10..10000
-    bool hugepages = true;                                 // "auto" uses them when some are free, "never" does not
-    unsigned memory_mib = 256;                             // for the packet library when there are no hugepages
-    std::string cores;                                     // e.g. "2-3"; empty: float
+    bool poll = false;             // true: never sleep
+    unsigned idle_sleep_us = 100;  // longest sleep of an idle worker, 10..10000
+    bool hugepages = true;         // "auto" uses them when some are free, "never" does not
+    unsigned memory_mib = 256;     // for the packet library when there are no hugepages
+    std::string cores;             // e.g. "2-3"; empty: float
     std::vector<std::string> pci_allow;
-    std::uint64_t plan_rate_bps = 1'000'000'000;           // memory is sized once: rate x RTT per link
+    std::uint64_t plan_rate_bps = 1'000'000'000;  // memory is sized once: rate x RTT per link
     unsigned plan_rtt_ms = 200;
     unsigned links_max = 2;
     std::string crypto_device = "crypto_aesni_gcm";
@@ -34,12 +34,12 @@ struct DataplaneConfig {
 
 struct CommandLine {
     DataplaneConfig config;
-    bool exit_now = false;       // --help, --version or --check were served
-    std::string text;            // what to print then
+    bool exit_now = false;  // --help, --version or --check were served
+    std::string text;       // what to print then
 };
 
 Result<CommandLine> read_command_line(int argc, const char* const* argv);
 Result<DataplaneConfig> parse_config(const std::string& text, const std::string& file_name);
-Result<std::uint64_t> parse_rate(const std::string& text);   // "1G", "250M", "64000"
+Result<std::uint64_t> parse_rate(const std::string& text);  // "1G", "250M", "64000"
 
 }  // namespace longhaul::worker

@@ -6,15 +6,22 @@ namespace longhaul::worker {
 
 Worker::Worker(const WorkerConfig& config, std::vector<nic::Port*> ports, Mailbox<Command>& inbox,
                Mailbox<Event>& outbox, int wake_main_fd)
-    : config_(config), ports_(std::move(ports)), inbox_(inbox), outbox_(outbox), wake_main_fd_(wake_main_fd),
-      scratch_(kBurst), outgoing_frames_(ports_.size()) {}
+    : config_(config),
+      ports_(std::move(ports)),
+      inbox_(inbox),
+      outbox_(outbox),
+      wake_main_fd_(wake_main_fd),
+      scratch_(kBurst),
+      outgoing_frames_(ports_.size()) {}
 
 Worker::~Worker() {
-    for (auto& link : links_) link.reset();  // readers and writers end while storage and arena still stand
+    for (auto& link : links_)
+        link.reset();  // readers and writers end while storage and arena still stand
 }
 
 Result<std::unique_ptr<Worker>> Worker::create(const WorkerConfig& config, std::vector<nic::Port*> ports,
-                                               Mailbox<Command>& inbox, Mailbox<Event>& outbox, int wake_main_fd) {
+                                               Mailbox<Command>& inbox, Mailbox<Event>& outbox,
+                                               int wake_main_fd) {
     std::unique_ptr<Worker> worker(new Worker(config, std::move(ports), inbox, outbox, wake_main_fd));
     const MemoryPlan& plan = config.plan;
     auto arena = Arena::map(plan.arena_bytes, config.hugepages);
@@ -50,9 +57,9 @@ Result<std::unique_ptr<Worker>> Worker::create(const WorkerConfig& config, std::
     worker->storage_ = std::move(engine).value();
 
     for (nic::Port* port : worker->ports_)
-        worker->neighbours_.push_back(std::make_unique<nic::Neighbours>(port->mac(), port->config().addresses,
-                                                                        port->config().gateway_v4, port->config().gateway_v6,
-                                                                        port->config().vlan));
+        worker->neighbours_.push_back(std::make_unique<nic::Neighbours>(
+            port->mac(), port->config().addresses, port->config().gateway_v4, port->config().gateway_v6,
+            port->config().vlan));
     return worker;
 }
 

@@ -16,12 +16,12 @@ struct Link {
     command::LinkSettings settings;
     std::size_t port = 0;
     wire::IpAddress local_ip, remote_ip;
-    session::BlockPool* send_pool = nullptr;      // this link's share of the arena
+    session::BlockPool* send_pool = nullptr;  // this link's share of the arena
     session::BlockPool* receive_pool = nullptr;
-    std::size_t slot = 0;                         // which share
+    std::size_t slot = 0;  // which share
     std::unique_ptr<LinkSession> session;
     std::map<wire::BundleId, OutgoingBundle> outgoing;
-    std::deque<wire::BundleId> waiting;           // in `outgoing`, not yet offered to this session's sender
+    std::deque<wire::BundleId> waiting;  // in `outgoing`, not yet offered to this session's sender
     bool neighbour_known = false;
     command::LinkState state = command::LinkState::idle;
     command::LinkState reported = command::LinkState::unconfigured;

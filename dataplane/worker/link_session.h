@@ -22,7 +22,7 @@ struct Lane {
     std::unique_ptr<crypto::LaneSealer> sealer;
     std::unique_ptr<crypto::LaneOpener> opener;
     std::uint32_t receive_spi = 0;
-    wire::UdpTuple tuple;              // our direction; MACs are filled in when the neighbour is known
+    wire::UdpTuple tuple;  // our direction; MACs are filled in when the neighbour is known
 };
 
 // What a storage event is about. Packed into the 64-bit token that travels through the ring.
@@ -30,11 +30,12 @@ struct Token {
     enum class Kind : std::uint8_t { read = 1, write = 2, finish = 3 };
     std::uint8_t link = 0;
     Kind kind = Kind::read;
-    std::uint16_t epoch = 0;           // of the session: events of an older one are ignored
-    std::uint32_t value = 0;           // block index, or bundle handle for finish
+    std::uint16_t epoch = 0;  // of the session: events of an older one are ignored
+    std::uint32_t value = 0;  // block index, or bundle handle for finish
 
     std::uint64_t packed() const noexcept {
-        return std::uint64_t{link} << 56 | std::uint64_t{static_cast<std::uint8_t>(kind)} << 48 | std::uint64_t{epoch} << 32 | value;
+        return std::uint64_t{link} << 56 | std::uint64_t{static_cast<std::uint8_t>(kind)} << 48 |
+               std::uint64_t{epoch} << 32 | value;
     }
     static Token unpack(std::uint64_t packed) noexcept {
         return {static_cast<std::uint8_t>(packed >> 56), static_cast<Kind>(packed >> 48 & 0xff),
@@ -47,16 +48,21 @@ struct OutgoingBundle {
     command::BundleOfferMessage offer;
     std::vector<std::uint8_t> head;
     wire::Manifest manifest;
-    std::uint64_t order = 0;           // of offer: a new session keeps it
+    std::uint64_t order = 0;  // of offer: a new session keeps it
 };
 
 class LinkSession {
   public:
-    LinkSession(std::string session_id, std::uint16_t session_epoch, const session::SenderConfig& sender_config,
-                const session::ReceiverConfig& receiver_config, const fec::Codec& codec, session::BlockPool& send_pool,
-                session::BlockPool& receive_pool, std::unique_ptr<congestion::Controller> controller, TimeNs now)
-        : id(std::move(session_id)), epoch(session_epoch), sender(sender_config, codec, send_pool, std::move(controller), now),
-          receiver(receiver_config, codec, receive_pool, now), parameters(sender_config.parameters), started(now) {}
+    LinkSession(std::string session_id, std::uint16_t session_epoch,
+                const session::SenderConfig& sender_config, const session::ReceiverConfig& receiver_config,
+                const fec::Codec& codec, session::BlockPool& send_pool, session::BlockPool& receive_pool,
+                std::unique_ptr<congestion::Controller> controller, TimeNs now)
+        : id(std::move(session_id)),
+          epoch(session_epoch),
+          sender(sender_config, codec, send_pool, std::move(controller), now),
+          receiver(receiver_config, codec, receive_pool, now),
+          parameters(sender_config.parameters),
+          started(now) {}
 
     const std::string id;
     const std::uint16_t epoch;
@@ -64,7 +70,7 @@ class LinkSession {
     session::Receiver receiver;
     session::Parameters parameters;
     TimeNs started = 0;
-    bool heard = false;                 // an authenticated packet has come
+    bool heard = false;  // an authenticated packet has come
     std::vector<Lane> lanes;
 
     struct Reading {
@@ -77,8 +83,8 @@ class LinkSession {
         std::unique_ptr<storage::BundleWriter> writer;
     };
     // Declared after sender and receiver: destroyed first, so no read or write touches a block that went back.
-    std::unordered_map<std::uint32_t, Reading> readings;   // by handle
-    std::unordered_map<std::uint32_t, Writing> writings;   // by handle
+    std::unordered_map<std::uint32_t, Reading> readings;  // by handle
+    std::unordered_map<std::uint32_t, Writing> writings;  // by handle
 };
 
 }  // namespace longhaul::worker

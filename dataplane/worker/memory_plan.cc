@@ -18,7 +18,9 @@ MemoryPlan plan_memory(std::uint64_t rate_bps, unsigned rtt_ms, unsigned links, 
     plan.stripe_bytes = stripe_symbols * symbol_bytes;
     plan.block_stride = session::BlockPool::stride_for(stripe_symbols, symbol_bytes, session::kParitySlots);
     const std::uint64_t bdp_bytes = rate_bps / 8 * rtt_ms / 1000;
-    const auto blocks = [&](std::uint64_t bytes) { return static_cast<std::uint32_t>(bytes / plan.stripe_bytes + 1); };
+    const auto blocks = [&](std::uint64_t bytes) {
+        return static_cast<std::uint32_t>(bytes / plan.stripe_bytes + 1);
+    };
     // Read-ahead covers 20 ms of disk latency at the link's rate; a stripe may wait two repair rounds for its ack.
     plan.read_ahead_blocks = blocks(rate_bps / 8 / 50) + 32;
     plan.send_blocks = blocks(bdp_bytes * 5 / 2) + plan.read_ahead_blocks;
@@ -30,10 +32,13 @@ MemoryPlan plan_memory(std::uint64_t rate_bps, unsigned rtt_ms, unsigned links, 
 }
 
 std::string MemoryPlan::text() const {
-    const auto mib = [](std::uint64_t bytes) { return std::to_string((bytes + (1u << 20) - 1) >> 20) + " MiB"; };
+    const auto mib = [](std::uint64_t bytes) {
+        return std::to_string((bytes + (1u << 20) - 1) >> 20) + " MiB";
+    };
     return "memory plan: " + std::to_string(links) + " links x (" + std::to_string(send_blocks) + " send + " +
-           std::to_string(receive_blocks) + " receive blocks) of " + std::to_string(block_stride) + " bytes = " +
-           mib(arena_bytes) + "; a full stripe carries " + std::to_string(stripe_bytes) + " bytes";
+           std::to_string(receive_blocks) + " receive blocks) of " + std::to_string(block_stride) +
+           " bytes = " + mib(arena_bytes) + "; a full stripe carries " + std::to_string(stripe_bytes) +
+           " bytes";
 }
 
 Result<Arena> Arena::map(std::uint64_t bytes, bool hugepages) {
@@ -55,7 +60,9 @@ Result<Arena> Arena::map(std::uint64_t bytes, bool hugepages) {
 }
 
 Arena::Arena(Arena&& other) noexcept
-    : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)), hugepages_(other.hugepages_) {}
+    : data_(std::exchange(other.data_, nullptr)),
+      size_(std::exchange(other.size_, 0)),
+      hugepages_(other.hugepages_) {}
 
 Arena& Arena::operator=(Arena&& other) noexcept {
     std::swap(data_, other.data_);

@@ -10,13 +10,13 @@
 namespace longhaul::worker {
 
 struct MemoryPlan {
-    std::uint64_t stripe_bytes = 0;       // payload of a full stripe
-    std::uint64_t block_stride = 0;       // arena bytes of one block
-    std::uint32_t send_blocks = 0;        // per link: retention until decoded (2.5 x BDP) + read-ahead
-    std::uint32_t receive_blocks = 0;     // per link: open stripes and blocks being written (2 x BDP + writes)
+    std::uint64_t stripe_bytes = 0;    // payload of a full stripe
+    std::uint64_t block_stride = 0;    // arena bytes of one block
+    std::uint32_t send_blocks = 0;     // per link: retention until decoded (2.5 x BDP) + read-ahead
+    std::uint32_t receive_blocks = 0;  // per link: open stripes and blocks being written (2 x BDP + writes)
     std::uint32_t read_ahead_blocks = 0;  // part of send_blocks
     unsigned links = 0;
-    std::uint64_t arena_bytes = 0;        // all links
+    std::uint64_t arena_bytes = 0;  // all links
     std::string text() const;
 };
 
@@ -35,7 +35,8 @@ class Arena {
     bool on_hugepages() const { return hugepages_; }
 
   private:
-    Arena(std::uint8_t* data, std::size_t size, bool hugepages) : data_(data), size_(size), hugepages_(hugepages) {}
+    Arena(std::uint8_t* data, std::size_t size, bool hugepages)
+        : data_(data), size_(size), hugepages_(hugepages) {}
     std::uint8_t* data_ = nullptr;
     std::size_t size_ = 0;
     bool hugepages_ = false;

@@ -33,7 +33,7 @@ struct CloseStore {
 struct ConfigureLink {
     std::uint64_t request = 0;
     command::LinkSettings settings;
-    std::size_t port = 0;                // index into the worker's ports
+    std::size_t port = 0;  // index into the worker's ports
     wire::IpAddress local_ip, remote_ip;
 };
 struct RemoveLink {
@@ -60,7 +60,8 @@ struct CancelBundle {
 };
 struct Stop {};
 
-using Command = std::variant<OpenStore, CloseStore, ConfigureLink, RemoveLink, StartSession, OfferBundle, CancelBundle, Stop>;
+using Command = std::variant<OpenStore, CloseStore, ConfigureLink, RemoveLink, StartSession, OfferBundle,
+                             CancelBundle, Stop>;
 
 // ---- worker -> main thread ------------------------------------------------------------------------------------------
 
@@ -68,10 +69,10 @@ struct Answer {
     std::uint64_t request = 0;
     std::optional<Error> error;
 };
-struct SourceBundle {          // a bundle offered here reached a stage at its target
+struct SourceBundle {  // a bundle offered here reached a stage at its target
     command::BundleEvent event;
 };
-struct TargetBundle {          // a bundle arriving here reached a stage
+struct TargetBundle {  // a bundle arriving here reached a stage
     command::BundleEvent event;
 };
 struct Mark {
@@ -81,7 +82,7 @@ struct Mark {
 struct LinkReport {
     command::LinkStatus status;
 };
-struct Counters {              // every second
+struct Counters {  // every second
     wire::DropCounters drops;
     storage::StorageStats storage;
     std::uint64_t loops = 0, busy_loops = 0, sleeps = 0;

@@ -8,7 +8,8 @@ namespace longhaul::worker {
 
 bool Worker::receive_frames(TimeNs now) {
     bool busy = false;
-    for (std::size_t port = 0; port < ports_.size(); ++port) busy |= receive_port(port, now);
+    for (std::size_t port = 0; port < ports_.size(); ++port)
+        busy |= receive_port(port, now);
     return busy;
 }
 
@@ -22,8 +23,10 @@ bool Worker::receive_port(std::size_t port, TimeNs now) {
     unsigned admitted = 0;
     for (unsigned i = 0; i < count; ++i) {
         arrivals[admitted].scratch = &scratch_[admitted];
-        if (classify(port, frames[i], arrivals[admitted], jobs[admitted], now)) ++admitted;
-        else rte_pktmbuf_free(frames[i]);
+        if (classify(port, frames[i], arrivals[admitted], jobs[admitted], now))
+            ++admitted;
+        else
+            rte_pktmbuf_free(frames[i]);
     }
     if (admitted > 0) aead_->open({jobs.data(), admitted});
     for (unsigned i = 0; i < admitted; ++i) {
@@ -52,13 +55,18 @@ bool Worker::classify(std::size_t port, rte_mbuf* frame, Arrival& arrival, crypt
     LaneOf lane;
     if (drop == wire::DropReason::none) {
         const auto found = lane_of_spi_.find(packet.header.spi);
-        if (found == lane_of_spi_.end()) drop = wire::DropReason::spi_unknown;
-        else lane = found->second;
+        if (found == lane_of_spi_.end())
+            drop = wire::DropReason::spi_unknown;
+        else
+            lane = found->second;
     }
-    const std::size_t payload_bytes = drop == wire::DropReason::none ? packet.sealed.size() - wire::kTagBytes : 0;
+    const std::size_t payload_bytes =
+        drop == wire::DropReason::none ? packet.sealed.size() - wire::kTagBytes : 0;
     if (drop == wire::DropReason::none) {
-        if (packet.header.lane != lane.lane || packet.header.path != lane.link->settings.link) drop = wire::DropReason::lane_mismatch;
-        else if (payload_bytes > kSymbolBytesMax) drop = wire::DropReason::payload_size;
+        if (packet.header.lane != lane.lane || packet.header.path != lane.link->settings.link)
+            drop = wire::DropReason::lane_mismatch;
+        else if (payload_bytes > kSymbolBytesMax)
+            drop = wire::DropReason::payload_size;
     }
     if (drop != wire::DropReason::none) {
         drops_.add(drop);
@@ -78,8 +86,9 @@ bool Worker::classify(std::size_t port, rte_mbuf* frame, Arrival& arrival, crypt
         if (arrival.ticket.drop == wire::DropReason::none) into = arrival.ticket.into;
     }
     const std::size_t offset = static_cast<std::size_t>(packet.sealed.data() - bytes);
-    job = crypto::OpenJob{session.lanes[lane.lane].opener.get(), packet.header_bytes.data(), bytes + offset, into,
-                          static_cast<std::uint32_t>(payload_bytes), wire::DropReason::none};
+    job = crypto::OpenJob{
+        session.lanes[lane.lane].opener.get(),     packet.header_bytes.data(), bytes + offset, into,
+        static_cast<std::uint32_t>(payload_bytes), wire::DropReason::none};
     return true;
 }
 
@@ -87,7 +96,8 @@ void Worker::accept(const Arrival& arrival, const crypto::OpenJob& job, TimeNs n
     Link& link = *arrival.link;
     LinkSession* session = link.session.get();
     if (session == nullptr) return;
-    const bool symbol = arrival.header.type == wire::PacketType::data || arrival.header.type == wire::PacketType::parity;
+    const bool symbol =
+        arrival.header.type == wire::PacketType::data || arrival.header.type == wire::PacketType::parity;
     const bool authentic = job.result == wire::DropReason::none;
     if (!authentic) drops_.add(job.result);
     if (symbol && arrival.ticket.drop == wire::DropReason::none)
@@ -104,13 +114,17 @@ void Worker::accept(const Arrival& arrival, const crypto::OpenJob& job, TimeNs n
     const ByteView payload(job.plaintext, job.bytes);
     if (arrival.header.type == wire::PacketType::feedback) {
         const wire::DropReason drop = wire::parse_feedback(payload, feedback_view_);
-        if (drop == wire::DropReason::none) session->sender.on_feedback(feedback_view_, now);
-        else drops_.add(drop);
+        if (drop == wire::DropReason::none)
+            session->sender.on_feedback(feedback_view_, now);
+        else
+            drops_.add(drop);
     } else if (arrival.header.type == wire::PacketType::ping) {
         wire::Ping ping;
         const wire::DropReason drop = wire::parse_ping(payload, ping);
-        if (drop == wire::DropReason::none) session->receiver.on_ping(arrival.header.lane, ping, now);
-        else drops_.add(drop);
+        if (drop == wire::DropReason::none)
+            session->receiver.on_ping(arrival.header.lane, ping, now);
+        else
+            drops_.add(drop);
     }
     // CLOSE tells that the peer is leaving; its silence says the same a little later, so nothing else is done.
 }

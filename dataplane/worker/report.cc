@@ -36,7 +36,8 @@ bool Worker::report(TimeNs now) {
     if (now >= next_counters_) {
         next_counters_ = now + kSecond;
         Counters counters{drops_, storage_->stats(), loops_, busy_loops_, sleeps_, {}, {}};
-        for (const nic::Port* port : ports_) counters.ports.push_back(port->stats());
+        for (const nic::Port* port : ports_)
+            counters.ports.push_back(port->stats());
         for (const auto& neighbours : neighbours_) {
             const auto& one = neighbours->counters();
             counters.neighbours.arp_replies += one.arp_replies;
@@ -55,9 +56,12 @@ bool Worker::report(TimeNs now) {
 
 // idle -> connecting (session started) -> up (authentic packet) <-> down (silent); a new session begins at connecting.
 void Worker::update_state(Link& link, TimeNs now) {
-    if (link.session == nullptr) link.state = command::LinkState::idle;
-    else if (!link.session->heard) link.state = command::LinkState::connecting;
-    else link.state = link.session->sender.silent(now) ? command::LinkState::down : command::LinkState::up;
+    if (link.session == nullptr)
+        link.state = command::LinkState::idle;
+    else if (!link.session->heard)
+        link.state = command::LinkState::connecting;
+    else
+        link.state = link.session->sender.silent(now) ? command::LinkState::down : command::LinkState::up;
 }
 
 command::LinkStatus Worker::status_of(const Link& link) const {
@@ -97,9 +101,12 @@ command::LinkStatus Worker::status_of(const Link& link) const {
     status.rx_bundles_open = received.bundles_open;
     status.symbol_bytes = session.parameters.symbol_bytes;
     status.lanes = session.parameters.lanes;
-    if (!link.neighbour_known) status.reason = "no answer to ARP/NDP for " + wire::to_string(link.remote_ip);
-    else if (link.state == command::LinkState::connecting) status.reason = "no authentic packet from the peer yet";
-    else if (link.state == command::LinkState::down) status.reason = "the peer has been silent for 2 s";
+    if (!link.neighbour_known)
+        status.reason = "no answer to ARP/NDP for " + wire::to_string(link.remote_ip);
+    else if (link.state == command::LinkState::connecting)
+        status.reason = "no authentic packet from the peer yet";
+    else if (link.state == command::LinkState::down)
+        status.reason = "the peer has been silent for 2 s";
     return status;
 }
 

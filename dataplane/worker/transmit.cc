@@ -8,7 +8,8 @@ namespace longhaul::worker {
 
 bool Worker::transmit_frames(TimeNs now) {
     bool busy = false;
-    for (Link* link : active_) busy |= transmit_link(*link, now);
+    for (Link* link : active_)
+        busy |= transmit_link(*link, now);
     for (std::size_t port = 0; port < ports_.size(); ++port) {
         busy |= send_neighbour_frames(port, now);
         flush_frames(port);
@@ -55,17 +56,20 @@ bool Worker::send_packet(Link& link, const session::PacketOut& packet, TimeNs no
     Lane& lane = link.session->lanes[packet.header.lane];
     const std::size_t overhead = wire::udp_overhead_bytes(lane.tuple);
     const std::size_t datagram = wire::kHeaderBytes + packet.payload_bytes + wire::kTagBytes;
-    auto* const out = reinterpret_cast<std::uint8_t*>(rte_pktmbuf_append(frame, static_cast<std::uint16_t>(overhead + datagram)));
+    auto* const out = reinterpret_cast<std::uint8_t*>(
+        rte_pktmbuf_append(frame, static_cast<std::uint16_t>(overhead + datagram)));
     LH_ASSERT(out != nullptr);
     std::uint8_t* const header = out + overhead;
     wire::write_header(packet.header, header);
-    crypto::SealJob job{lane.sealer.get(), header, packet.payload, header + wire::kHeaderBytes, packet.payload_bytes};
+    crypto::SealJob job{lane.sealer.get(), header, packet.payload, header + wire::kHeaderBytes,
+                        packet.payload_bytes};
     aead_->seal({&job, 1});
     const bool offloaded = ports_[link.port]->checksums_offloaded();
     wire::write_udp_frame(lane.tuple, datagram, !offloaded, out);
     if (offloaded) {
         const unsigned l3 = lane.tuple.source_ip.v6 ? 40 : 20;
-        ports_[link.port]->prepare(frame, lane.tuple.source_ip.v6, static_cast<unsigned>(overhead) - l3 - 8, l3);
+        ports_[link.port]->prepare(frame, lane.tuple.source_ip.v6, static_cast<unsigned>(overhead) - l3 - 8,
+                                   l3);
     }
     queue_frame(link.port, frame);
     return true;
@@ -76,7 +80,8 @@ bool Worker::resolve_neighbour(Link& link, TimeNs now) {
     const auto mac = neighbours_[link.port]->resolve(link.remote_ip, now);
     link.neighbour_known = mac.has_value();
     if (!mac) return false;
-    for (Lane& lane : link.session->lanes) lane.tuple.target_mac = *mac;
+    for (Lane& lane : link.session->lanes)
+        lane.tuple.target_mac = *mac;
     return true;
 }
 

@@ -40,7 +40,8 @@ void Worker::rest(TimeNs now) {
     TimeNs until = now + config_.idle_sleep;
     for (const Link* link : active_) {
         if (link->session == nullptr) continue;
-        until = std::min({until, link->session->sender.next_wake(now), link->session->receiver.next_wake(now)});
+        until =
+            std::min({until, link->session->sender.next_wake(now), link->session->receiver.next_wake(now)});
     }
     if (until <= now) return;
     const timespec pause{0, static_cast<long>(std::min(until - now, config_.idle_sleep))};
@@ -54,12 +55,15 @@ TimeNs Worker::clock_ns() const {
     return static_cast<TimeNs>(time.tv_sec) * kSecond + static_cast<TimeNs>(time.tv_nsec);
 }
 
-Link* Worker::find_link(std::uint8_t number) { return links_[number].get(); }
+Link* Worker::find_link(std::uint8_t number) {
+    return links_[number].get();
+}
 
 bool Worker::complete_storage(TimeNs now) {
     storage_events_.clear();
     if (storage_->poll(storage_events_) == 0) return false;
-    for (const storage::Event& event : storage_events_) on_storage_event(event, now);
+    for (const storage::Event& event : storage_events_)
+        on_storage_event(event, now);
     return true;
 }
 

@@ -21,7 +21,7 @@ namespace longhaul::worker {
 
 inline constexpr unsigned kBurst = 32;
 inline constexpr unsigned kStripeSymbols = 64;
-inline constexpr std::size_t kOutgoingMax = 256;    // bundles offered on one link and not settled
+inline constexpr std::size_t kOutgoingMax = 256;  // bundles offered on one link and not settled
 inline constexpr std::size_t kSymbolBytesMax = 8896;
 
 struct WorkerConfig {
@@ -38,16 +38,17 @@ class Worker {
     // Ports outlive the worker, which owns their queue `index`. Call it on the thread that will call run(): memory is
     // touched first there, and the io_uring has one issuer.
     static Result<std::unique_ptr<Worker>> create(const WorkerConfig& config, std::vector<nic::Port*> ports,
-                                                  Mailbox<Command>& inbox, Mailbox<Event>& outbox, int wake_main_fd);
+                                                  Mailbox<Command>& inbox, Mailbox<Event>& outbox,
+                                                  int wake_main_fd);
     ~Worker();
     Worker(const Worker&) = delete;
     Worker& operator=(const Worker&) = delete;
 
-    void run();      // until a Stop command
+    void run();  // until a Stop command
 
   private:
-    Worker(const WorkerConfig& config, std::vector<nic::Port*> ports, Mailbox<Command>& inbox, Mailbox<Event>& outbox,
-           int wake_main_fd);
+    Worker(const WorkerConfig& config, std::vector<nic::Port*> ports, Mailbox<Command>& inbox,
+           Mailbox<Event>& outbox, int wake_main_fd);
 
     // The stages of one turn; each returns whether it found work.
     bool receive_frames(TimeNs now);
@@ -65,7 +66,7 @@ class Worker {
         wire::Header header;
         session::Ticket ticket;
         std::size_t datagram_bytes = 0;
-        std::array<std::uint8_t, kSymbolBytesMax>* scratch = nullptr;   // plaintext of control packets
+        std::array<std::uint8_t, kSymbolBytesMax>* scratch = nullptr;  // plaintext of control packets
     };
     bool receive_port(std::size_t port, TimeNs now);
     bool classify(std::size_t port, rte_mbuf* frame, Arrival& arrival, crypto::OpenJob& job, TimeNs now);
@@ -120,7 +121,8 @@ class Worker {
     Mailbox<Command>& inbox_;
     Mailbox<Event>& outbox_;
     int wake_main_fd_;
-    std::deque<std::unique_ptr<Event>> overflow_;    // events that found the mailbox full; bounded by open bundles
+    std::deque<std::unique_ptr<Event>>
+        overflow_;  // events that found the mailbox full; bounded by open bundles
 
     // The order matters at destruction: links (with readers and writers) end before storage, storage before the arena.
     std::unique_ptr<Arena> arena_;
@@ -130,7 +132,7 @@ class Worker {
     std::unique_ptr<crypto::AeadDevice> aead_;
     std::unique_ptr<storage::Storage> storage_;
     std::array<std::unique_ptr<Link>, 256> links_;
-    std::vector<Link*> active_;                      // the links that exist, in number order
+    std::vector<Link*> active_;  // the links that exist, in number order
     struct LaneOf {
         Link* link = nullptr;
         std::uint8_t lane = 0;
@@ -145,7 +147,7 @@ class Worker {
         std::array<rte_mbuf*, kBurst> frames{};
         unsigned count = 0;
     };
-    std::vector<Outgoing> outgoing_frames_;          // per port
+    std::vector<Outgoing> outgoing_frames_;  // per port
     wire::DropCounters drops_;
     std::uint64_t loops_ = 0, busy_loops_ = 0, sleeps_ = 0;
     unsigned idle_turns_ = 0;

@@ -1,5 +1,6 @@
 // What an operator writes as `device`: a PCI address or a virtual device with its arguments, and what must be
-// put right on the machine before such a device is opened. SPDX-License-Identifier: Apache-2.0
+// put right on the machine before such a device is opened.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <string>

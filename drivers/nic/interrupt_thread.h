@@ -1,7 +1,7 @@
 // Work done on EAL's interrupt thread, between its callbacks. memif's connection belongs to that thread,
 // without a lock: stopping or closing the device from any other, while a handshake or a disconnect is being
-// handled, frees memory under that handler (seen as crashes when a peer restarted). SPDX-License-Identifier:
-// Apache-2.0
+// handled, frees memory under that handler (seen as crashes when a peer restarted).
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 namespace longhaul::nic {

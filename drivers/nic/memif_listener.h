@@ -3,7 +3,8 @@
 // The PMD (DPDK 22.11) forgets it: the descriptor stays open and in EAL's interrupt loop with a callback on
 // freed memory. The name stays taken, and the first client that connects to it makes that thread spin for
 // ever. The descriptor cannot simply be closed either: EAL panics when one of its descriptors is gone. So a
-// silent one takes its place under the same number. SPDX-License-Identifier: Apache-2.0
+// silent one takes its place under the same number.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <string>

@@ -1,6 +1,7 @@
 // The wait that memif's disconnect leaves out (see burst_gate.h): this process's munmap, when EAL's interrupt
 // thread calls it, first lets the bursts end that may still read the mapping. All other callers go straight
-// to the kernel. SPDX-License-Identifier: Apache-2.0
+// to the kernel.
+// SPDX-License-Identifier: Apache-2.0
 #include <sched.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>

@@ -1,6 +1,7 @@
 // DPDK ports: EAL bring-up from configuration, any ethdev by name (PCI address, net_memif, net_af_packet,
 // net_af_xdp, net_ring, net_tap ...), bursts, and the neighbour duties of a good host (ARP, NDP, ICMP echo)
-// through Neighbours. SPDX-License-Identifier: Apache-2.0
+// through Neighbours.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <cstdint>

@@ -35,26 +35,29 @@ using StoreNumber = std::uint64_t;
 enum class StoreRole : std::uint8_t { source, target };
 
 struct StorageConfig {
-    unsigned queue_depth = 256;              // io_uring entries
-    unsigned files_open_max = 512;           // across all bundles of this worker
+    unsigned queue_depth = 256;     // io_uring entries
+    unsigned files_open_max = 512;  // across all bundles of this worker
     std::uint64_t staging_age_max_s = 7 * 24 * 3600;
-    bool direct = true;                      // O_DIRECT where file system and alignment allow; the fallback is said once in the log
-    std::function<void(const std::string&)> log;  // fallbacks, each said once; called on the caller's thread only
+    bool direct =
+        true;  // O_DIRECT where file system and alignment allow; the fallback is said once in the log
+    std::function<void(const std::string&)>
+        log;  // fallbacks, each said once; called on the caller's thread only
 };
 
 struct StorageStats {
     std::uint64_t bytes_read = 0, bytes_written = 0, direct_bytes_read = 0, direct_bytes_written = 0;
-    std::uint64_t files_opened = 0, files_published = 0, entries_failed = 0, fdatasyncs = 0, directory_fsyncs = 0;
+    std::uint64_t files_opened = 0, files_published = 0, entries_failed = 0, fdatasyncs = 0,
+                  directory_fsyncs = 0;
     std::uint64_t operations_in_flight = 0;
 };
 
 // Completion of something submitted. Tokens are the caller's.
 struct Event {
     enum class Kind : std::uint8_t {
-        read_done,        // token; never fails: failed entries read as zeros, reader.trailer() tells
-        write_done,       // token; never fails: the entry's failure is remembered for finish
-        bundle_stage,     // token given to finish(); status is durable, then published (or failed)
-        mark,             // token given to finish(); a `mark` entry was published: store, watermark_ns
+        read_done,     // token; never fails: failed entries read as zeros, reader.trailer() tells
+        write_done,    // token; never fails: the entry's failure is remembered for finish
+        bundle_stage,  // token given to finish(); status is durable, then published (or failed)
+        mark,          // token given to finish(); a `mark` entry was published: store, watermark_ns
     };
     Kind kind = Kind::read_done;
     std::uint64_t token = 0;
@@ -67,8 +70,9 @@ struct Event {
 // read (size, mtime, ctime), computes each entry's CRC32C in payload order.
 class BundleReader {
   public:
-    virtual ~BundleReader() = default;   // destroying it with reads in flight is allowed: their events are dropped, the
-                                         // destination memory is not touched after the destructor returned
+    virtual ~BundleReader() =
+        default;  // destroying it with reads in flight is allowed: their events are dropped, the
+                  // destination memory is not touched after the destructor returned
     // Fills into[0, bytes) from payload [payload_offset, +bytes); gaps between entries become zeros. Reads are
     // submitted in ascending order of offset. `into` lies in the registered arena.
     virtual void read(std::uint64_t payload_offset, MutableByteView into, std::uint64_t token) = 0;
@@ -79,8 +83,9 @@ class BundleReader {
 // Target side of one bundle.
 class BundleWriter {
   public:
-    virtual ~BundleWriter() = default;   // before finish's last event: aborts, removes the bundle's staging (not `o-*`);
-                                         // waits for writes in flight, the removal is over when the storage is idle()
+    virtual ~BundleWriter() =
+        default;  // before finish's last event: aborts, removes the bundle's staging (not `o-*`);
+                  // waits for writes in flight, the removal is over when the storage is idle()
     // Writes may come in any order, each byte once. `from` lies in the registered arena and stays valid until write_done.
     virtual void write(std::uint64_t payload_offset, ByteView from, std::uint64_t token) = 0;
     // After every write is done: verify, make durable, publish. Events carry `token`.
@@ -91,14 +96,16 @@ class Storage {
   public:
     virtual ~Storage() = default;
     virtual Result<void> open_store(StoreNumber store, const std::string& directory, StoreRole role) = 0;
-    virtual void close_store(StoreNumber store) = 0;      // bundles in work on it fail with store_closed
+    virtual void close_store(StoreNumber store) = 0;  // bundles in work on it fail with store_closed
     virtual bool has_store(StoreNumber store, StoreRole role) const = 0;
     // The manifest is validated (parse_manifest) by the caller. Fails with a FailReason name in the text.
-    virtual Result<std::unique_ptr<BundleReader>> open_reader(StoreNumber source, const wire::Manifest& manifest) = 0;
-    virtual Result<std::unique_ptr<BundleWriter>> open_writer(const wire::Manifest& manifest) = 0;  // manifest.store
-    virtual void submit() = 0;                            // one io_uring_submit for everything queued since
+    virtual Result<std::unique_ptr<BundleReader>> open_reader(StoreNumber source,
+                                                              const wire::Manifest& manifest) = 0;
+    virtual Result<std::unique_ptr<BundleWriter>> open_writer(
+        const wire::Manifest& manifest) = 0;                // manifest.store
+    virtual void submit() = 0;                              // one io_uring_submit for everything queued since
     virtual std::size_t poll(std::vector<Event>& out) = 0;  // appends; returns how many
-    virtual bool idle() const = 0;                        // nothing in flight
+    virtual bool idle() const = 0;                          // nothing in flight
     virtual const StorageStats& stats() const = 0;
 };
 

@@ -1,6 +1,7 @@
 // One direction of the emulated link, packet by packet. Every decision is a function of the seed, the
 // settings and the sequence of (size, time) given: the same input gives the same fates, on a virtual clock as
-// on a real one. SPDX-License-Identifier: Apache-2.0
+// on a real one.
+// SPDX-License-Identifier: Apache-2.0
 #include "drivers/wan/link_model.h"
 
 #include <algorithm>

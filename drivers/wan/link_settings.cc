@@ -1,5 +1,6 @@
 // Link settings as people write them: "1G", "50ms", "0.1%", "64KiB". Every refusal names the setting, repeats
-// what was given and shows a value that would be taken. SPDX-License-Identifier: Apache-2.0
+// what was given and shows a value that would be taken.
+// SPDX-License-Identifier: Apache-2.0
 #include <array>
 #include <charconv>
 #include <cmath>

@@ -1,5 +1,6 @@
 // Any bytes on the command socket: frames are taken or refused, and every JSON parser that accepts a document
-// says the same about what it would write itself. SPDX-License-Identifier: Apache-2.0
+// says the same about what it would write itself.
+// SPDX-License-Identifier: Apache-2.0
 #include <nlohmann/json.hpp>
 #include <vector>
 

@@ -1,5 +1,6 @@
 // Any FEEDBACK payload, parsed into an object that is used again: refused, or written again gives the same
-// bytes. SPDX-License-Identifier: Apache-2.0
+// bytes.
+// SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include <vector>
 

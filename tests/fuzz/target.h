@@ -1,5 +1,6 @@
 // What every fuzz target shares: a property that does not hold ends the process, and libFuzzer keeps the
-// input. SPDX-License-Identifier: Apache-2.0
+// input.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <cstddef>

@@ -1,6 +1,7 @@
 // For everything that travels: what is written is read back equal, and damaged bytes either do not parse or
 // mean exactly what they say (writing the parsed value gives the same bytes). Replay: RC_PARAMS="seed=..." as
-// printed. SPDX-License-Identifier: Apache-2.0
+// printed.
+// SPDX-License-Identifier: Apache-2.0
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
 

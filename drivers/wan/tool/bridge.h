@@ -1,5 +1,6 @@
 // Two ports and the two directions between them: every frame that enters one leaves the other as the link
-// model says. One thread owns all of it; ports may come and go under it. SPDX-License-Identifier: Apache-2.0
+// model says. One thread owns all of it; ports may come and go under it.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <atomic>

@@ -1,6 +1,7 @@
 // Frames on their way through one direction, handed out when their time has come: a ring for those that keep
 // their order, a small heap for those that the model holds back. Bounded; memory is taken once. Owned by the
-// bridge's thread. SPDX-License-Identifier: Apache-2.0
+// bridge's thread.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <algorithm>

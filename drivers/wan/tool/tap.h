@@ -1,5 +1,6 @@
 // Where a device is made: an ordinary DPDK device here, or `tap:NAME[@NETNS]`, a TAP interface in a network
-// namespace so that kernel programs cross the link. SPDX-License-Identifier: Apache-2.0
+// namespace so that kernel programs cross the link.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <memory>

@@ -1,5 +1,6 @@
 // Sweeps of real trees: what cannot be read is never taken for deleted, and nothing outside the root is
-// looked at. SPDX-License-Identifier: Apache-2.0
+// looked at.
+// SPDX-License-Identifier: Apache-2.0
 #include <gtest/gtest.h>
 #include <sys/fsuid.h>
 #include <sys/stat.h>

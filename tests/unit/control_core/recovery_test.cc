@@ -1,5 +1,6 @@
 // What goes wrong, and how Core comes back: failing objects, restarts of either process, a source that moves
-// or vanishes. SPDX-License-Identifier: Apache-2.0
+// or vanishes.
+// SPDX-License-Identifier: Apache-2.0
 #include <sys/stat.h>
 
 #include <fstream>

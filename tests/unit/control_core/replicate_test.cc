@@ -1,5 +1,6 @@
 // Core from a source tree on disk to a target's model: what is sent, in what order, and what W_pub says of
-// it. SPDX-License-Identifier: Apache-2.0
+// it.
+// SPDX-License-Identifier: Apache-2.0
 #include <sys/stat.h>
 #include <unistd.h>
 

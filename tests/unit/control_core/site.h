@@ -1,5 +1,6 @@
 // What every test of Core needs: a source tree on disk, a clock that only the test moves, Core over
-// FakePorts. SPDX-License-Identifier: Apache-2.0
+// FakePorts.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <gtest/gtest.h>

@@ -1,6 +1,6 @@
 // Proves that the program `longhaul` shows, changes and fails as documented, against a live server: tables
-// for people, JSON for scripts, and an exit status for each kind of failure. SPDX-License-Identifier:
-// Apache-2.0
+// for people, JSON for scripts, and an exit status for each kind of failure.
+// SPDX-License-Identifier: Apache-2.0
 #include <gmock/gmock.h>
 #include <sys/wait.h>
 

@@ -1,5 +1,6 @@
 // Proves that a configuration is read whole, and that every kind of mistake is refused with file, line and
-// remedy. SPDX-License-Identifier: Apache-2.0
+// remedy.
+// SPDX-License-Identifier: Apache-2.0
 #include <gmock/gmock.h>
 
 #include "tests/unit/control_edge/support.h"

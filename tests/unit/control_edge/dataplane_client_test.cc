@@ -1,6 +1,6 @@
 // Proves that the dataplane's client connects by itself, states links first, matches answers, orders events,
-// bounds every wait, and gets over a dataplane that dies, hangs or talks nonsense. SPDX-License-Identifier:
-// Apache-2.0
+// bounds every wait, and gets over a dataplane that dies, hangs or talks nonsense.
+// SPDX-License-Identifier: Apache-2.0
 #include <gmock/gmock.h>
 
 #include "control/edge.h"

@@ -1,6 +1,7 @@
 // Proves the life of link sessions between two whole edges over real mTLS: established once, kept, renewed
 // after each kind of loss, never with an old secret, and refused with a reason when the two ends' settings
-// contradict. SPDX-License-Identifier: Apache-2.0
+// contradict.
+// SPDX-License-Identifier: Apache-2.0
 #include <gmock/gmock.h>
 
 #include "control/edge.h"

@@ -1,5 +1,6 @@
 // Proves that the metrics are well-formed Prometheus text, that unknown figures have no sample, and that
-// METRICS.md lists exactly the families that are served. SPDX-License-Identifier: Apache-2.0
+// METRICS.md lists exactly the families that are served.
+// SPDX-License-Identifier: Apache-2.0
 #include <gmock/gmock.h>
 
 #include <fstream>

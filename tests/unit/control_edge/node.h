@@ -1,5 +1,6 @@
 // One running edge with a fake core and a fake dataplane behind it, and an HTTP client in front: what the
-// tests of REST and of the CLI start from. SPDX-License-Identifier: Apache-2.0
+// tests of REST and of the CLI start from.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <httplib.h>

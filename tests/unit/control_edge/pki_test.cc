@@ -1,5 +1,6 @@
 // Proves that the certificates of `longhaul pki` let exactly the configured sites in, both ways, whatever CA
-// the environment names. SPDX-License-Identifier: Apache-2.0
+// the environment names.
+// SPDX-License-Identifier: Apache-2.0
 #include <gmock/gmock.h>
 #include <httplib.h>
 #include <sys/stat.h>

@@ -1,6 +1,6 @@
 // Proves that the program longhaul-control starts, owns its state directory alone, serves, and stops cleanly
-// on SIGTERM; and that the example configurations of the tree are accepted. SPDX-License-Identifier:
-// Apache-2.0
+// on SIGTERM; and that the example configurations of the tree are accepted.
+// SPDX-License-Identifier: Apache-2.0
 #include <gmock/gmock.h>
 #include <httplib.h>
 #include <spawn.h>

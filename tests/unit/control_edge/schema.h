@@ -1,6 +1,7 @@
 // A small checker of JSON against the schemas of openapi.json: types, required fields, enumerations, lists,
 // references. It refuses what is not described: a field of a response that the schema does not know is an
-// error, too. SPDX-License-Identifier: Apache-2.0
+// error, too.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <nlohmann/json.hpp>

@@ -1,6 +1,7 @@
 // What the tests of control's edge share: a temporary directory, waiting with a deadline, a core that
 // records, a dataplane that speaks the real protocol over a real Unix socket and can be killed, and
-// certificates. SPDX-License-Identifier: Apache-2.0
+// certificates.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <gtest/gtest.h>

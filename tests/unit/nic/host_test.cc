@@ -1,5 +1,6 @@
 // The neighbour duties against Linux's own stack, through real ports: Linux resolves and pings the port's
-// addresses, the port resolves Linux. SPDX-License-Identifier: Apache-2.0
+// addresses, the port resolves Linux.
+// SPDX-License-Identifier: Apache-2.0
 #include <gtest/gtest.h>
 #include <rte_mbuf.h>
 #include <sched.h>

@@ -1,6 +1,7 @@
 // memif between two processes, and what happens when the other one is killed in the middle of traffic: this
 // process survives, drops and counts what it cannot send, and the port works again when the other one comes
-// back. SPDX-License-Identifier: Apache-2.0
+// back.
+// SPDX-License-Identifier: Apache-2.0
 #include <gtest/gtest.h>
 #include <rte_mempool.h>
 #include <sched.h>

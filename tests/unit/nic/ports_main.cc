@@ -1,5 +1,6 @@
 // The port tests' program: without arguments the tests, with --echo DEVICE the other process of the memif
-// tests, which sends back what it receives until it is killed. SPDX-License-Identifier: Apache-2.0
+// tests, which sends back what it receives until it is killed.
+// SPDX-License-Identifier: Apache-2.0
 #include <gtest/gtest.h>
 #include <rte_mbuf.h>
 #include <sched.h>

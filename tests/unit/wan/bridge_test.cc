@@ -1,6 +1,6 @@
 // The tool as a user runs it: longhaul-wan between two network namespaces with Linux's own stack at both
-// ends, and between two processes over memif by way of its control socket. SPDX-License-Identifier:
-// Apache-2.0
+// ends, and between two processes over memif by way of its control socket.
+// SPDX-License-Identifier: Apache-2.0
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <unistd.h>

@@ -1,5 +1,6 @@
 // Frames: bytes as the standards have them, checksums in software and as offload wants them, and hostile
-// input. SPDX-License-Identifier: Apache-2.0
+// input.
+// SPDX-License-Identifier: Apache-2.0
 #include "dataplane/wire/frame.h"
 
 #include <gtest/gtest.h>

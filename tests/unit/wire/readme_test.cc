@@ -1,5 +1,6 @@
 // The protocol text and the code say the same: every hex example of dataplane/wire/README.md is made again
-// from values. SPDX-License-Identifier: Apache-2.0
+// from values.
+// SPDX-License-Identifier: Apache-2.0
 #include <gtest/gtest.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>

@@ -25,7 +25,8 @@ mtu = 1500
 void expect_refused(const std::string& text, std::initializer_list<const char*> parts) {
     const auto config = parse_config(text, "east.toml");
     ASSERT_FALSE(config.ok()) << text;
-    for (const char* part : parts) EXPECT_NE(config.error().text.find(part), std::string::npos) << config.error().text;
+    for (const char* part : parts)
+        EXPECT_NE(config.error().text.find(part), std::string::npos) << config.error().text;
 }
 
 // Every value of the file arrives, and what the file leaves out has its documented default.
@@ -54,8 +55,10 @@ TEST(DataplaneConfigTest, RefusesWithFileLineAndRemedy) {
     expect_refused("[dataplane\n", {"east.toml:1", "TOML"});
     expect_refused("[dataplane]\n", {"no [[port]]"});
     expect_refused("[[port]]\nname = \"a\"\ndevice = \"net_null0\"\n", {"east.toml:1", "addresses"});
-    expect_refused("[[port]]\nname = \"a\"\ndevice = \"d\"\naddresses = [\"10.0.0.300/24\"]\n", {"east.toml:4"});
-    expect_refused("[[port]]\nname = \"a\"\ndevice = \"d\"\nmtu = 100\n", {"east.toml:4", "from 576 to 9216"});
+    expect_refused("[[port]]\nname = \"a\"\ndevice = \"d\"\naddresses = [\"10.0.0.300/24\"]\n",
+                   {"east.toml:4"});
+    expect_refused("[[port]]\nname = \"a\"\ndevice = \"d\"\nmtu = 100\n",
+                   {"east.toml:4", "from 576 to 9216"});
 }
 
 // Rates are read with their units; everything else is refused.
@@ -63,7 +66,8 @@ TEST(DataplaneConfigTest, ParsesRates) {
     EXPECT_EQ(parse_rate("1G").value(), 1'000'000'000u);
     EXPECT_EQ(parse_rate("250M").value(), 250'000'000u);
     EXPECT_EQ(parse_rate("64000").value(), 64'000u);
-    for (const char* wrong : {"", "G", "1T", "-1G", "0", "nan", "1G ", "1e99G"}) EXPECT_FALSE(parse_rate(wrong).ok()) << wrong;
+    for (const char* wrong : {"", "G", "1T", "-1G", "0", "nan", "1G ", "1e99G"})
+        EXPECT_FALSE(parse_rate(wrong).ok()) << wrong;
 }
 
 // Flags override the file; help ends without needing one; nonsense is refused.

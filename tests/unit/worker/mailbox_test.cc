@@ -15,7 +15,8 @@ TEST(MailboxTest, IsBoundedAndKeepsOrder) {
     Mailbox<int> mailbox(4);
     int sent = 0;
     auto message = std::make_unique<int>(0);
-    while (mailbox.send(message)) message = std::make_unique<int>(++sent);
+    while (mailbox.send(message))
+        message = std::make_unique<int>(++sent);
     ASSERT_NE(message, nullptr);
     EXPECT_EQ(*message, sent);
     for (int expected = 0; expected < sent; ++expected) {
@@ -34,7 +35,8 @@ TEST(MailboxTest, CarriesMessagesBetweenThreads) {
     std::thread sender([&] {
         for (int i = 0; i < kMessages; ++i) {
             auto message = std::make_unique<std::vector<int>>(3, i);
-            while (!mailbox.send(message)) std::this_thread::yield();
+            while (!mailbox.send(message))
+                std::this_thread::yield();
         }
     });
     for (int expected = 0; expected < kMessages;) {

@@ -19,7 +19,8 @@ TEST(MemoryPlanTest, CoversTheBandwidthDelayProduct) {
             EXPECT_GE(plan.receive_blocks * plan.stripe_bytes, bdp * 2);
             EXPECT_LT(plan.read_ahead_blocks, plan.send_blocks);
             EXPECT_EQ(plan.block_stride % 4096, 0u);
-            EXPECT_EQ(plan.arena_bytes, plan.block_stride * (std::uint64_t{plan.send_blocks} + plan.receive_blocks) * 3);
+            EXPECT_EQ(plan.arena_bytes,
+                      plan.block_stride * (std::uint64_t{plan.send_blocks} + plan.receive_blocks) * 3);
         }
     }
 }
