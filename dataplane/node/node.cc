@@ -54,6 +54,7 @@ void Node::run() {
         if ((waits[1].revents & POLLIN) != 0) drain(wake_fd_);
         if ((waits[0].revents & POLLIN) != 0 && socket_.accept_client()) {
             waiting_.clear();
+            results_told_ = false;
             spdlog::info("control connected");
         } else if (waits[3].revents != 0) {
             socket_.flush();

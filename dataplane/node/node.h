@@ -81,6 +81,7 @@ class Node {
         waiting_;  // worker request -> control's seq on the connection of now
     std::uint64_t next_request_ = 1;
     BundleLedger ledger_;
+    bool results_told_ = false;  // the finished bundles, to the connection of now
 
     mutable std::mutex counters_mutex_;
     worker::Counters counters_;                      // guarded by counters_mutex_

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "dataplane/command/fields.h"
 #include "dataplane/node/node.h"
@@ -51,12 +52,14 @@ Node::Json Node::serve_request(const std::string& name, const Json& request, std
     FieldReader fields(request, name);
     if (name == "hello") return with(hello());
     if (name == "status") {
-        // Results that control may have missed are told again right behind the answer.
+        // Results that a control before this one may have missed are told again behind its first status.
         send(with(status()));
-        for (const command::BundleEvent& event : ledger_.finished()) {
-            Json document = event;
-            document["event"] = "bundle";
-            send(document);
+        if (!std::exchange(results_told_, true)) {
+            for (const command::BundleEvent& event : ledger_.finished()) {
+                Json document = event;
+                document["event"] = "bundle";
+                send(document);
+            }
         }
         answer_later = true;
         return {};

@@ -1,0 +1,124 @@
+// Datasets come and go: those whose source is here, and those whose replica stands here.
+// SPDX-License-Identifier: Apache-2.0
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+
+#include "control/dataset/core_loop.h"
+#include "control/dataset/validate.h"
+#include "control/publish/placement.h"
+
+namespace longhaul::control {
+
+Result<DatasetView> CoreLoop::dataset_create(const DatasetSpec& wanted) {
+    auto spec = validate(wanted, config_.site);
+    if (!spec) return spec.error();
+    if (auto fits = call<void>([this, &spec](Moment) { return fits_among(spec.value(), specs()); }); !fits)
+        return fits.error();
+    if (auto exists = link_exists(spec.value(), ports_.links_to(spec.value().target.site)); !exists)
+        return exists.error();
+    const auto accepted = ports_.target_accept(spec.value());  // may take seconds: on the caller's thread
+    if (!accepted) return accepted.error();
+    auto created = call<void>([&, this](Moment now) -> Result<void> {
+        if (auto fits = fits_among(spec.value(), specs()); !fits) return fits;
+        DatasetRecord record;
+        record.spec = spec.value();
+        record.target_store = accepted.value().store;
+        record.created = now.wall;
+        record.id = state_->dataset_add(record);
+        state_->commit();
+        add(std::move(record), now);
+        leave_copy(now);
+        return {};
+    });
+    if (!created) return created.error();
+    return dataset(spec.value().name);
+}
+
+Result<void> CoreLoop::dataset_remove(const std::string& name) {
+    std::string site;
+    auto removed = call<void>([&, this](Moment now) -> Result<void> {
+        const auto found = find(name);
+        if (found == datasets_.end()) return unknown(name);
+        site = found->second->runner.spec().target.site;
+        found->second->runner.cancel_all();
+        found->second->watch->end();
+        // A file system that hangs must hang neither loop nor caller: the eyes are waited for elsewhere.
+        peers_.post([eyes = std::move(found->second->eyes)] {});
+        state_->dataset_remove(found->first);
+        datasets_.erase(found);
+        state_->commit();
+        leave_copy(now);
+        return {};
+    });
+    if (removed) {
+        peers_.post([this, name, site] {
+            if (auto released = ports_.target_release(name, site); !released)
+                spdlog::warn("dataset {}: site {} could not be told of its removal: {}", name, site,
+                             released.error().text);
+        });
+    }
+    return removed;
+}
+
+Result<void> CoreLoop::dataset_rescan(const std::string& name) {
+    return call<void>([this, &name](Moment) -> Result<void> {
+        const auto found = find(name);
+        if (found == datasets_.end()) return unknown(name);
+        found->second->runner.rescan_now();
+        return {};
+    });
+}
+
+Result<TargetAccepted> CoreLoop::accept_target(const std::string& source_site, const DatasetSpec& spec) {
+    if (source_site.empty() || source_site == config_.site)
+        return Error{ErrorCode::invalid_argument,
+                     "the source's site must be another site than " + config_.site};
+    auto directory = place_store(config_.allowed_roots, spec.target.store);
+    if (!directory) return directory.error();
+    return call<TargetAccepted>([&, this](Moment now) -> Result<TargetAccepted> {
+        std::vector<std::string> sources;
+        for (const auto& other : specs())
+            sources.push_back(directory_of_store(other.source).value());
+        auto accepted = targets_.accept(source_site, spec, directory.value(), sources, now.wall);
+        state_->commit();
+        leave_copy(now);
+        return accepted;
+    });
+}
+
+Result<void> CoreLoop::release_target(const std::string& source_site, const std::string& dataset) {
+    return call<void>([&, this](Moment now) {
+        auto released = targets_.release(source_site, dataset);
+        state_->commit();
+        leave_copy(now);
+        return released;
+    });
+}
+
+void CoreLoop::add(DatasetRecord record, Moment at) {
+    const auto id = record.id;
+    auto dataset = std::make_unique<Dataset>(std::move(record), *state_, ports_, config_, stats_);
+    dataset->runner.load(at);
+    if (connected_) dataset->runner.on_dataplane_up({}, at);  // new: the dataplane knows nothing of it
+    datasets_.emplace(id, std::move(dataset));
+    links_at_ = 0;
+}
+
+CoreLoop::Datasets::iterator CoreLoop::find(const std::string& name) {
+    return std::find_if(datasets_.begin(), datasets_.end(),
+                        [&](const auto& entry) { return entry.second->runner.spec().name == name; });
+}
+
+std::vector<DatasetSpec> CoreLoop::specs() const {
+    std::vector<DatasetSpec> all;
+    for (const auto& [id, dataset] : datasets_)
+        all.push_back(dataset->runner.spec());
+    return all;
+}
+
+Error CoreLoop::unknown(const std::string& name) {
+    return {ErrorCode::not_found, "there is no dataset " + shown_path(name) + " with its source here"};
+}
+
+}  // namespace longhaul::control

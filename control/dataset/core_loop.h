@@ -1,0 +1,171 @@
+// CoreLoop: it owns all runners, targets and the state store; a mailbox before it; copies for those who look.
+// Private to control/dataset: core.cc and core_*.cc implement it, others see control/core.h.
+//
+// Threads: the loop; per dataset one helper that looks at the source; one helper for peers; callers of the
+// public functions. Only the loop touches runners, targets and state. Callers reach it through the mailbox,
+// or read the copy that the loop leaves after each turn. The loop holds no lock while it calls Ports.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <future>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "control/core.h"
+#include "control/dataset/helper.h"
+#include "control/dataset/runner.h"
+#include "control/publish/targets.h"
+
+namespace longhaul::control {
+
+class CoreLoop final : public Core {
+  public:
+    CoreLoop(CoreConfig config, Ports& ports, std::unique_ptr<StateStore> state);
+    ~CoreLoop() override;
+
+    // Any thread; what each means stands in control/core.h.
+    void start() override;
+
+    Result<DatasetView> dataset_create(const DatasetSpec& wanted) override;
+    Result<void> dataset_remove(const std::string& name) override;
+    Result<DatasetView> dataset(const std::string& name) override;
+    std::vector<DatasetView> datasets() override;
+    Result<void> dataset_rescan(const std::string& name) override;
+
+    Result<TargetAccepted> accept_target(const std::string& source_site, const DatasetSpec& spec) override;
+    Result<void> release_target(const std::string& source_site, const std::string& dataset) override;
+
+    std::vector<RpoView> rpo() override;
+    std::vector<BundleView> bundles() override;
+    std::vector<ObjectFailure> failures(const std::string& dataset) override;
+    std::vector<FlowView> flows() override;
+    CoreStats stats() override;
+
+    void on_dataplane_up(const command::StatusReport& status) override;
+    void on_dataplane_down() override;
+    void on_bundle(const command::BundleEvent& event) override;
+    void on_mark(std::uint64_t store, WallNs watermark) override;
+    void on_link(const command::LinkStatus& status) override;
+
+  private:
+    static constexpr std::size_t kBatchesAhead = 8;
+
+    // What the eyes of a dataset share with the loop; outlives either.
+    struct Watch {
+        std::atomic<bool> stop{false};
+        Throttle throttle{kBatchesAhead};
+        void end() {
+            stop = true;
+            throttle.stop();
+        }
+    };
+
+    struct Dataset {
+        template <typename... Arguments>
+        explicit Dataset(Arguments&&... arguments) : runner(std::forward<Arguments>(arguments)...) {}
+        Runner runner;
+        std::shared_ptr<Watch> watch = std::make_shared<Watch>();
+        std::shared_ptr<Helper> eyes = std::make_shared<Helper>();
+    };
+
+    using Task = std::function<void(Moment)>;
+    using Datasets = std::map<std::int64_t, std::unique_ptr<Dataset>>;
+
+    struct Copy {
+        std::vector<RunnerView> runners;
+        std::vector<TargetView> targets;
+        std::map<std::string, std::shared_ptr<const Failures>> failures;
+        CoreStats stats;
+    };
+
+    // core.cc: any thread
+    WallNs wall() const;
+    Moment now() const;
+    void post(Task task);
+    // Runs on the loop and waits for the answer. Not to be used from the loop or a helper.
+    template <typename T, typename Function>
+    Result<T> call(Function function) {
+        auto promise = std::make_shared<std::promise<Result<T>>>();
+        auto answer = promise->get_future();
+        post([promise, function](Moment now) { promise->set_value(function(now)); });
+        promise.reset();  // so that a mailbox that is thrown away breaks the promise
+        try {
+            return answer.get();
+        } catch (const std::future_error&) {
+            return Error{ErrorCode::unavailable, "longhaul-control is stopping"};
+        }
+    }
+
+    // core.cc: the loop, and what it gives to helpers
+    std::deque<Task> collect(std::chrono::nanoseconds wait, bool& stop);
+    void run();
+    void tick(Moment at);
+    std::int64_t time_to_wait(Moment at) const;
+    void with(std::int64_t id, const std::function<void(Runner&)>& use);
+    void sweep_in_background(std::int64_t id, Dataset& dataset, Moment at);
+    void look_in_background(std::int64_t id, Dataset& dataset);
+    void ask_target(std::int64_t id, Runner& runner, Moment at);
+
+    // core_datasets.cc: the loop
+    void add(DatasetRecord record, Moment at);
+    Datasets::iterator find(const std::string& name);
+    std::vector<DatasetSpec> specs() const;
+    static Error unknown(const std::string& name);
+
+    // core_events.cc: the loop
+    void settle(const command::BundleEvent& event, Moment at);
+    void cancel_strangers(const command::StatusReport& status);
+    void refresh_links(Moment at);
+    void assign_flows();
+    // Every dataset in turn puts one bundle together, until nobody can. True: there may be more.
+    bool compose(Moment at);
+    void flush(Moment at);
+    std::size_t open_bundles() const;
+
+    // core_views.cc: the loop leaves, any thread judges
+    void leave_copy(Moment at);
+    static void judge_source(const RunnerView& runner, WallNs at, RpoView& view);
+    RpoView judge_target(const TargetView& target, WallNs at) const;
+
+    // Never change; any thread.
+    const CoreConfig config_;
+    Ports& ports_;
+
+    // Of the loop.
+    std::unique_ptr<StateStore> state_;
+    Targets targets_;
+    CoreStats stats_;
+    Datasets datasets_;
+    std::vector<LinkChoice> links_;
+    TimeNs links_at_ = 0;
+    std::vector<wire::BundleId> strangers_;
+    bool started_ = false;
+    bool connected_ = false;
+
+    // Left by the loop, read by any thread, under copy_mutex_.
+    std::mutex copy_mutex_;
+    Copy copy_;
+
+    // Filled by any thread, emptied by the loop, under mailbox_mutex_; so is stop_.
+    std::mutex mailbox_mutex_;
+    std::condition_variable mail_;
+    std::deque<Task> mailbox_;
+    bool stop_ = false;
+
+    Helper peers_;
+    std::thread loop_;
+};
+
+}  // namespace longhaul::control
