@@ -26,10 +26,11 @@ constexpr unsigned kTransmitTries = 4;
 constexpr unsigned kPoolCache = 256;
 constexpr unsigned kFrameOverheadBytes = 14 + 2 * 4 + 4;  // Ethernet, two VLAN tags, FCS
 constexpr unsigned kLinkChecksPerSecond = 1000;
-// A memif client must knock again by itself when its server was gone; one that got through is given a second
-// to finish its handshake on a busy machine.
+// A memif client must knock again by itself when its server was gone. One that got through waits long for its handshake:
+// a server that finds a caller gone before it has answered closes the descriptor but leaves it registered with EAL
+// (DPDK 22.11), which ends that process in a panic.
 constexpr unsigned kKnocksPerSecond = 10;
-constexpr unsigned kHandshakesPerSecond = 1;
+constexpr unsigned kHandshakeSeconds = 5;
 
 struct alignas(64) QueueCounters {  // written by the queue's owner, read by anybody
     std::atomic<std::uint64_t> rx_packets{0}, rx_bytes{0}, tx_packets{0}, tx_bytes{0}, tx_dropped{0};
@@ -241,6 +242,7 @@ Result<void> DpdkPort::bring_up() {
         return failure(ErrorCode::unavailable, "the device has no MAC address", status);
     std::copy(std::begin(address.addr_bytes), std::end(address.addr_bytes), mac_.begin());
     refresh_link();
+    recovered_ = rte_get_tsc_cycles();
     return {};
 }
 
@@ -294,8 +296,8 @@ void DpdkPort::keep_link(unsigned queue) {
     }
     if (!device_.memif_client || recovering_.load(std::memory_order_acquire)) return;
     const bool in_handshake = started_.load(std::memory_order_relaxed) && !handshake_done_;
-    if (now - recovered_ < rte_get_tsc_hz() / (in_handshake ? kHandshakesPerSecond : kKnocksPerSecond))
-        return;
+    const std::uint64_t hz = rte_get_tsc_hz();
+    if (now - recovered_ < (in_handshake ? hz * kHandshakeSeconds : hz / kKnocksPerSecond)) return;
     handshake_done_ = false;
     recovered_ = now;
     // The poller does not wait for it.
