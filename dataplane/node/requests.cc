@@ -195,6 +195,13 @@ Result<void> Node::link_add(const Json& request, std::uint64_t sequence) {
     if (link.lanes < 1 || link.lanes > wire::kLanesMax)
         return Error{ErrorCode::invalid_argument,
                      "link " + link.name + ": lanes must be from 1 to " + std::to_string(wire::kLanesMax)};
+    if (link.rate_bps > config_.plan_rate_bps || link.rtt_max_ms > config_.plan_rtt_ms)
+        return Error{
+            ErrorCode::exhausted,
+            "link " + link.name + ": " + std::to_string(link.rate_bps) + " bit/s with an RTT of up to " +
+                std::to_string(link.rtt_max_ms) + " ms is beyond the memory plan (" +
+                std::to_string(config_.plan_rate_bps) + " bit/s, " + std::to_string(config_.plan_rtt_ms) +
+                " ms): raise plan_rate or plan_rtt_ms in the dataplane's configuration and restart it"};
     configure.local_ip = local.value();
     configure.remote_ip = remote.value();
     configure.request = next_request_++;
