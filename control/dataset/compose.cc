@@ -234,7 +234,7 @@ bool Runner::compose_mark(Moment now) {
 void Runner::seal(Draft&& draft, Moment now) {
     Open bundle;
     bundle.manifest = std::move(draft.manifest);
-    bundle.manifest.id = random_bundle_id();
+    bundle.manifest.id = make_id_();
     bundle.manifest.generation = 1;
     bundle.manifest.store = record_.target_store;
     bundle.manifest.payload_bytes = draft.payload;

@@ -204,6 +204,10 @@ void Runner::forget_large(const std::string& path) {
     large_durable_bytes_ -= large->second.durable.total();
     larges_.erase(large);
     state_.ranges_forget(record_.id, path);
+    // A process that begins now would take a range still on its way for a change still wanted, and bring back
+    // at the target what has been replaced or removed since. A bundle without a record is nobody's to it.
+    for (const auto& [id, bundle] : open_)
+        if (bundle.is_range() && bundle.manifest.entries[0].path == path) state_.bundle_remove(id);
 }
 
 // Publishing into a directory has changed its mtime at the target.

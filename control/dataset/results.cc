@@ -87,6 +87,9 @@ void Runner::finish(OpenBundles::iterator found, const command::BundleEvent& eve
         if (const auto named = reasons.find(i); named != reasons.end()) reason = named->second;
         if (whole && reason == wire::FailReason::none) reason = wire::FailReason::internal;
         if (bundle.is_range()) {
+            // It is alone in its bundle: named or not, it is the one that failed.
+            if (event.failed_entries > 0 && reason == wire::FailReason::none)
+                reason = wire::FailReason::internal;
             finish_range(bundle.manifest.entries[i], reason, now);
         } else if (!whole && unnamed && reason == wire::FailReason::none) {
             if (auto change = pending_.find(bundle.manifest.entries[i].path)) {

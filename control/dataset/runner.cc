@@ -7,12 +7,13 @@
 namespace longhaul::control {
 
 Runner::Runner(DatasetRecord record, StateStore& state, Ports& ports, const CoreConfig& config,
-               CoreStats& stats)
+               CoreStats& stats, MakeId make_id)
     : record_(std::move(record)),
       state_(state),
       ports_(ports),
       config_(config),
       stats_(stats),
+      make_id_(std::move(make_id)),
       failures_(std::make_shared<Failures>(record_.spec.name)),
       entries_cap_(wire::kEntriesMax) {}
 

@@ -7,6 +7,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -43,7 +44,10 @@ struct RunnerView {
 
 class Runner {
   public:
-    Runner(DatasetRecord record, StateStore& state, Ports& ports, const CoreConfig& config, CoreStats& stats);
+    using MakeId = std::function<wire::BundleId()>;  // never twice the same; tests want to know them before
+
+    Runner(DatasetRecord record, StateStore& state, Ports& ports, const CoreConfig& config, CoreStats& stats,
+           MakeId make_id = random_bundle_id);
     void load(Moment now);  // what was in flight when the process before this one ended
 
     const DatasetRecord& record() const { return record_; }
@@ -153,6 +157,7 @@ class Runner {
     Ports& ports_;
     const CoreConfig& config_;
     CoreStats& stats_;
+    const MakeId make_id_;
     std::shared_ptr<Failures> failures_;
 
     SweepLedger ledger_;

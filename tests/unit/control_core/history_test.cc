@@ -3,7 +3,8 @@
 //
 // One Runner over a real state store on a virtual clock. The source's history is kept; sweeps overlap with
 // changes, bundles overtake each other, entries and whole bundles fail, staging is lost, either process
-// restarts. Replay one history: LONGHAUL_SEED=<seed> unit-control_core --gtest_filter=History.*
+// restarts. A seed decides everything, bundle ids too. Replay one history: LONGHAUL_SEED=<seed>
+// unit-control_core --gtest_filter=History.*, or so many from there on: LONGHAUL_SEEDS=<count>
 // SPDX-License-Identifier: Apache-2.0
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -30,7 +31,7 @@ struct Version {  // of one path, since `time`
 
 class World final : public Ports {
   public:
-    explicit World(std::uint64_t seed) : random_(seed), seed_(seed) {
+    explicit World(std::uint64_t seed) : random_(seed), ids_(~seed), seed_(seed) {
         // Every step commits: in memory, where there is such a file system, a history takes a tenth of the
         // time.
         const fs::path memory = "/dev/shm";
@@ -69,16 +70,16 @@ class World final : public Ports {
         auto manifest = wire::parse_manifest(head);
         EXPECT_TRUE(manifest.ok());
         if (random_.chance(0.05)) return false;
-        offered_.emplace(manifest.value().id, std::move(manifest).value());
+        offered_.push_back(std::move(manifest).value());
         return true;
     }
     Result<void> bundle_cancel(const wire::BundleId& id) override {
-        offered_.erase(id);
+        std::erase_if(offered_, [&](const auto& manifest) { return manifest.id == id; });
         return {};
     }
     Result<void> bundle_ack(const std::vector<wire::BundleId>& ids) override {
         for (const auto& id : ids)
-            done_.erase(id);
+            std::erase_if(done_, [&](const auto& event) { return event.id == id; });
         return {};
     }
     Result<TargetAccepted> target_accept(const DatasetSpec&) override { return TargetAccepted{7}; }
@@ -174,6 +175,7 @@ class World final : public Ports {
         }
         Job done = std::move(job);
         jobs_.pop_front();
+
         if (!done.sweep) return runner_->looked_up(std::move(done.seen));
         SweepResult result;
         result.clean = done.clean;
@@ -185,7 +187,7 @@ class World final : public Ports {
         if (offered_.empty()) return;
         const auto next =
             std::next(offered_.begin(), static_cast<std::ptrdiff_t>(random_.below(offered_.size())));
-        const wire::Manifest manifest = std::move(next->second);
+        const wire::Manifest manifest = std::move(*next);
         offered_.erase(next);
         command::BundleEvent event;
         event.id = manifest.id;
@@ -203,7 +205,7 @@ class World final : public Ports {
                 if (random_.chance(0.8)) event.failures.push_back({i, reason});  // the list may be short
             }
         }
-        done_[event.id] = event;
+        done_.push_back(event);
         if (!quiet_ && random_.chance(0.05)) return;  // reported only after the next reconnect or restart
         if (event.stage == wire::Stage::published && random_.chance(0.5)) {
             auto durable = event;
@@ -258,10 +260,9 @@ class World final : public Ports {
 
     void reconnect() {
         command::StatusReport status;
-        for (const auto& [id, manifest] : offered_)
-            status.in_flight.push_back(id);
-        for (const auto& [id, event] : done_)
-            status.bundles.push_back(event);
+        for (const auto& manifest : offered_)
+            status.in_flight.push_back(manifest.id);
+        status.bundles = done_;
         runner_->on_dataplane_up(status, now());
         for (const auto& event : status.bundles)
             static_cast<void>(runner_->on_bundle(event, now()));
@@ -283,7 +284,10 @@ class World final : public Ports {
             ASSERT_EQ(state_->dataset_add(record), 1);
             state_->commit();
         }
-        runner_ = std::make_unique<Runner>(state_->datasets().at(0), *state_, *this, config_, stats_);
+        runner_ = std::make_unique<Runner>(state_->datasets().at(0), *state_, *this, config_, stats_, [this] {
+            const std::uint64_t high = ids_.next();
+            return wire::BundleId{high, ids_.next()};
+        });
         runner_->load(now());
         Flow flow;
         flow.assigned = true;
@@ -305,6 +309,7 @@ class World final : public Ports {
         const auto claimed = runner_->record().watermarks.w_pub;
         if (!claimed) return;
         ASSERT_GE(*claimed, highest_) << "seed " << seed_ << ": W_pub went back";
+
         highest_ = *claimed;
         for (const auto& [path, versions] : history_) {
             bool true_claim = false;
@@ -335,6 +340,7 @@ class World final : public Ports {
     };
 
     Random random_;
+    Random ids_;  // of bundles, apart: an id more does not change what happens next
     const std::uint64_t seed_;
     std::string directory_;
     CoreConfig config_;
@@ -347,8 +353,8 @@ class World final : public Ports {
     std::map<std::string, std::pair<std::int64_t, std::uint32_t>>
         target_;  // path -> mtime (names the bytes), mode
     std::map<wire::ObjectKey, std::map<std::uint64_t, std::uint64_t>> staged_;
-    std::map<wire::BundleId, wire::Manifest> offered_;
-    std::map<wire::BundleId, command::BundleEvent> done_;
+    std::vector<wire::Manifest> offered_;
+    std::vector<command::BundleEvent> done_;
     std::deque<Job> jobs_;
     std::unique_ptr<StateStore> state_;
     std::unique_ptr<Runner> runner_;
@@ -357,7 +363,10 @@ class World final : public Ports {
 TEST(History, NoWatermarkClaimsMoreThanTheTargetHolds) {
     const char* chosen = std::getenv("LONGHAUL_SEED");
     const std::uint64_t first = chosen != nullptr ? std::strtoull(chosen, nullptr, 10) : 1;
-    const std::uint64_t last = chosen != nullptr ? first : 200;
+    const char* many = std::getenv("LONGHAUL_SEEDS");
+    const std::uint64_t last = many != nullptr     ? first + std::strtoull(many, nullptr, 10) - 1
+                               : chosen != nullptr ? first
+                                                   : 200;
     for (std::uint64_t seed = first; seed <= last && !HasFailure(); ++seed)
         World(seed).run();
 }
