@@ -26,11 +26,11 @@ constexpr unsigned kTransmitTries = 4;
 constexpr unsigned kPoolCache = 256;
 constexpr unsigned kFrameOverheadBytes = 14 + 2 * 4 + 4;  // Ethernet, two VLAN tags, FCS
 constexpr unsigned kLinkChecksPerSecond = 1000;
-// A memif client must knock again by itself when its server was gone. One that got through waits long for its handshake:
-// a server that finds a caller gone before it has answered closes the descriptor but leaves it registered with EAL
-// (DPDK 22.11), which ends that process in a panic.
+// A memif client must knock again by itself when its server was gone. One that got through waits for its handshake: a
+// server that finds a caller gone before it has answered closes the descriptor but leaves it registered with EAL
+// (DPDK 22.11), which ends that process in a panic. No longer than that: a server that is just being opened refuses.
 constexpr unsigned kKnocksPerSecond = 10;
-constexpr unsigned kHandshakeSeconds = 5;
+constexpr unsigned kHandshakeSeconds = 1;
 
 struct alignas(64) QueueCounters {  // written by the queue's owner, read by anybody
     std::atomic<std::uint64_t> rx_packets{0}, rx_bytes{0}, tx_packets{0}, tx_bytes{0}, tx_dropped{0};
