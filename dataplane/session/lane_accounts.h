@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "dataplane/base/assert.h"
 #include "dataplane/base/time.h"
 #include "dataplane/wire/feedback.h"
 #include "dataplane/wire/packet.h"
@@ -52,6 +53,7 @@ class LaneAccounts {
     // both ways more often than not); any lane while nothing has come at all.
     unsigned next_lane(TimeNs now) noexcept {
         const unsigned lanes = count();
+        LH_ASSERT(lanes > 0);
         for (unsigned i = 0; i < lanes; ++i) {
             const unsigned index = (cursor_ + i) % lanes;
             if (lanes_[index].packets == 0 || now - lanes_[index].newest > kRecent) continue;

@@ -5,6 +5,8 @@
 
 #include <algorithm>
 
+#include "dataplane/base/assert.h"
+
 namespace longhaul::session {
 namespace {
 
@@ -129,6 +131,7 @@ void LaneLedger::excuse_until(TimeNs until) noexcept {
 
 unsigned LaneLedger::next_lane(bool repair) noexcept {
     const unsigned lanes = count();
+    LH_ASSERT(lanes > 0);
     for (unsigned pass = repair ? 0 : 1; pass < 2; ++pass) {
         for (unsigned i = 0; i < lanes; ++i) {
             const unsigned index = (cursor_ + i) % lanes;

@@ -46,12 +46,10 @@ class ParityChoice {
         if (fixed_) return std::min(*fixed_, kRowsMax);
         if (k != k_full_) return fec::steady_parity(goal_, k, loss);
         const unsigned wanted = fec::steady_parity(goal_, k, loss);
-        if (wanted >= steady_) {
-            steady_ = wanted;
-            lower_since_ = kNever;
-        } else if (lower_since_ == kNever) {
+        const bool lower = wanted < steady_;
+        if (lower && lower_since_ == kNever) {
             lower_since_ = now;
-        } else if (now - lower_since_ >= kCalm) {
+        } else if (!lower || now - lower_since_ >= kCalm) {
             steady_ = wanted;
             lower_since_ = kNever;
         }

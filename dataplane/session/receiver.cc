@@ -161,7 +161,7 @@ std::optional<BundleTrailer> Receiver::next_trailer() {
     return state_->bundles.next_trailer();
 }
 
-void Receiver::set_stage(std::uint32_t bundle, wire::BundleStatus status, TimeNs) {
+void Receiver::set_stage(std::uint32_t bundle, const wire::BundleStatus& status, TimeNs) {
     state_->bundles.set_stage(bundle, status);
 }
 

@@ -102,7 +102,7 @@ class Receiver {
     std::optional<BundleTrailer> next_trailer();
     // Stages only rise; `complete` is set by the receiver itself. `failed` drops the rest of the bundle: no further
     // writes, no trailer (writes already handed out still end with write_done).
-    void set_stage(std::uint32_t bundle, wire::BundleStatus status,
+    void set_stage(std::uint32_t bundle, const wire::BundleStatus& status,
                    TimeNs now);  // travels in feedback until settled
 
     const ReceiverStats& stats() const;

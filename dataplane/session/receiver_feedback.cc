@@ -46,7 +46,6 @@ void Receiver::State::compose(TimeNs now) {
     std::size_t room = config.parameters.symbol_bytes - wire::kFeedbackFixedBytes;
     room -= add_lanes(now, room);
     if (copy) {
-        room -= std::min(room, feedback.nacks.size() * wire::kNackBytes);
         feedback.bundles.clear();
         return;
     }

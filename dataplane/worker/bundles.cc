@@ -188,7 +188,7 @@ void Worker::on_finish(Link& link, std::uint32_t bundle, const storage::Event& e
     status.bundle = bundle;
     tell(TargetBundle{event_of(writing->second.id, writing->second.generation, link.settings.link, status)});
     const bool last = status.stage == wire::Stage::published || status.stage == wire::Stage::failed;
-    session.receiver.set_stage(bundle, std::move(status), now);
+    session.receiver.set_stage(bundle, status, now);
     if (last) session.writings.erase(writing);
 }
 
