@@ -17,7 +17,6 @@
 #include <fstream>
 #include <sstream>
 
-#include "drivers/nic/interrupt_thread.h"
 #include "drivers/nic/nic.h"
 
 namespace longhaul::nic {
@@ -236,7 +235,6 @@ Result<EalReport> eal_start(const EalConfig& config) {
 }
 
 void eal_stop() {
-    park_interrupt_thread();
     rte_eal_cleanup();
 }
 

@@ -3,11 +3,9 @@
 
 #include <pthread.h>
 #include <rte_alarm.h>
-#include <unistd.h>
 
 #include <condition_variable>
 #include <cstring>
-#include <future>
 #include <mutex>
 
 namespace longhaul::nic {
@@ -45,18 +43,6 @@ void run_on_interrupt_thread(void (*work)(void*), void* argument) {
     }
     std::unique_lock lock(errand.mutex);
     errand.finished.wait(lock, [&] { return errand.done; });
-}
-
-void park_interrupt_thread() {
-    static auto& parked = *new std::promise<void>;  // the thread outlives every destructor
-    const auto park = [](void*) {
-        parked.set_value();
-        for (;;)
-            pause();
-    };
-    auto arrived = parked.get_future();
-    if (on_interrupt_thread() || rte_eal_alarm_set(1, park, nullptr) != 0) return;
-    arrived.wait();
 }
 
 }  // namespace longhaul::nic

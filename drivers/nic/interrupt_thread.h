@@ -12,8 +12,4 @@ bool on_interrupt_thread() noexcept;
 // bursts.
 void run_on_interrupt_thread(void (*work)(void*), void* argument);
 
-// Keeps that thread in its place from now to the end of the process. rte_eal_cleanup() takes its memory away without
-// ending it, and the thread may just then be going through it.
-void park_interrupt_thread();
-
 }  // namespace longhaul::nic
