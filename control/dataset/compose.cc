@@ -157,6 +157,8 @@ void Runner::add_entry(Draft& draft, const Change& change) {
     if (entry.kind == wire::EntryKind::assemble) entry.object = larges_.at(change.path).key;
     const bool stands_there = change.action == Action::create;
     if (stands_there) state_.object_offered(record_.id, change.path, change.print.kind);
+    // Its outcome may never be heard of. Should the source be as recorded again by then, that must not count.
+    state_.object_in_doubt(record_.id, change.path);
     draft.head_bytes += entry.path.size() + entry.target.size() + kEntryHeadBytes;
     draft.notes.push_back(note_of(change));
     draft.manifest.entries.push_back(std::move(entry));

@@ -51,7 +51,7 @@ void Runner::sweeping(const SweepResult& so_far) {
 
 void Runner::found(std::vector<Observation>&& observations) {
     for (const auto& seen : observations)
-        observe(seen.path, seen.now, record_.sweeps);
+        observe(seen.path, seen.now, seen_now());
 }
 
 void Runner::end_sweep(const SweepResult& result, Moment now) {
@@ -83,6 +83,9 @@ void Runner::end_sweep(const SweepResult& result, Moment now) {
         pending_.for_each_listed([&](Pending::Handle change) {
             if (change->known && change->seen < record_.sweeps) look_ups_.insert(change->path);
         });
+        for (auto change = pending_.list(Place::in_flight).begin();
+             change != pending_.list(Place::in_flight).end(); ++change)
+            if (change->durable && needs_second_look(*change)) pending_.set_durable(change, false);
         ledger_.completed_clean(record_.sweeps, sweep_started_);
     }
     for (auto& change : pending_.list(Place::settles))
@@ -103,34 +106,40 @@ std::vector<std::string> Runner::take_look_ups() {
     while (!look_ups_.empty() && paths.size() < kLookUpsMax)
         paths.push_back(std::move(look_ups_.extract(look_ups_.begin()).value()));
     looking_up_ = !paths.empty();
+    looking_up_since_ = seen_now();
     return paths;
 }
 
 void Runner::looked_up(std::vector<Observation>&& observations) {
     looking_up_ = false;
     for (const auto& seen : observations)
-        observe(seen.path, seen.now, first_of_news());
+        observe(seen.path, seen.now, looking_up_since_);  // a sweep may have begun after they were looked at
 }
 
-void Runner::observe(const std::string& path, const std::optional<Observed>& now, SweepNumber first) {
+void Runner::observe(const std::string& path, const std::optional<Observed>& now, Sighting when) {
     auto change = pending_.find(path);
     if (change && (*change)->place == Place::in_flight) {
         Change& flying = **change;
-        flying.seen = record_.sweeps;
+        // It differs from what was last seen of this path: that is all that is known of its age.
+        when.first = std::min(when.first, flying.seen + 1);
+        flying.seen = std::max(flying.seen, when.seen);
         const bool as_sent = now ? flying.action != Action::remove && same_version(flying, *now)
                                  : flying.action == Action::remove;
         if (as_sent) {
             news_.erase(path);
             return;
         }
-        const auto [news, fresh] = news_.try_emplace(path, LateNews{now, first});
-        if (!fresh) news->second = {now, std::min(news->second.first, first)};
+        const auto [news, fresh] = news_.try_emplace(path, LateNews{now, when});
+        if (!fresh) news->second = {now, {std::min(news->second.when.first, when.first), when.seen}};
+        pending_.set_durable(*change, false);  // what has come after it is not
         return;
     }
-    if (change) (*change)->seen = record_.sweeps;
+    if (change) (*change)->seen = when.seen;
     if (change && now && (*change)->known && (*change)->action != Action::remove &&
-        same_version(**change, *now))
+        same_version(**change, *now)) {
+        news_.erase(path);
         return;
+    }
 
     const auto row = state_.object(record_.id, path);
     const bool deletes = record_.spec.mode == Mode::namespace_;
@@ -139,18 +148,18 @@ void Runner::observe(const std::string& path, const std::optional<Observed>& now
             if (change) drop(*change);
             return;
         case Difference::content:
-            return desire(change, path, Action::create, &*now, first);
+            return desire(change, path, Action::create, &*now, when);
         case Difference::metadata:
             return desire(change, path,
                           now->print.kind == ObjectKind::directory ? Action::settle : Action::metadata, &*now,
-                          first);
+                          when);
         case Difference::kind:
             // Without deletes the old object stays in the way: the target says so, and the API names it.
-            if (!deletes) return desire(change, path, Action::create, &*now, first);
-            return replace_by_kind(change, path, *now, row->print.kind, first);
+            if (!deletes) return desire(change, path, Action::create, &*now, when);
+            return replace_by_kind(change, path, *now, row->print.kind, when);
         case Difference::gone:
             if (deletes) {
-                desire(change, path, Action::remove, nullptr, first);
+                desire(change, path, Action::remove, nullptr, when);
             } else if (change) {
                 drop(*change);
             }
@@ -159,13 +168,13 @@ void Runner::observe(const std::string& path, const std::optional<Observed>& now
 }
 
 void Runner::desire(std::optional<Pending::Handle> change, const std::string& path, Action action,
-                    const Observed* now, SweepNumber first) {
+                    const Observed* now, Sighting when) {
     if (!change) {
         Change fresh;
         fresh.path = path;
         fresh.action = action;
-        fresh.first = first;
-        fresh.seen = record_.sweeps;
+        fresh.first = when.first;
+        fresh.seen = when.seen;
         if (now != nullptr) {
             fresh.print = now->print;
             fresh.racy = now->racy;
@@ -183,11 +192,11 @@ void Runner::desire(std::optional<Pending::Handle> change, const std::string& pa
 
 // The old object goes first; what stands there now is looked at again when it has gone.
 void Runner::replace_by_kind(std::optional<Pending::Handle> change, const std::string& path,
-                             const Observed& now, ObjectKind was, SweepNumber first) {
-    if (change) first = std::min((*change)->first, first);
-    desire(change, path, Action::remove, nullptr, first);
+                             const Observed& now, ObjectKind was, Sighting when) {
+    if (change) when.first = std::min((*change)->first, when.first);
+    desire(change, path, Action::remove, nullptr, when);
     (*pending_.find(path))->print.kind = was;
-    news_[path] = {now, first};
+    news_[path] = {now, when};
 }
 
 void Runner::drop(Pending::Handle change) {
@@ -223,11 +232,15 @@ void Runner::touch(const std::string& directory, SweepNumber first) {
         pending_.set_first(*change, first);
         return;
     }
-    if (!state_.directory_unsettle(record_.id, directory)) return;
+    if (state_.directory_unsettle(record_.id, directory)) look_later(directory, ObjectKind::directory, first);
+}
+
+// Nothing is known to be missing, but no watermark may pass before the source has been asked.
+void Runner::look_later(const std::string& path, ObjectKind kind, SweepNumber first) {
     Change settle;
-    settle.path = directory;
+    settle.path = path;
     settle.action = Action::settle;
-    settle.print.kind = ObjectKind::directory;
+    settle.print.kind = kind;
     settle.first = first;
     settle.seen = record_.sweeps;
     settle.known = false;

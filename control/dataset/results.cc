@@ -35,7 +35,9 @@ bool Runner::on_bundle(const command::BundleEvent& event, Moment now) {
     } else if (!bundle.stage || event.stage > *bundle.stage) {
         bundle.stage = event.stage;
     }
+    const auto shown = record_.watermarks.w_dur;
     raise(record_.watermarks.w_dur, ledger_.durable());
+    if (record_.watermarks.w_dur != shown) state_.dataset_update(record_);  // or a restart would show less
     return true;
 }
 
@@ -49,7 +51,9 @@ void Runner::on_durable(Open& bundle, Moment now) {
         return;
     }
     for (const auto& entry : bundle.manifest.entries) {
-        if (auto change = pending_.find(entry.path)) pending_.set_durable(*change, true);
+        const auto change = pending_.find(entry.path);
+        const bool says_all = change && !news_.contains(entry.path) && !needs_second_look(**change);
+        if (says_all) pending_.set_durable(*change, true);
     }
 }
 
@@ -95,6 +99,7 @@ void Runner::finish(OpenBundles::iterator found, const command::BundleEvent& eve
             if (auto change = pending_.find(bundle.manifest.entries[i].path)) {
                 pending_.set_durable(*change, false);
                 pending_.ready(*change);
+                hear_late_news(bundle.manifest.entries[i].path);
             }
         } else {
             finish_entry(bundle, i, reason, now);
@@ -150,7 +155,22 @@ void Runner::finish_entry(const Open& bundle, std::size_t index, wire::FailReaso
         succeeded(*change);
     else
         failed(*change, reason, now);
-    if (auto news = news_.extract(path)) observe(path, news.mapped().now, news.mapped().first);
+    hear_late_news(path);
+}
+
+void Runner::hear_late_news(const std::string& path) {
+    if (auto news = news_.extract(path)) observe(path, news.mapped().now, news.mapped().when);
+}
+
+// A sweep has begun since this was last seen at the source, and may have met what stood there before: the
+// same mode and mtime again, a name gone again. That equals the row as it was when the sweep began, so it
+// says nothing, while the change lands. A file cannot deceive like this: its ctime never returns, and the
+// bundle read it at the source.
+bool Runner::needs_second_look(const Change& change) const {
+    if (change.seen >= record_.sweeps) return false;
+    if (change.assemble || change.print.kind != ObjectKind::file) return true;
+    const auto before = state_.object(record_.id, change.path);
+    return before && before->print.kind != ObjectKind::file;
 }
 
 void Runner::succeeded(Pending::Handle handle) {
@@ -159,6 +179,8 @@ void Runner::succeeded(Pending::Handle handle) {
     const Action action = handle->action;
     const bool again = handle->again;
     const auto before = state_.object(record_.id, path);
+    const bool unproven = needs_second_look(*handle);
+    const ObjectKind kind = handle->print.kind;
     bool unsettled = again;
     if (action == Action::remove) {
         state_.object_forget(record_.id, path);
@@ -183,6 +205,7 @@ void Runner::succeeded(Pending::Handle handle) {
     pending_.erase(handle);
     if (action == Action::create || action == Action::remove) touch(std::string(parent_of(path)), first);
     if (unsettled) touch(path, first);
+    if (unproven && !pending_.find(path)) look_later(path, kind, first);
 }
 
 void Runner::count_published(const std::optional<ObjectRecord>& before, const Fingerprint* after) {
@@ -241,8 +264,7 @@ void Runner::give_back(OpenBundles::iterator found) {
         if (!change || (*change)->place != Place::in_flight) continue;
         pending_.set_durable(*change, false);
         pending_.ready(*change);
-        if (auto news = news_.extract(entry->path))
-            observe(entry->path, news.mapped().now, news.mapped().first);
+        hear_late_news(entry->path);
     }
 }
 

@@ -104,21 +104,28 @@ class Runner {
         bool is_range() const;
     };
     using OpenBundles = std::map<wire::BundleId, Open>;
+    // When something was looked at, in sweeps.
+    struct Sighting {
+        SweepNumber first = 0;  // no clean sweep before this one met it
+        SweepNumber seen = 0;   // the last sweep that had begun by then: it still stood there after its start
+    };
     struct LateNews {  // seen of a path while a change of it was in flight
         std::optional<Observed> now;
-        SweepNumber first = 0;
+        Sighting when;
     };
 
     // observe.cc
-    void observe(const std::string& path, const std::optional<Observed>& now, SweepNumber first);
+    void observe(const std::string& path, const std::optional<Observed>& now, Sighting when);
     void desire(std::optional<Pending::Handle> change, const std::string& path, Action action,
-                const Observed* now, SweepNumber first);
+                const Observed* now, Sighting when);
     void replace_by_kind(std::optional<Pending::Handle> change, const std::string& path, const Observed& now,
-                         ObjectKind was, SweepNumber first);
+                         ObjectKind was, Sighting when);
     void drop(Pending::Handle change);
     void touch(const std::string& directory, SweepNumber first);
+    void look_later(const std::string& path, ObjectKind kind, SweepNumber first);
     void forget_large(const std::string& path);
-    SweepNumber first_of_news() const { return sweeping_ ? record_.sweeps : record_.sweeps + 1; }
+    Sighting seen_now() const { return {sweeping_ ? record_.sweeps : record_.sweeps + 1, record_.sweeps}; }
+    bool needs_second_look(const Change& change) const;
 
     // compose.cc
     struct Draft;
@@ -142,6 +149,7 @@ class Runner {
     void succeeded(Pending::Handle change);
     void failed(Pending::Handle change, wire::FailReason reason, Moment now);
     void count_published(const std::optional<ObjectRecord>& before, const Fingerprint* after);
+    void hear_late_news(const std::string& path);
     void give_back(OpenBundles::iterator bundle);
     void load_entry(const Open& bundle, std::size_t index);
     void load_range(const wire::Entry& entry);
@@ -169,6 +177,7 @@ class Runner {
     std::vector<wire::BundleId> to_offer_, to_ack_;
     std::unordered_set<std::string> look_ups_;
     bool looking_up_ = false;
+    Sighting looking_up_since_;
 
     bool sweeping_ = false;
     bool sweep_void_ = false;  // it compares with what has been forgotten since it began

@@ -12,8 +12,8 @@ namespace longhaul::control {
 
 namespace {
 
-// No file system stores this mtime, so a directory recorded with it always differs from the one at the
-// source.
+// No file system stores this mtime, so a directory or symlink recorded with it always differs from the one at
+// the source.
 constexpr std::int64_t kMtimeUnsettled = std::numeric_limits<std::int64_t>::min();
 
 std::array<std::uint8_t, 16> id_bytes(const wire::BundleId& id) {
@@ -95,6 +95,7 @@ struct StateStore::Prepared {
                      "SELECT kind,size,mode,uid,gid,mtime_ns,ctime_ns,inode,link,published FROM objects "
                      "WHERE dataset=? AND key=?"),
           object_offer(db, "INSERT INTO objects VALUES (?,?,?,0,0,0,0,0,0,0,x'',0) ON CONFLICT DO NOTHING"),
+          doubt(db, "UPDATE objects SET mtime_ns=? WHERE dataset=? AND key=? AND kind<>1 AND published=1"),
           object_publish(db,
                          "INSERT INTO objects VALUES (?,?,?,?,?,?,?,?,?,?,?,1) ON CONFLICT DO UPDATE SET "
                          "kind=excluded.kind,size=excluded.size,mode=excluded.mode,uid=excluded.uid,"
@@ -115,8 +116,8 @@ struct StateStore::Prepared {
           dataset_set(db,
                       "UPDATE datasets SET target_store=?,w_disc=?,w_dur=?,w_pub=?,sweeps=?,objects_total=?,"
                       "bytes_total=?,root_device=?,root_inode=? WHERE id=?") {}
-    Statement object_get, object_offer, object_publish, object_delete, unsettle, bundle_insert, bundle_delete,
-        range_insert, range_list, range_delete, dataset_set;
+    Statement object_get, object_offer, doubt, object_publish, object_delete, unsettle, bundle_insert,
+        bundle_delete, range_insert, range_list, range_delete, dataset_set;
 };
 
 StateStore::StateStore(Database database)
@@ -256,6 +257,12 @@ void StateStore::object_offered(std::int64_t dataset, std::string_view path, Obj
     writing();
     const std::string key = key_of_path(path);
     prepared_->object_offer.bind(dataset).bind_blob(key).bind(static_cast<std::int64_t>(kind)).run();
+}
+
+void StateStore::object_in_doubt(std::int64_t dataset, std::string_view path) {
+    writing();
+    const std::string key = key_of_path(path);
+    prepared_->doubt.bind(kMtimeUnsettled).bind(dataset).bind_blob(key).run();
 }
 
 void StateStore::object_published(std::int64_t dataset, std::string_view path, const Fingerprint& print,

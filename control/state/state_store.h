@@ -48,6 +48,9 @@ class StateStore {
                         ObjectKind kind);  // keeps a row that is there
     void object_published(std::int64_t dataset, std::string_view path, const Fingerprint& print,
                           std::string_view link);
+    // A change of it is on its way: until that is known to have succeeded, whatever stands at the source
+    // differs from what the target may hold. Files need no such mark: their ctime never comes back.
+    void object_in_doubt(std::int64_t dataset, std::string_view path);
     void object_forget(std::int64_t dataset, std::string_view path);
     // The target's copy of a directory has another mtime than the one recorded: the next look must see a
     // difference.
