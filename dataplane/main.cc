@@ -120,7 +120,7 @@ int run(const worker::DataplaneConfig& config, int signal_fd) {
         return fail(outcome.error());
     }
     {
-        node::Node node(config, borrowed, std::move(socket).value(), commands, events, wake_fd, signal_fd);
+        node::Node node(config, std::move(socket).value(), commands, events, wake_fd, signal_fd);
         telemetry_node = &node;
         rte_telemetry_register_cmd(
             "/longhaul/counters", telemetry_summary,

@@ -14,7 +14,6 @@
 namespace longhaul::control {
 namespace {
 
-constexpr double kRateMaxBps = 1e12;
 constexpr double kDurationMaxS = 86400.0 * 365;
 constexpr unsigned kStripeSymbols = 64;
 constexpr unsigned kFixedParityMax = 16;
@@ -47,21 +46,6 @@ std::string print(const char* format, double value, const char* unit) {
 }
 
 }  // namespace
-
-Result<std::uint64_t> parse_rate_bps(std::string_view text) {
-    using Unit = std::pair<std::string_view, double>;
-    static constexpr std::array<Unit, 4> kUnits{{{"", 1.0}, {"K", 1e3}, {"M", 1e6}, {"G", 1e9}}};
-    const Error refusal =
-        invalid(in_quotes(text) + " is not a rate: write a number with K, M, G (bit/s), e.g. \"1G\"");
-    const auto number = leading_number(text);
-    if (!number) return refusal;
-    const auto factor = unit_factor(number->second, kUnits);
-    if (!factor) return refusal;
-    const double rate = number->first * *factor;
-    if (!(rate >= 1000) || rate > kRateMaxBps)
-        return invalid(in_quotes(text) + " is not a usable rate: write one from \"1K\" to \"1000G\" (bit/s)");
-    return static_cast<std::uint64_t>(std::llround(rate));
-}
 
 std::string format_rate(double rate_bps) {
     if (rate_bps >= 1e9) return print("%.4g %s", rate_bps / 1e9, "Gbit/s");
@@ -238,22 +222,6 @@ std::string suggestion(std::string_view wrong, const std::vector<std::string>& k
     for (const std::string& name : known)
         list += (list.empty() ? "" : ", ") + name;
     return list.empty() ? "there is none" : "there are: " + list;
-}
-
-std::string in_quotes(std::string_view text) {
-    constexpr std::size_t kShown = 80;
-    std::string out = "\"";
-    for (const char c : text.substr(0, kShown)) {
-        const auto byte = static_cast<unsigned char>(c);
-        if (byte >= 0x20 && byte < 0x7f && c != '"' && c != '\\') {
-            out += c;
-        } else {
-            std::array<char, 8> escape{};
-            std::snprintf(escape.data(), escape.size(), "\\x%02X", byte);
-            out += escape.data();
-        }
-    }
-    return out + (text.size() > kShown ? "...\"" : "\"");
 }
 
 std::string rfc3339(std::int64_t wall_ns) {

@@ -10,15 +10,17 @@
 #include <string_view>
 #include <vector>
 
+#include "dataplane/base/quotes.h"
 #include "dataplane/base/result.h"
+#include "dataplane/command/rate.h"
 
 namespace longhaul::control {
 
-Result<std::uint64_t> parse_rate_bps(std::string_view text);  // "1G", "2.5G", "500M", "64K", "1000000"
-std::string format_rate(double rate_bps);                     // "1 Gbit/s", "532.1 Mbit/s"
-std::string format_bytes(double bytes);                       // "1.5 GiB"
-Result<double> parse_duration_s(std::string_view text);       // "60s", "500ms", "5m", "1h", "60"
-std::string format_duration(double seconds);                  // "12.4 s", "3 m 05 s"
+using command::parse_rate_bps;                           // "1G", "2.5G", "500M", "64K", "1000000"
+std::string format_rate(double rate_bps);                // "1 Gbit/s", "532.1 Mbit/s"
+std::string format_bytes(double bytes);                  // "1.5 GiB"
+Result<double> parse_duration_s(std::string_view text);  // "60s", "500ms", "5m", "1h", "60"
+std::string format_duration(double seconds);             // "12.4 s", "3 m 05 s"
 
 // "" (adaptive) or "fixed:64,M": M parity symbols for every stripe of 64 data symbols.
 Result<std::optional<unsigned>> parse_fec(std::string_view text);
@@ -49,7 +51,6 @@ IpFamily ip_family(const std::string& text);
 std::string nearest(std::string_view wrong, const std::vector<std::string>& known);
 // `, did you mean "x"?` or the list of what there is.
 std::string suggestion(std::string_view wrong, const std::vector<std::string>& known);
-std::string in_quotes(std::string_view text);  // with control bytes escaped, cut at 80 characters
 
 // "2026-11-22T14:10:29.123Z" from nanoseconds since the Unix epoch.
 std::string rfc3339(std::int64_t wall_ns);

@@ -29,11 +29,10 @@ void drain(int fd) {
 
 }  // namespace
 
-Node::Node(const worker::DataplaneConfig& config, std::vector<nic::Port*> ports, ControlSocket socket,
+Node::Node(const worker::DataplaneConfig& config, ControlSocket socket,
            worker::Mailbox<worker::Command>& to_worker, worker::Mailbox<worker::Event>& from_worker,
            int wake_fd, int signal_fd)
     : config_(config),
-      ports_(std::move(ports)),
       socket_(std::move(socket)),
       to_worker_(to_worker),
       from_worker_(from_worker),

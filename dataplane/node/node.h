@@ -21,7 +21,7 @@ namespace longhaul::node {
 
 class Node {
   public:
-    Node(const worker::DataplaneConfig& config, std::vector<nic::Port*> ports, ControlSocket socket,
+    Node(const worker::DataplaneConfig& config, ControlSocket socket,
          worker::Mailbox<worker::Command>& to_worker, worker::Mailbox<worker::Event>& from_worker,
          int wake_fd, int signal_fd);
 
@@ -54,10 +54,9 @@ class Node {
 
     Result<void> to_worker(worker::Command command);
     void send(const Json& document);
-    std::size_t port_index(const std::string& name) const;  // ports_.size() if unknown
+    std::size_t port_index(const std::string& name) const;  // config_.ports.size() if unknown
 
     worker::DataplaneConfig config_;
-    std::vector<nic::Port*> ports_;
     ControlSocket socket_;
     worker::Mailbox<worker::Command>& to_worker_;
     worker::Mailbox<worker::Event>& from_worker_;

@@ -73,8 +73,7 @@ bool Worker::request_reads(Link& link, TimeNs now) {
     return busy;
 }
 
-bool Worker::collect_results(Link& link, TimeNs now) {
-    static_cast<void>(now);
+bool Worker::collect_results(Link& link) {
     bool busy = false;
     while (const auto result = link.session->sender.next_result()) {
         settle_outgoing(link, *result);

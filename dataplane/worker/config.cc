@@ -3,13 +3,13 @@
 #include "dataplane/worker/config.h"
 
 #include <toml++/toml.h>
+
 #include <algorithm>
 #include <array>
 #include <boost/program_options.hpp>
-#include <cmath>
 #include <fstream>
-#include <limits>
 #include <sstream>
+#include "dataplane/command/rate.h"
 
 namespace longhaul::worker {
 namespace {
@@ -124,7 +124,7 @@ std::string read_dataplane_table(const toml::table& table, const std::string& fi
     reader.number("memory_mib", config.memory_mib, 64, 1 << 20);
     reader.text("cores", config.cores);
     reader.texts("pci_allow", config.pci_allow);
-    reader.parsed("plan_rate", parse_rate, config.plan_rate_bps);
+    reader.parsed("plan_rate", command::parse_rate_bps, config.plan_rate_bps);
     reader.number("plan_rtt_ms", config.plan_rtt_ms, 1, 2000);
     reader.number("links_max", config.links_max, 1, 64);
     reader.text("crypto_device", config.crypto_device);
@@ -174,31 +174,6 @@ Result<std::string> read_file(const std::string& path) {
 }
 
 }  // namespace
-
-Result<std::uint64_t> parse_rate(const std::string& text) {
-    const Error wrong =
-        bad("\"" + text + "\" is not a rate: write bit/s with K, M or G, e.g. \"1G\" or \"250M\"");
-    std::size_t used = 0;
-    double value = 0;
-    try {
-        value = std::stod(text, &used);
-    } catch (const std::exception&) {
-        return wrong;
-    }
-    const std::string unit = text.substr(used);
-    double factor = 0;
-    if (unit.empty())
-        factor = 1;
-    else if (unit == "K")
-        factor = 1e3;
-    else if (unit == "M")
-        factor = 1e6;
-    else if (unit == "G")
-        factor = 1e9;
-    const double rate = value * factor;
-    if (!std::isfinite(rate) || rate < 1000 || rate > 4e12) return wrong;
-    return static_cast<std::uint64_t>(std::llround(rate));
-}
 
 Result<DataplaneConfig> parse_config(const std::string& text, const std::string& file_name) {
     DataplaneConfig config;

@@ -40,6 +40,5 @@ struct CommandLine {
 
 Result<CommandLine> read_command_line(int argc, const char* const* argv);
 Result<DataplaneConfig> parse_config(const std::string& text, const std::string& file_name);
-Result<std::uint64_t> parse_rate(const std::string& text);  // "1G", "250M", "64000"
 
 }  // namespace longhaul::worker

@@ -61,15 +61,13 @@ class LinkSession {
           epoch(session_epoch),
           sender(sender_config, codec, send_pool, std::move(controller), now),
           receiver(receiver_config, codec, receive_pool, now),
-          parameters(sender_config.parameters),
-          started(now) {}
+          parameters(sender_config.parameters) {}
 
     const std::string id;
     const std::uint16_t epoch;
     session::Sender sender;
     session::Receiver receiver;
     session::Parameters parameters;
-    TimeNs started = 0;
     bool heard = false;  // an authenticated packet has come
     std::vector<Lane> lanes;
 

@@ -31,23 +31,22 @@ bool Worker::transmit_link(Link& link, TimeNs now) {
         packet.header.tx_time_us = wire_clock_us(now);
         packet.payload = feedback_.data();
         packet.payload_bytes = static_cast<std::uint32_t>(feedback_.size());
-        busy |= send_packet(link, packet, now);
+        busy |= send_packet(link, packet);
     }
     for (unsigned i = 0; i < session.parameters.lanes; ++i) {
         const auto ping = session.sender.next_ping(now);
         if (!ping) break;
-        busy |= send_packet(link, *ping, now);
+        busy |= send_packet(link, *ping);
     }
     for (unsigned i = 0; i < kBurst; ++i) {
         const auto packet = session.sender.next_packet(now);
         if (!packet) break;
-        busy |= send_packet(link, *packet, now);
+        busy |= send_packet(link, *packet);
     }
     return busy;
 }
 
-bool Worker::send_packet(Link& link, const session::PacketOut& packet, TimeNs now) {
-    static_cast<void>(now);
+bool Worker::send_packet(Link& link, const session::PacketOut& packet) {
     rte_mbuf* frame = rte_pktmbuf_alloc(ports_[link.port]->pool());
     if (frame == nullptr) {
         drops_.add(wire::DropReason::no_buffer);  // like a loss on the wire: repair takes care of it

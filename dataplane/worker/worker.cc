@@ -71,7 +71,7 @@ bool Worker::advance_bundles(TimeNs now) {
     bool busy = false;
     for (Link* link : active_) {
         if (link->session == nullptr) continue;
-        busy |= collect_results(*link, now);
+        busy |= collect_results(*link);
         busy |= start_waiting(*link, now);
         busy |= take_heads(*link, now);
         busy |= request_writes(*link, now);

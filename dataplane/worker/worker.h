@@ -75,7 +75,7 @@ class Worker {
 
     // transmit.cc
     bool transmit_link(Link& link, TimeNs now);
-    bool send_packet(Link& link, const session::PacketOut& packet, TimeNs now);
+    bool send_packet(Link& link, const session::PacketOut& packet);
     bool send_neighbour_frames(std::size_t port, TimeNs now);
     bool resolve_neighbour(Link& link, TimeNs now);
     void queue_frame(std::size_t port, rte_mbuf* frame);
@@ -86,7 +86,7 @@ class Worker {
     bool request_reads(Link& link, TimeNs now);
     bool take_heads(Link& link, TimeNs now);
     bool request_writes(Link& link, TimeNs now);
-    bool collect_results(Link& link, TimeNs now);
+    bool collect_results(Link& link);
     void take_head(Link& link, const session::BundleHead& head, TimeNs now);
     void on_storage_event(const storage::Event& event, TimeNs now);
     void on_finish(Link& link, std::uint32_t bundle, const storage::Event& event, TimeNs now);

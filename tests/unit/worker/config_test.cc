@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include "dataplane/command/rate.h"
+
 namespace longhaul::worker {
 namespace {
 
@@ -63,11 +65,11 @@ TEST(DataplaneConfigTest, RefusesWithFileLineAndRemedy) {
 
 // Rates are read with their units; everything else is refused.
 TEST(DataplaneConfigTest, ParsesRates) {
-    EXPECT_EQ(parse_rate("1G").value(), 1'000'000'000u);
-    EXPECT_EQ(parse_rate("250M").value(), 250'000'000u);
-    EXPECT_EQ(parse_rate("64000").value(), 64'000u);
+    EXPECT_EQ(command::parse_rate_bps("1G").value(), 1'000'000'000u);
+    EXPECT_EQ(command::parse_rate_bps("250M").value(), 250'000'000u);
+    EXPECT_EQ(command::parse_rate_bps("64000").value(), 64'000u);
     for (const char* wrong : {"", "G", "1T", "-1G", "0", "nan", "1G ", "1e99G"})
-        EXPECT_FALSE(parse_rate(wrong).ok()) << wrong;
+        EXPECT_FALSE(command::parse_rate_bps(wrong).ok()) << wrong;
 }
 
 // Flags override the file; help ends without needing one; nonsense is refused.
