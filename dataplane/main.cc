@@ -14,6 +14,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <future>
+#include <mutex>
 
 #include "dataplane/node/node.h"
 #include "dataplane/worker/worker.h"
@@ -47,10 +48,13 @@ int run_worker(void* argument) {
     return 0;
 }
 
-node::Node* telemetry_node = nullptr;  // set before the callback is registered, never changed after
+std::mutex telemetry_mutex;
+node::Node* telemetry_node = nullptr;  // guarded by telemetry_mutex; null: not running, or ending
 
 int telemetry_summary(const char*, const char*, rte_tel_data* data) {
     rte_tel_data_start_dict(data);
+    const std::lock_guard lock(telemetry_mutex);
+    if (telemetry_node == nullptr) return 0;
     const nlohmann::json figures = telemetry_node->telemetry();
     for (const char* part : {"drops", "storage", "worker", "neighbours"})
         for (const auto& [key, value] : figures[part].items())
@@ -121,17 +125,21 @@ int run(const worker::DataplaneConfig& config, int signal_fd) {
     }
     {
         node::Node node(config, std::move(socket).value(), commands, events, wake_fd, signal_fd);
-        telemetry_node = &node;
+        {
+            const std::lock_guard lock(telemetry_mutex);
+            telemetry_node = &node;
+        }
         rte_telemetry_register_cmd(
             "/longhaul/counters", telemetry_summary,
             "Drops by reason, storage, worker and neighbour counters. Takes no parameters.");
         node.run();
         rte_eal_wait_lcore(lcore);
         ports.clear();
-        nic::eal_stop();  // ends the telemetry thread before the node goes
+        const std::lock_guard lock(telemetry_mutex);
+        telemetry_node = nullptr;  // the telemetry thread lives as long as the process
     }
-    ::close(wake_fd);
-    return 0;
+    spdlog::shutdown();
+    nic::end_process(0);
 }
 
 }  // namespace

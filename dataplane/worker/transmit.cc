@@ -85,6 +85,11 @@ bool Worker::resolve_neighbour(Link& link, TimeNs now) {
 }
 
 bool Worker::send_neighbour_frames(std::size_t port, TimeNs now) {
+    // Whoever is behind a link that came back may be another machine, or not know us: tell and ask anew.
+    if (const std::uint64_t epoch = ports_[port]->link_epoch(); epoch != link_epochs_[port]) {
+        link_epochs_[port] = epoch;
+        neighbours_[port]->announce(now);
+    }
     if (neighbours_[port]->next_wake() > now) return false;
     bool busy = false;
     for (unsigned i = 0; i < 4; ++i) {

@@ -118,6 +118,7 @@ class Worker {
     WorkerConfig config_;
     std::vector<nic::Port*> ports_;
     std::vector<std::unique_ptr<nic::Neighbours>> neighbours_;
+    std::vector<std::uint64_t> link_epochs_;  // of each port, as last seen
     Mailbox<Command>& inbox_;
     Mailbox<Event>& outbox_;
     int wake_main_fd_;

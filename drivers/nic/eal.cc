@@ -7,6 +7,7 @@
 #include <rte_log.h>
 #include <sched.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <charconv>
@@ -234,8 +235,9 @@ Result<EalReport> eal_start(const EalConfig& config) {
     return report;
 }
 
-void eal_stop() {
-    rte_eal_cleanup();
+void end_process(int code) {
+    std::fflush(nullptr);
+    ::_exit(code);
 }
 
 }  // namespace longhaul::nic

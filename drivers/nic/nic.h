@@ -35,7 +35,9 @@ struct EalReport {
     std::string text;
 };
 Result<EalReport> eal_start(const EalConfig& config);
-void eal_stop();
+// How a process that started EAL ends: at once, with its output flushed. rte_eal_cleanup frees memory that EAL's own
+// interrupt thread may still read (memif, 22.11: seen as crashes under load), and the kernel takes back all of it.
+[[noreturn]] void end_process(int code);
 
 struct IpPrefix {
     wire::IpAddress address;

@@ -272,6 +272,5 @@ int main(int argc, char** argv) {
         sigaction(number, &action, nullptr);
     const auto outcome = operate(setup);
     if (!outcome) std::fprintf(stderr, "longhaul-wan: %s\n", outcome.error().text.c_str());
-    longhaul::nic::eal_stop();
-    return outcome ? 0 : 1;
+    longhaul::nic::end_process(outcome ? 0 : 1);
 }

@@ -72,7 +72,6 @@ class DpdkEnvironment : public testing::Environment {
             << started.value().text;
     }
     void TearDown() override {
-        eal_stop();
         std::filesystem::remove_all(run_directory);
     }
 };
