@@ -71,9 +71,7 @@ class DpdkEnvironment : public testing::Environment {
         EXPECT_NE(started.value().text.find("96 MiB in ordinary pages"), std::string::npos)
             << started.value().text;
     }
-    void TearDown() override {
-        std::filesystem::remove_all(run_directory);
-    }
+    void TearDown() override { std::filesystem::remove_all(run_directory); }
 };
 
 }  // namespace
