@@ -1,21 +1,21 @@
-// Encode and decode over ISA-L's vector kernels; every table they need is either built once or fits on the
-// stack.
+// Encode and decode as passes of a kernel; every table they need is either built once or fits on the stack.
 // SPDX-License-Identifier: Apache-2.0
 #include "dataplane/fec/codec.h"
 
 #include <isa-l/erasure_code.h>
 
-#include <cstring>
+#include <algorithm>
 
 #include "dataplane/base/assert.h"
 
 namespace longhaul::fec {
 namespace {
 
-constexpr std::size_t kTableBytes = 32;  // ISA-L's expansion of one coefficient
 constexpr unsigned kColumns = kDataSymbolsMax;
-constexpr unsigned kUsualColumns = 64;                                        // k of a full stripe
-constexpr std::size_t kScratchBytes = kTableBytes * kErasuresMax * kColumns;  // 64 KiB
+
+void check_symbol_bytes(std::size_t bytes) noexcept {
+    LH_ASSERT(bytes >= 64 && bytes % 64 == 0 && bytes <= 1u << 20);
+}
 
 using SquareMatrix = std::array<std::array<std::uint8_t, kErasuresMax>, kErasuresMax>;
 
@@ -70,59 +70,51 @@ std::uint8_t coefficient(unsigned parity_row, unsigned data_column) noexcept {
 }
 
 struct Codec::Tables {
-    alignas(64) std::array<std::uint8_t, kTableBytes * 256> by_value;                          // 8 KiB
-    alignas(64) std::array<std::uint8_t, kTableBytes * kColumns * kParityRowsMax> all;         // 512 KiB
-    alignas(64) std::array<std::uint8_t, kTableBytes * kUsualColumns * kParityRowsMax> usual;  // 256 KiB
-    std::array<std::array<std::uint8_t, kColumns>, kParityRowsMax> coefficients;
+    std::array<std::array<std::uint8_t, kColumns>, kParityRowsMax> coefficients;  // 16 KiB
 
     Tables() noexcept {
-        for (unsigned value = 0; value < 256; ++value) {
-            gf_vect_mul_init(static_cast<unsigned char>(value), &by_value[kTableBytes * value]);
-        }
-        for (unsigned row = 0; row < kParityRowsMax; ++row) {
-            for (unsigned column = 0; column < kColumns; ++column) {
+        for (unsigned row = 0; row < kParityRowsMax; ++row)
+            for (unsigned column = 0; column < kColumns; ++column)
                 coefficients[row][column] = coefficient(row, column);
-                const std::uint8_t* table = &by_value[kTableBytes * coefficients[row][column]];
-                std::memcpy(&all[kTableBytes * (row * kColumns + column)], table, kTableBytes);
-            }
-            std::memcpy(&usual[kTableBytes * row * kUsualColumns], &all[kTableBytes * row * kColumns],
-                        kTableBytes * kUsualColumns);
-        }
-    }
-
-    // ISA-L wants the tables of rows x k coefficients without gaps: there already for one row, for k = 64 and
-    // for k = 128; gathered into `scratch` otherwise. ISA-L does not write to them, its signature only lacks
-    // const.
-    std::uint8_t* of(unsigned first_row, unsigned rows, unsigned k, std::uint8_t* scratch) const noexcept {
-        const std::uint8_t* first = &all[kTableBytes * first_row * kColumns];
-        if (k == kUsualColumns)
-            return const_cast<std::uint8_t*>(&usual[kTableBytes * first_row * kUsualColumns]);
-        if (rows == 1 || k == kColumns) return const_cast<std::uint8_t*>(first);
-        for (unsigned row = 0; row < rows; ++row) {
-            std::memcpy(scratch + kTableBytes * row * k, first + kTableBytes * row * kColumns,
-                        kTableBytes * k);
-        }
-        return scratch;
     }
 };
 
-Codec::Codec() : tables_(std::make_unique<Tables>()) {}
+Codec::Codec(Kernel kernel) : kernel_(kernel), tables_(std::make_unique<Tables>()) {
+    LH_ASSERT(runs_here(kernel));
+}
 Codec::~Codec() = default;
 
 void Codec::encode(const std::uint8_t* data, unsigned k, std::size_t symbol_bytes, unsigned first_row,
                    unsigned rows, std::uint8_t* parity) const noexcept {
-    LH_ASSERT(k >= 1 && k <= kDataSymbolsMax && rows <= kErasuresMax && first_row + rows <= kParityRowsMax);
-    LH_ASSERT(symbol_bytes >= 64 && symbol_bytes % 64 == 0 && symbol_bytes <= 1u << 20);
+    LH_ASSERT(k >= 1 && k <= kDataSymbolsMax);
+    for (unsigned column = 0; column < k; column += kPassSources)
+        encode_group(data + column * symbol_bytes, column, std::min(kPassSources, k - column), symbol_bytes,
+                     first_row, rows, parity);
+}
+
+void Codec::encode_group(const std::uint8_t* group, unsigned first_column, unsigned columns,
+                         std::size_t symbol_bytes, unsigned first_row, unsigned rows,
+                         std::uint8_t* parity) const noexcept {
+    LH_ASSERT(columns >= 1 && columns <= kPassSources && first_column + columns <= kDataSymbolsMax);
+    LH_ASSERT(rows <= kErasuresMax && first_row + rows <= kParityRowsMax);
+    check_symbol_bytes(symbol_bytes);
     if (rows == 0) return;
-    alignas(64) std::uint8_t scratch[kScratchBytes];
-    std::array<unsigned char*, kDataSymbolsMax> sources;
-    std::array<unsigned char*, kErasuresMax> targets;
-    for (unsigned i = 0; i < k; ++i)
-        sources[i] = const_cast<std::uint8_t*>(data) + i * symbol_bytes;
+    std::array<const std::uint8_t*, kPassSources> sources;
+    std::array<std::uint8_t*, kErasuresMax> targets;
+    for (unsigned i = 0; i < columns; ++i)
+        sources[i] = group + i * symbol_bytes;
     for (unsigned i = 0; i < rows; ++i)
         targets[i] = parity + i * symbol_bytes;
-    ec_encode_data(static_cast<int>(symbol_bytes), static_cast<int>(k), static_cast<int>(rows),
-                   tables_->of(first_row, rows, k, scratch), sources.data(), targets.data());
+    Pass pass;
+    pass.sources = sources.data();
+    pass.count = columns;
+    pass.targets = targets.data();
+    pass.rows = rows;
+    pass.coefficients = &tables_->coefficients[first_row][first_column];
+    pass.stride = kColumns;
+    pass.bytes = symbol_bytes;
+    pass.fresh = first_column == 0;
+    run_pass(kernel_, pass);
 }
 
 // With A the Cauchy minor of the erased columns E and the parity rows R at hand:
@@ -135,7 +127,7 @@ void Codec::decode(std::uint8_t* data, unsigned k, std::size_t symbol_bytes,
     const std::size_t count = erased.size();
     LH_ASSERT(k >= 1 && k <= kDataSymbolsMax && count <= kErasuresMax && count <= k);
     LH_ASSERT(parity_rows.size() == count && parity.size() == count);
-    LH_ASSERT(symbol_bytes >= 64 && symbol_bytes % 64 == 0 && symbol_bytes <= 1u << 20);
+    check_symbol_bytes(symbol_bytes);
     check_erasures(k, erased, parity_rows);
     if (count == 0) return;
 
@@ -147,13 +139,10 @@ void Codec::decode(std::uint8_t* data, unsigned k, std::size_t symbol_bytes,
     }
     const SquareMatrix inverted = inverse(minor, count);
 
-    alignas(64) std::uint8_t scratch[kScratchBytes];
-    std::array<unsigned char*, kDataSymbolsMax> sources;
-    std::array<unsigned char*, kErasuresMax> targets;
-    const auto set = [&](std::size_t target, std::size_t source, std::uint8_t value) {
-        std::memcpy(scratch + kTableBytes * (target * k + source), &tables_->by_value[kTableBytes * value],
-                    kTableBytes);
-    };
+    // Column by column of what is here: the present data first, then the parity symbols.
+    std::array<std::array<std::uint8_t, kColumns>, kErasuresMax> factors;
+    std::array<const std::uint8_t*, kColumns> sources;
+    std::array<std::uint8_t*, kErasuresMax> targets;
     std::size_t source = 0, passed = 0;
     for (unsigned column = 0; column < k; ++column) {
         if (passed < count && erased[passed] == column) {
@@ -162,23 +151,33 @@ void Codec::decode(std::uint8_t* data, unsigned k, std::size_t symbol_bytes,
         }
         for (std::size_t u = 0; u < count; ++u) {
             std::uint8_t value = 0;
-            for (std::size_t r = 0; r < count; ++r) {
+            for (std::size_t r = 0; r < count; ++r)
                 value =
                     static_cast<std::uint8_t>(value ^ gf_mul(inverted[u][r], matrix[parity_rows[r]][column]));
-            }
-            set(u, source, value);
+            factors[u][source] = value;
         }
         sources[source++] = data + column * symbol_bytes;
     }
     for (std::size_t r = 0; r < count; ++r) {
         for (std::size_t u = 0; u < count; ++u)
-            set(u, source, inverted[u][r]);
-        sources[source++] = const_cast<std::uint8_t*>(parity[r]);
+            factors[u][source] = inverted[u][r];
+        sources[source++] = parity[r];
     }
     for (std::size_t u = 0; u < count; ++u)
         targets[u] = data + erased[u] * symbol_bytes;
-    ec_encode_data(static_cast<int>(symbol_bytes), static_cast<int>(k), static_cast<int>(count), scratch,
-                   sources.data(), targets.data());
+
+    Pass pass;
+    pass.targets = targets.data();
+    pass.rows = static_cast<unsigned>(count);
+    pass.stride = kColumns;
+    pass.bytes = symbol_bytes;
+    for (unsigned first = 0; first < k; first += kPassSources) {
+        pass.sources = sources.data() + first;
+        pass.count = std::min(kPassSources, k - first);
+        pass.coefficients = &factors[0][first];
+        pass.fresh = first == 0;
+        run_pass(kernel_, pass);
+    }
 }
 
 }  // namespace longhaul::fec

@@ -1,7 +1,7 @@
 // Reed-Solomon over GF(2^8), polynomial 0x11d, with the universal Cauchy matrix c(i, j) = 1 / ((0x80 | i) xor j):
 // parity row i of data column j depends on neither k nor m, so any number of parities up to 128 can be added later
 // and any k symbols of a stripe restore it (Cauchy: every square minor is regular; Blomer et al. 1995).
-// Hot path over ISA-L; reference.h holds the slow oracle.
+// The inner loop is gf_kernel.h's; reference.h holds the slow oracle.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -9,6 +9,8 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+
+#include "dataplane/fec/gf_kernel.h"
 
 namespace longhaul::fec {
 
@@ -20,7 +22,7 @@ std::uint8_t coefficient(unsigned parity_row, unsigned data_column) noexcept;  /
 
 class Codec {
   public:
-    Codec();  // builds the multiplication tables (0.8 MiB) once; share one per process, it is immutable and thread-safe
+    explicit Codec(Kernel kernel = best_kernel());  // share one per process, it is immutable and thread-safe
     ~Codec();
     Codec(const Codec&) = delete;
     Codec& operator=(const Codec&) = delete;
@@ -29,6 +31,12 @@ class Codec {
     // stride symbol_bytes; written contiguous to `parity`. symbol_bytes: multiple of 64. rows <= kErasuresMax.
     void encode(const std::uint8_t* data, unsigned k, std::size_t symbol_bytes, unsigned first_row,
                 unsigned rows, std::uint8_t* parity) const noexcept;
+    // The same, as the symbols pass by: `columns` <= 8 data symbols from column first_column on, contiguous at
+    // `group`, join the sums in `parity`; first_column 0 begins them. What is in the cache for encryption anyway is
+    // not fetched again. After the last group `parity` equals encode()'s.
+    void encode_group(const std::uint8_t* group, unsigned first_column, unsigned columns,
+                      std::size_t symbol_bytes, unsigned first_row, unsigned rows,
+                      std::uint8_t* parity) const noexcept;
 
     // Restores the data symbols named in `erased` (ascending, each < k) in place, from the other k - e data symbols
     // and e parity symbols: parity_rows[i] is the row of the symbol at parity[i]. e = erased.size() <= kErasuresMax.
@@ -39,6 +47,7 @@ class Codec {
 
   private:
     struct Tables;
+    Kernel kernel_;
     std::unique_ptr<Tables> tables_;
 };
 

@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "dataplane/congestion/controller.h"
@@ -53,7 +54,7 @@ struct ReadRequest {
 
 struct PacketOut {
     wire::Header header;                    // spi, packet_number and key phase are the sealer's to fill
-    const std::uint8_t* payload = nullptr;  // borrowed until the next non-const call on the sender
+    const std::uint8_t* payload = nullptr;  // borrowed until the next call that is not const
     std::uint32_t payload_bytes = 0;
 };
 
@@ -108,6 +109,8 @@ class Sender {
     // --- network -----------------------------------------------------------------------------------------------
     // The next packet that may leave now, or nullopt (nothing to send, pacer, window or credit closed).
     std::optional<PacketOut> next_packet(TimeNs now);
+    // As many as may leave now, for sealing in one go: all payloads stay valid until the next call that is not const.
+    std::size_t next_packets(TimeNs now, std::span<PacketOut> out);
     // An authenticated FEEDBACK arrived on `lane`.
     void on_feedback(const wire::Feedback& feedback, TimeNs now);
     // Every authenticated packet of any type, once: its send time is what our pings echo, so that the peer's receiver

@@ -87,6 +87,25 @@ std::optional<PacketOut> Sender::next_packet(TimeNs now) {
     return packet;
 }
 
+std::size_t Sender::next_packets(TimeNs now, std::span<PacketOut> out) {
+    std::size_t count = 0;
+    while (count < out.size()) {
+        const SentStripe* const repair = count > 0 ? state_->repair_to_send() : nullptr;
+        if (repair != nullptr && state_->symbols.refills(*repair)) {
+            // New rows would stand where rows of this batch still wait to be sealed.
+            const auto handed_out = [&](const PacketOut& packet) {
+                return packet.header.stripe == repair->number &&
+                       packet.header.type == wire::PacketType::parity;
+            };
+            if (std::any_of(out.begin(), out.begin() + static_cast<std::ptrdiff_t>(count), handed_out)) break;
+        }
+        const auto packet = next_packet(now);
+        if (!packet) break;
+        out[count++] = *packet;
+    }
+    return count;
+}
+
 PacketOut Sender::State::ping_on(unsigned lane, bool ack_now, TimeNs now) {
     wire::Ping ping;
     ping.next_stripe = sending == kNoStripe ? window.next() : sending;

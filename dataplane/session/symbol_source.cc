@@ -24,25 +24,28 @@ std::uint8_t* SymbolSource::slot(const SentStripe& stripe, unsigned index) const
     return stripe.block.data() + parameters_.stripe_bytes() + std::size_t{index} * parameters_.symbol_bytes;
 }
 
-// Rows never wrap inside a batch, so that one encode call makes them all.
-void SymbolSource::fill_slots(SentStripe& stripe, unsigned rows) const noexcept {
+// Names the rows that the slots will hold. Rows never wrap inside a batch, so that one encode call makes them all.
+void SymbolSource::begin_slots(SentStripe& stripe, unsigned rows) const noexcept {
     LH_ASSERT(stripe.slots_sent == stripe.slots_filled);
     rows = std::min({rows, kParitySlots, fec::kParityRowsMax - stripe.next_row});
     stripe.slot_row = stripe.next_row;
     stripe.slots_filled = static_cast<std::uint8_t>(rows);
     stripe.slots_sent = 0;
     stripe.next_row = static_cast<std::uint8_t>((stripe.next_row + rows) % fec::kParityRowsMax);
-    codec_.encode(stripe.block.data(), stripe.k, parameters_.symbol_bytes, stripe.slot_row, rows,
-                  slot(stripe, 0));
 }
 
 Symbol SymbolSource::first_pass(SentStripe& stripe) const noexcept {
     LH_ASSERT(!stripe.sent());
     const unsigned position = stripe.sent_once++;
-    if (position < stripe.k)
-        return {stripe.block.data() + std::size_t{position} * parameters_.symbol_bytes,
-                static_cast<std::uint8_t>(position)};
-    if (position == stripe.k) fill_slots(stripe, stripe.m);
+    if (position == 0) begin_slots(stripe, stripe.m);
+    if (position < stripe.k) {
+        const std::uint8_t* const symbol =
+            stripe.block.data() + std::size_t{position} * parameters_.symbol_bytes;
+        if (position % fec::kPassSources == 0)
+            codec_.encode_group(symbol, position, std::min(fec::kPassSources, stripe.k - position),
+                                parameters_.symbol_bytes, stripe.slot_row, stripe.m, slot(stripe, 0));
+        return {symbol, static_cast<std::uint8_t>(position)};
+    }
     const unsigned index = stripe.slots_sent++;
     return {slot(stripe, index), static_cast<std::uint8_t>(wire::kDataSymbolsMax + stripe.slot_row + index)};
 }
@@ -57,7 +60,9 @@ Symbol SymbolSource::repair(SentStripe& stripe) const noexcept {
                 static_cast<std::uint8_t>(position)};
     }
     if (stripe.slots_sent == stripe.slots_filled) {
-        fill_slots(stripe, stripe.rows_wanted);
+        begin_slots(stripe, stripe.rows_wanted);
+        codec_.encode(stripe.block.data(), stripe.k, parameters_.symbol_bytes, stripe.slot_row,
+                      stripe.slots_filled, slot(stripe, 0));
         stripe.rows_wanted = static_cast<std::uint8_t>(stripe.rows_wanted - stripe.slots_filled);
     }
     const unsigned index = stripe.slots_sent++;

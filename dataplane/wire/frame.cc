@@ -157,9 +157,10 @@ std::size_t udp_overhead_bytes(const UdpTuple& tuple) noexcept {
     return kEthernetBytes + (tuple.vlan != 0 ? kVlanBytes : 0) + ip_bytes(tuple.source_ip.v6) + kUdpBytes;
 }
 
-std::size_t write_udp_frame(const UdpTuple& tuple, std::size_t udp_payload_bytes, bool checksum,
+std::size_t write_udp_frame(const UdpTuple& tuple, std::size_t udp_payload_bytes, UdpChecksum checksum,
                             std::uint8_t* out) noexcept {
     const bool v6 = tuple.source_ip.v6;
+    LH_ASSERT(!v6 || checksum != UdpChecksum::absent);
     const std::size_t udp_bytes = kUdpBytes + udp_payload_bytes;
     const std::size_t overhead = udp_overhead_bytes(tuple);
     LH_ASSERT(tuple.target_ip.v6 == v6 && tuple.vlan <= kVlanIdMask && ip_bytes(v6) + udp_bytes <= 65535);
@@ -174,7 +175,7 @@ std::size_t write_udp_frame(const UdpTuple& tuple, std::size_t udp_payload_bytes
     if (v6) {
         write_ipv6(tuple, udp_bytes, writer);
     } else {
-        write_ipv4(tuple, udp_bytes, checksum, writer, out + writer.written());
+        write_ipv4(tuple, udp_bytes, checksum != UdpChecksum::offloaded, writer, out + writer.written());
     }
     std::uint8_t* const udp = out + writer.written();
     writer.u16(tuple.source_port);
@@ -183,9 +184,10 @@ std::size_t write_udp_frame(const UdpTuple& tuple, std::size_t udp_payload_bytes
     writer.u16(0);
     LH_ASSERT(writer.ok() && writer.room() == 0);
 
+    if (checksum == UdpChecksum::absent) return overhead;
     const std::uint32_t pseudo = pseudo_header_sum(tuple.source_ip, tuple.target_ip, udp_bytes);
     std::uint16_t field = static_cast<std::uint16_t>(pseudo);
-    if (checksum) {
+    if (checksum == UdpChecksum::computed) {
         field = internet_checksum({udp, udp_bytes}, pseudo);
         if (field == 0) field = 0xffff;  // zero would say "no checksum" (RFC 768)
     }

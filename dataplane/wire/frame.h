@@ -39,10 +39,13 @@ struct UdpTuple {
 
 std::size_t udp_overhead_bytes(const UdpTuple& tuple) noexcept;  // Ethernet (+ VLAN) + IP + UDP header bytes
 
-// Writes the headers for `udp_payload_bytes` that follow them in `out`; returns header bytes. With
-// `checksum` the IPv4 header and UDP checksums are computed in software over the payload that must already stand
-// behind the headers; without it the fields are left as the NIC's offload wants them (IPv4: 0, UDP: pseudo header).
-std::size_t write_udp_frame(const UdpTuple& tuple, std::size_t udp_payload_bytes, bool checksum,
+enum class UdpChecksum : std::uint8_t {
+    computed,   // in software, over the payload that must already stand behind the headers
+    offloaded,  // the fields are left as the NIC's offload wants them (IPv4: 0, UDP: pseudo header)
+    absent,  // zero, IPv4 only (RFC 768): where no wire lies between; the AEAD tag protects more than it would
+};
+// Writes the headers for `udp_payload_bytes` that follow them in `out`; returns header bytes.
+std::size_t write_udp_frame(const UdpTuple& tuple, std::size_t udp_payload_bytes, UdpChecksum checksum,
                             std::uint8_t* out) noexcept;
 
 struct UdpFrameView {

@@ -156,6 +156,7 @@ std::string read_port_table(const toml::table& table, const std::string& file, n
     reader.number("descriptors", port.descriptors, 64, 16384);
     reader.number("mbufs", port.mbufs, 1024, 1 << 22);
     reader.flag("promiscuous", port.promiscuous);
+    reader.flag("udp_checksum", port.udp_checksum);
     reader.refuse_unknown();
     if (reader.problem().empty() && (port.name.empty() || port.device.empty() || port.addresses.empty()))
         return file + ":" + std::to_string(table.source().begin.line) +

@@ -52,7 +52,7 @@ Result<std::unique_ptr<Worker>> Worker::create(const WorkerConfig& config, std::
     storage::StorageConfig storage;
     Worker* const raw = worker.get();
     storage.log = [raw](const std::string& text) { raw->tell(LogLine{false, text}); };
-    auto engine = storage::make_storage(storage, {worker->arena_->data(), worker->arena_->size()});
+    auto engine = config.make_storage(storage, {worker->arena_->data(), worker->arena_->size()});
     if (!engine.ok()) return engine.error();
     worker->storage_ = std::move(engine).value();
 

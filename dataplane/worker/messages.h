@@ -12,6 +12,7 @@
 #include "dataplane/command/messages.h"
 #include "dataplane/session/parameters.h"
 #include "dataplane/wire/drop_reason.h"
+#include "dataplane/worker/stage_clock.h"
 #include "drivers/crypto/secret.h"
 #include "drivers/nic/nic.h"
 #include "drivers/storage/storage.h"
@@ -86,6 +87,7 @@ struct Counters {  // every second
     wire::DropCounters drops;
     storage::StorageStats storage;
     std::uint64_t loops = 0, busy_loops = 0, sleeps = 0;
+    StageCycles busy_cycles{};  // of the time-stamp counter, by stage
     std::vector<nic::PortStats> ports;
     nic::Neighbours::Counters neighbours{};
 };

@@ -28,11 +28,14 @@ bool Worker::receive_port(std::size_t port, TimeNs now) {
         else
             rte_pktmbuf_free(frames[i]);
     }
+    clock_.enter(Stage::open);
     if (admitted > 0) aead_->open({jobs.data(), admitted});
+    clock_.enter(Stage::deliver);
     for (unsigned i = 0; i < admitted; ++i) {
         accept(arrivals[i], jobs[i], now);
         rte_pktmbuf_free(arrivals[i].frame);
     }
+    clock_.enter(Stage::receive);
     return true;
 }
 
@@ -46,7 +49,7 @@ bool Worker::classify(std::size_t port, rte_mbuf* frame, Arrival& arrival, crypt
     const ByteView view(bytes, rte_pktmbuf_data_len(frame));
     wire::UdpFrameView datagram;
     wire::PacketView packet;
-    wire::DropReason drop = wire::parse_udp_frame(view, true, datagram);
+    wire::DropReason drop = wire::parse_udp_frame(view, !ports_[port]->checksum_verified(*frame), datagram);
     if (drop == wire::DropReason::frame_not_ours) {
         answer_neighbour(port, view, now);
         return false;

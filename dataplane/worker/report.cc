@@ -35,7 +35,8 @@ bool Worker::report(TimeNs now) {
     }
     if (now >= next_counters_) {
         next_counters_ = now + kSecond;
-        Counters counters{drops_, storage_->stats(), loops_, busy_loops_, sleeps_, {}, {}};
+        Counters counters{drops_,  storage_->stats(),    loops_, busy_loops_,
+                          sleeps_, clock_.busy_cycles(), {},     {}};
         for (const nic::Port* port : ports_)
             counters.ports.push_back(port->stats());
         for (const auto& neighbours : neighbours_) {

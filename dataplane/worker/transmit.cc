@@ -10,15 +10,26 @@ bool Worker::transmit_frames(TimeNs now) {
     bool busy = false;
     for (Link* link : active_)
         busy |= transmit_link(*link, now);
+    const Stage before = clock_.enter(Stage::frames);
     for (std::size_t port = 0; port < ports_.size(); ++port) {
         busy |= send_neighbour_frames(port, now);
         flush_frames(port);
     }
+    clock_.enter(before);
     return busy;
 }
 
 bool Worker::transmit_link(Link& link, TimeNs now) {
     if (link.session == nullptr || !resolve_neighbour(link, now)) return false;
+    const bool busy = send_control(link, now);
+    std::array<session::PacketOut, kBurst> packets;
+    const std::size_t count = link.session->sender.next_packets(now, packets);
+    send_packets(link, std::span(packets).first(count));
+    return busy || count > 0;
+}
+
+// Feedback and pings, one at a time: their payload lives in the session only until the next is made.
+bool Worker::send_control(Link& link, TimeNs now) {
     LinkSession& session = *link.session;
     bool busy = false;
     for (unsigned i = 0; i < kBurst; ++i) {
@@ -31,28 +42,46 @@ bool Worker::transmit_link(Link& link, TimeNs now) {
         packet.header.tx_time_us = wire_clock_us(now);
         packet.payload = feedback_.data();
         packet.payload_bytes = static_cast<std::uint32_t>(feedback_.size());
-        busy |= send_packet(link, packet);
+        send_packets(link, {&packet, 1});
+        busy = true;
     }
     for (unsigned i = 0; i < session.parameters.lanes; ++i) {
         const auto ping = session.sender.next_ping(now);
         if (!ping) break;
-        busy |= send_packet(link, *ping);
-    }
-    for (unsigned i = 0; i < kBurst; ++i) {
-        const auto packet = session.sender.next_packet(now);
-        if (!packet) break;
-        busy |= send_packet(link, *packet);
+        send_packets(link, {&*ping, 1});
+        busy = true;
     }
     return busy;
 }
 
-bool Worker::send_packet(Link& link, const session::PacketOut& packet) {
-    rte_mbuf* frame = rte_pktmbuf_alloc(ports_[link.port]->pool());
-    if (frame == nullptr) {
-        drops_.add(wire::DropReason::no_buffer);  // like a loss on the wire: repair takes care of it
-        return false;
+// At most a burst. One call to the AEAD for all of them: it writes the ciphertext straight into the frames.
+void Worker::send_packets(Link& link, std::span<const session::PacketOut> packets) {
+    if (packets.empty()) return;
+    const Stage before = clock_.enter(Stage::frames);
+    std::array<rte_mbuf*, kBurst> frames;
+    std::array<crypto::SealJob, kBurst> jobs;
+    std::array<const session::PacketOut*, kBurst> built;
+    std::size_t count = 0;
+    for (const session::PacketOut& packet : packets) {
+        frames[count] = build_frame(link, packet, jobs[count]);
+        if (frames[count] == nullptr) {
+            drops_.add(wire::DropReason::no_buffer);  // like a loss on the wire: repair takes care of it
+            continue;
+        }
+        built[count++] = &packet;
     }
-    Lane& lane = link.session->lanes[packet.header.lane];
+    clock_.enter(Stage::seal);
+    aead_->seal(std::span(jobs).first(count));
+    clock_.enter(Stage::frames);
+    for (std::size_t i = 0; i < count; ++i)
+        finish_frame(link, *built[i], frames[i]);
+    clock_.enter(before);
+}
+
+rte_mbuf* Worker::build_frame(Link& link, const session::PacketOut& packet, crypto::SealJob& job) {
+    rte_mbuf* frame = rte_pktmbuf_alloc(ports_[link.port]->pool());
+    if (frame == nullptr) return nullptr;
+    const Lane& lane = link.session->lanes[packet.header.lane];
     const std::size_t overhead = wire::udp_overhead_bytes(lane.tuple);
     const std::size_t datagram = wire::kHeaderBytes + packet.payload_bytes + wire::kTagBytes;
     auto* const out = reinterpret_cast<std::uint8_t*>(
@@ -60,18 +89,23 @@ bool Worker::send_packet(Link& link, const session::PacketOut& packet) {
     LH_ASSERT(out != nullptr);
     std::uint8_t* const header = out + overhead;
     wire::write_header(packet.header, header);
-    crypto::SealJob job{lane.sealer.get(), header, packet.payload, header + wire::kHeaderBytes,
-                        packet.payload_bytes};
-    aead_->seal({&job, 1});
-    const bool offloaded = ports_[link.port]->checksums_offloaded();
-    wire::write_udp_frame(lane.tuple, datagram, !offloaded, out);
-    if (offloaded) {
-        const unsigned l3 = lane.tuple.source_ip.v6 ? 40 : 20;
-        ports_[link.port]->prepare(frame, lane.tuple.source_ip.v6, static_cast<unsigned>(overhead) - l3 - 8,
-                                   l3);
+    job = {lane.sealer.get(), header, packet.payload, header + wire::kHeaderBytes, packet.payload_bytes};
+    return frame;
+}
+
+// Behind the seal: a checksum in software covers the ciphertext.
+void Worker::finish_frame(const Link& link, const session::PacketOut& packet, rte_mbuf* frame) {
+    const nic::Port& port = *ports_[link.port];
+    const wire::UdpTuple& tuple = link.session->lanes[packet.header.lane].tuple;
+    const std::size_t datagram = wire::kHeaderBytes + packet.payload_bytes + wire::kTagBytes;
+    const wire::UdpChecksum checksum = port.udp_checksum(tuple.source_ip.v6);
+    wire::write_udp_frame(tuple, datagram, checksum, rte_pktmbuf_mtod(frame, std::uint8_t*));
+    if (checksum == wire::UdpChecksum::offloaded) {
+        const unsigned l3 = tuple.source_ip.v6 ? 40 : 20;
+        port.prepare(frame, tuple.source_ip.v6,
+                     static_cast<unsigned>(wire::udp_overhead_bytes(tuple)) - l3 - 8, l3);
     }
     queue_frame(link.port, frame);
-    return true;
 }
 
 // Nothing is sent while the next hop is unknown; the request itself goes out with the neighbour frames.

@@ -18,12 +18,19 @@ void Worker::run() {
     ::prctl(PR_SET_TIMERSLACK, 1);  // sleeps of ~100 us must not become 150
     while (!stop_) {
         const TimeNs now = clock_ns();
+        clock_.begin_turn();
         bool busy = obey_commands(now);
+        clock_.enter(Stage::receive);
         busy |= receive_frames(now);
+        clock_.enter(Stage::storage);
         busy |= complete_storage(now);
+        clock_.enter(Stage::bundles);
         busy |= advance_bundles(now);
+        clock_.enter(Stage::symbols);
         busy |= transmit_frames(now);
+        clock_.enter(Stage::report);
         busy |= report(now);
+        clock_.end_turn(busy);
         ++loops_;
         if (busy) {
             ++busy_loops_;

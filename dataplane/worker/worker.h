@@ -6,7 +6,9 @@
 #include <array>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <memory>
+#include <span>
 #include <unordered_map>
 #include <vector>
 
@@ -15,6 +17,7 @@
 #include "dataplane/worker/mailbox.h"
 #include "dataplane/worker/memory_plan.h"
 #include "dataplane/worker/messages.h"
+#include "dataplane/worker/stage_clock.h"
 #include "drivers/nic/nic.h"
 
 namespace longhaul::worker {
@@ -31,6 +34,9 @@ struct WorkerConfig {
     std::string crypto_device;
     MemoryPlan plan;
     bool hugepages = true;
+    // What reads bundles and writes them; the arena is registered with it. Benchmarks put memory here.
+    std::function<Result<std::unique_ptr<storage::Storage>>(const storage::StorageConfig&, MutableByteView)>
+        make_storage = storage::make_storage;
 };
 
 class Worker {
@@ -75,7 +81,10 @@ class Worker {
 
     // transmit.cc
     bool transmit_link(Link& link, TimeNs now);
-    bool send_packet(Link& link, const session::PacketOut& packet);
+    bool send_control(Link& link, TimeNs now);
+    void send_packets(Link& link, std::span<const session::PacketOut> packets);
+    rte_mbuf* build_frame(Link& link, const session::PacketOut& packet, crypto::SealJob& job);
+    void finish_frame(const Link& link, const session::PacketOut& packet, rte_mbuf* frame);
     bool send_neighbour_frames(std::size_t port, TimeNs now);
     bool resolve_neighbour(Link& link, TimeNs now);
     void queue_frame(std::size_t port, rte_mbuf* frame);
@@ -152,6 +161,7 @@ class Worker {
     wire::DropCounters drops_;
     std::uint64_t loops_ = 0, busy_loops_ = 0, sleeps_ = 0;
     unsigned idle_turns_ = 0;
+    StageClock clock_;
     std::uint16_t next_epoch_ = 1;
     std::uint64_t next_order_ = 0;
     TimeNs next_counters_ = 0;

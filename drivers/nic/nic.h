@@ -56,6 +56,8 @@ struct PortConfig {
     std::uint16_t descriptors = 1024;
     unsigned mbufs = 8192;  // of the port's pool; raised to what the descriptors need
     bool promiscuous = false;
+    bool udp_checksum =
+        true;  // false: IPv4 frames leave without one, where no wire lies between (memif, vhost)
 };
 
 struct PortStats {
@@ -70,8 +72,11 @@ class Port {
 
     virtual const PortConfig& config() const = 0;
     virtual const wire::MacAddress& mac() const = 0;
-    virtual rte_mempool* pool() const = 0;         // for frames this process builds
-    virtual bool checksums_offloaded() const = 0;  // TX IPv4 + UDP: set ol_flags through prepare()
+    virtual rte_mempool* pool() const = 0;  // for frames this process builds
+    // How frames are to be written; offloaded: mark each with prepare().
+    virtual wire::UdpChecksum udp_checksum(bool v6) const = 0;
+    // The device has verified this received frame's checksums already.
+    virtual bool checksum_verified(const rte_mbuf& frame) const = 0;
     virtual bool link_up() = 0;
     // Also counts, and brings a memif client back to its server (at most ten tries a second, from queue 0).
     virtual unsigned receive(unsigned queue, rte_mbuf** frames, unsigned count) = 0;
@@ -90,7 +95,7 @@ class Port {
     // for a memif client whose server left; for other devices the operator's command may ask for it. Any
     // thread.
     virtual Result<void> recover() = 0;
-    // Marks a frame for checksum offload when checksums_offloaded(): header lengths as written by
+    // Marks a frame for checksum offload when they are offloaded: header lengths as written by
     // write_udp_frame.
     virtual void prepare(rte_mbuf* frame, bool v6, unsigned l2_bytes, unsigned l3_bytes) const = 0;
 };

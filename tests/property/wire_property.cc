@@ -38,7 +38,7 @@ Bytes written(const wire::Manifest& manifest) {
 Bytes framed(const wire::UdpTuple& tuple, ByteView payload) {
     Bytes frame(wire::udp_overhead_bytes(tuple) + payload.size());
     std::copy(payload.begin(), payload.end(), frame.end() - static_cast<std::ptrdiff_t>(payload.size()));
-    wire::write_udp_frame(tuple, payload.size(), true, frame.data());
+    wire::write_udp_frame(tuple, payload.size(), wire::UdpChecksum::computed, frame.data());
     return frame;
 }
 

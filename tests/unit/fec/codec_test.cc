@@ -1,4 +1,5 @@
-// The codec against its oracle: every k and every erasure count, rows anywhere in 0..127.
+// The codec against its oracle, with every kernel that runs on this processor: every k and every erasure count, rows
+// anywhere in 0..127.
 // SPDX-License-Identifier: Apache-2.0
 #include "dataplane/fec/codec.h"
 
@@ -16,10 +17,32 @@ namespace {
 
 using Bytes = std::vector<std::uint8_t>;
 
+Kernel kernel_under_test = Kernel::isal;
+
 const Codec& codec() {
-    static const Codec shared;
-    return shared;
+    static const Codec isal(Kernel::isal);
+    if (kernel_under_test == Kernel::isal) return isal;
+    static const Codec gfni(Kernel::gfni);
+    return gfni;
 }
+
+class CodecTest : public testing::TestWithParam<Kernel> {
+  protected:
+    void SetUp() override { kernel_under_test = GetParam(); }
+};
+
+std::vector<Kernel> kernels_here() {
+    std::vector<Kernel> kernels;
+    for (const Kernel kernel : {Kernel::isal, Kernel::gfni})
+        if (runs_here(kernel)) kernels.push_back(kernel);
+    return kernels;
+}
+
+std::string name_of(const testing::TestParamInfo<Kernel>& info) {
+    return info.param == Kernel::gfni ? "gfni" : "isal";
+}
+
+INSTANTIATE_TEST_SUITE_P(Kernels, CodecTest, testing::ValuesIn(kernels_here()), name_of);
 
 Bytes random_bytes(std::size_t count, std::mt19937_64& random) {
     Bytes bytes(count);
@@ -69,7 +92,7 @@ void expect_restored(const Bytes& data, unsigned k, std::size_t symbol_bytes, co
 }
 
 // Proves: the coefficients are those of the documented matrix, by arithmetic that shares no table with ISA-L.
-TEST(Codec, CoefficientsAreTheCauchyMatrix) {
+TEST_P(CodecTest, CoefficientsAreTheCauchyMatrix) {
     for (unsigned row = 0; row < kParityRowsMax; ++row) {
         for (unsigned column = 0; column < kDataSymbolsMax; ++column) {
             const std::uint8_t value = coefficient(row, column);
@@ -81,7 +104,7 @@ TEST(Codec, CoefficientsAreTheCauchyMatrix) {
 
 // Proves: for every k and every number of rows the parity is the oracle's, bit by bit, whatever path gathers
 // tables.
-TEST(Codec, EncodesLikeTheOracleForEveryKAndRowCount) {
+TEST_P(CodecTest, EncodesLikeTheOracleForEveryKAndRowCount) {
     constexpr std::size_t kSymbolBytes = 64;
     std::mt19937_64 random(11);
     for (unsigned k = 1; k <= kDataSymbolsMax; ++k) {
@@ -106,8 +129,27 @@ TEST(Codec, EncodesLikeTheOracleForEveryKAndRowCount) {
     }
 }
 
+// Proves: parity summed up group by group, as the symbols pass by, is the parity of the whole stripe.
+TEST_P(CodecTest, GroupsSumUpToTheStripe) {
+    std::mt19937_64 random(17);
+    for (const std::size_t symbol_bytes : {64u, 1408u, 8768u}) {
+        for (const unsigned k : {1u, 7u, 8u, 9u, 63u, 64u, 128u}) {
+            const Bytes data = random_bytes(k * symbol_bytes, random);
+            for (const unsigned rows : {1u, 3u, 4u, 5u, 16u}) {
+                Bytes whole(rows * symbol_bytes), sum(rows * symbol_bytes, 0x5a);
+                codec().encode(data.data(), k, symbol_bytes, 7, rows, whole.data());
+                for (unsigned column = 0; column < k; column += kPassSources)
+                    codec().encode_group(&data[column * symbol_bytes], column,
+                                         std::min(kPassSources, k - column), symbol_bytes, 7, rows,
+                                         sum.data());
+                ASSERT_EQ(sum, whole) << "k=" << k << " rows=" << rows << " symbol_bytes=" << symbol_bytes;
+            }
+        }
+    }
+}
+
 // Proves: any loss of up to 16 data symbols is restored from any distinct parity rows, for every k.
-TEST(Codec, RestoresEveryErasureCountForEveryK) {
+TEST_P(CodecTest, RestoresEveryErasureCountForEveryK) {
     constexpr std::size_t kSymbolBytes = 64;
     std::mt19937_64 random(12);
     for (unsigned k = 1; k <= kDataSymbolsMax; ++k) {
@@ -120,7 +162,7 @@ TEST(Codec, RestoresEveryErasureCountForEveryK) {
 }
 
 // Proves: the same at the symbol sizes that travel, at lengths that leave remainders in every vector width.
-TEST(Codec, RestoresAtTheSymbolSizesOfTheWire) {
+TEST_P(CodecTest, RestoresAtTheSymbolSizesOfTheWire) {
     std::mt19937_64 random(13);
     for (const std::size_t symbol_bytes : {128u, 192u, 320u, 1344u, 1408u, 8768u, 8896u}) {
         for (const unsigned k : {1u, 2u, 16u, 37u, 64u, 128u}) {
@@ -140,7 +182,7 @@ TEST(Codec, RestoresAtTheSymbolSizesOfTheWire) {
 
 // Proves: with k = 4 every one of the C(8, 4) ways to keep four of eight symbols restores the data, and the
 // oracle's full inversion agrees.
-TEST(Codec, RestoresEveryPatternOfASmallStripe) {
+TEST_P(CodecTest, RestoresEveryPatternOfASmallStripe) {
     constexpr unsigned k = 4, m = 4;
     constexpr std::size_t kSymbolBytes = 64;
     std::mt19937_64 random(14);
@@ -178,7 +220,7 @@ TEST(Codec, RestoresEveryPatternOfASmallStripe) {
 
 // Proves: the oracle restores what the codec encoded, for a full stripe and rows from both ends of the
 // matrix.
-TEST(Codec, OracleRestoresWhatTheCodecEncoded) {
+TEST_P(CodecTest, OracleRestoresWhatTheCodecEncoded) {
     constexpr unsigned k = 32;
     constexpr std::size_t kSymbolBytes = 64;
     std::mt19937_64 random(15);
@@ -199,7 +241,7 @@ TEST(Codec, OracleRestoresWhatTheCodecEncoded) {
 
 // Proves: a parity row depends on neither m nor, with zero columns appended, k: parity can be added later and
 // a short stripe is a full one whose missing columns are zero.
-TEST(Codec, ParityRowsAreNested) {
+TEST_P(CodecTest, ParityRowsAreNested) {
     constexpr std::size_t kSymbolBytes = 64;
     std::mt19937_64 random(16);
     Bytes data = random_bytes(20 * kSymbolBytes, random);
@@ -211,7 +253,7 @@ TEST(Codec, ParityRowsAreNested) {
 }
 
 // Proves: misuse by the caller ends the process instead of producing wrong bytes.
-TEST(CodecDeathTest, MisuseIsAnAssertion) {
+TEST_P(CodecTest, MisuseIsAnAssertion) {
     Bytes data(4 * 64), parity(64);
     const std::uint8_t* const pointers[] = {parity.data(), parity.data()};
     const std::uint8_t erased[] = {0, 1}, unordered[] = {1, 0}, beyond[] = {0, 4};

@@ -26,7 +26,7 @@ UdpTuple tuple_of(bool v6, std::uint16_t vlan = 0) {
     return tuple;
 }
 
-Bytes frame_of(const UdpTuple& tuple, const Bytes& payload, bool checksum = true) {
+Bytes frame_of(const UdpTuple& tuple, const Bytes& payload, UdpChecksum checksum = UdpChecksum::computed) {
     Bytes frame(udp_overhead_bytes(tuple) + payload.size());
     std::copy(payload.begin(), payload.end(), frame.end() - static_cast<std::ptrdiff_t>(payload.size()));
     EXPECT_EQ(write_udp_frame(tuple, payload.size(), checksum, frame.data()), udp_overhead_bytes(tuple));
@@ -121,7 +121,7 @@ TEST(Frame, OffloadFieldsCompleteToTheSoftwareChecksum) {
     for (const bool v6 : {false, true}) {
         const Bytes payload = {9, 8, 7, 6, 5};
         const Bytes software = frame_of(tuple_of(v6), payload),
-                    offload = frame_of(tuple_of(v6), payload, false);
+                    offload = frame_of(tuple_of(v6), payload, UdpChecksum::offloaded);
         const std::size_t udp = 14 + (v6 ? 40 : 20);
         if (!v6) {
             EXPECT_EQ(offload[24], 0);
@@ -131,6 +131,16 @@ TEST(Frame, OffloadFieldsCompleteToTheSoftwareChecksum) {
             internet_checksum(ByteView(offload).subspan(udp));  // what the NIC does
         EXPECT_EQ(software[udp + 6] << 8 | software[udp + 7], completed);
     }
+}
+
+// Proves: without a checksum the UDP field is zero, the IPv4 header's own is still right, and the frame is accepted.
+TEST(Frame, UdpChecksumMayBeAbsentOnIpv4) {
+    const Bytes payload(100, 7);
+    const Bytes frame = frame_of(tuple_of(false), payload, UdpChecksum::absent);
+    EXPECT_EQ(frame[14 + 20 + 6], 0);
+    EXPECT_EQ(frame[14 + 20 + 7], 0);
+    EXPECT_EQ(internet_checksum(ByteView(frame).subspan(14, 20)), 0);
+    EXPECT_EQ(parse(frame), DropReason::none);
 }
 
 // Proves: a computed checksum of zero is sent as 0xffff, because zero means "none"; and none is legal on IPv4

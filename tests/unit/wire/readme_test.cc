@@ -135,7 +135,7 @@ TEST(Readme, UdpFrame) {
     tuple.traffic_class = 0x0a;
     Bytes frame(udp_overhead_bytes(tuple));
     frame.insert(frame.end(), {0xa1, 0xb2, 0xc3});
-    write_udp_frame(tuple, 3, true, frame.data());
+    write_udp_frame(tuple, 3, UdpChecksum::computed, frame.data());
     EXPECT_EQ(frame, example("udp-frame"));
 }
 

@@ -1,0 +1,333 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/bench/core/rig.h"
+
+#include <poll.h>
+#include <pthread.h>
+#include <rte_cycles.h>
+#include <rte_dev.h>
+#include <rte_eth_ring.h>
+#include <rte_ethdev.h>
+#include <rte_launch.h>
+#include <rte_lcore.h>
+#include <rte_ring.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <array>
+#include <future>
+#include <optional>
+
+#include "dataplane/worker/worker.h"
+#include "tests/bench/core/memory_storage.h"
+
+namespace longhaul::bench {
+namespace {
+
+constexpr unsigned kRingFrames = 512;
+constexpr std::size_t kMailboxMessages = 8192;
+constexpr std::uint8_t kLink = 1;
+constexpr std::uint64_t kBundleBytes = 512u << 20;
+constexpr unsigned kBundlesAhead = 4;
+constexpr std::uint64_t kArenaBytes = 400u << 20;  // a side: far more than any cache
+
+double seconds_of(const timespec& time) {
+    return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) / 1e9;
+}
+
+double now_seconds() {
+    timespec time{};
+    ::clock_gettime(CLOCK_MONOTONIC, &time);
+    return seconds_of(time);
+}
+
+// One worker with its port, mailboxes and thread.
+struct Side {
+    std::unique_ptr<nic::Port> port;
+    worker::Mailbox<worker::Command> commands{kMailboxMessages};
+    worker::Mailbox<worker::Event> events{kMailboxMessages};
+    worker::WorkerConfig config;
+    int wake_fd = -1;
+    std::promise<Result<void>> started;
+    clockid_t cpu_clock{};
+    worker::StageCycles cycles{};
+    command::LinkStatus status;
+    unsigned published = 0;
+    std::optional<Error> error;
+    std::string said;  // the last thing logged, and drops by reason
+
+    ~Side() {
+        if (wake_fd >= 0) ::close(wake_fd);
+    }
+    void tell(worker::Command command) {
+        auto owned = std::make_unique<worker::Command>(std::move(command));
+        while (!commands.send(owned))
+            rte_pause();
+    }
+    double cpu_seconds() const {
+        timespec time{};
+        ::clock_gettime(cpu_clock, &time);
+        return seconds_of(time);
+    }
+    // Takes what the worker has said; true when new counters were among it.
+    bool listen() {
+        bool counted = false;
+        while (auto event = events.receive()) {
+            if (auto* counters = std::get_if<worker::Counters>(event.get())) {
+                cycles = counters->busy_cycles;
+                said = status.reason + " sent " + std::to_string(status.tx_packets) + " received " +
+                       std::to_string(status.rx_packets);
+                for (std::size_t i = 0; i < wire::kDropReasons; ++i) {
+                    const auto reason = static_cast<wire::DropReason>(i);
+                    if (counters->drops.of(reason) > 0)
+                        said += std::string(" ") + wire::to_string(reason) + "=" +
+                                std::to_string(counters->drops.of(reason));
+                }
+                counted = true;
+            } else if (auto* report = std::get_if<worker::LinkReport>(event.get())) {
+                status = report->status;
+            } else if (auto* bundle = std::get_if<worker::SourceBundle>(event.get())) {
+                if (bundle->event.stage == wire::Stage::published) ++published;
+                if (bundle->event.stage == wire::Stage::failed)
+                    error = Error{ErrorCode::internal, "a bundle failed"};
+            } else if (auto* answer = std::get_if<worker::Answer>(event.get())) {
+                if (answer->error) error = answer->error;
+            }
+        }
+        return counted;
+    }
+    void wait(int milliseconds) {
+        pollfd descriptor{wake_fd, POLLIN, 0};
+        if (::poll(&descriptor, 1, milliseconds) <= 0) return;
+        std::uint64_t count = 0;
+        [[maybe_unused]] const auto got = ::read(wake_fd, &count, sizeof count);
+    }
+};
+
+int run_side(void* argument) {
+    auto& side = *static_cast<Side*>(argument);
+    pthread_getcpuclockid(pthread_self(), &side.cpu_clock);
+    auto worker =
+        worker::Worker::create(side.config, {side.port.get()}, side.commands, side.events, side.wake_fd);
+    if (!worker.ok()) {
+        side.started.set_value(worker.error());
+        return 1;
+    }
+    side.started.set_value({});
+    worker.value()->run();
+    return 0;
+}
+
+class Rig {
+  public:
+    explicit Rig(const RigConfig& config) : config_(config) {}
+    ~Rig() {
+        for (unsigned i = 0; i < launched_; ++i) {
+            sides_[i].tell(worker::Stop{});
+            rte_eal_wait_lcore(lcores_[i]);
+        }
+    }
+
+    Result<void> start();
+    Result<RigFigures> measure();
+
+  private:
+    Result<void> open_ports();
+    Result<void> start_workers();
+    void join();
+    Result<void> offer_bundles();
+    Result<void> run_for(double seconds);
+    Result<void> next_figures();
+    wire::IpAddress address_of(unsigned side) const {
+        return wire::parse_ip(side == 0 ? "10.77.0.1" : "10.77.0.2").value();
+    }
+
+    const RigConfig config_;
+    std::array<Side, 2> sides_;  // sender, receiver
+    std::array<unsigned, 2> lcores_{};
+    unsigned launched_ = 0;
+    std::uint64_t offered_ = 0;
+};
+
+Result<void> Rig::open_ports() {
+    rte_ring* there =
+        rte_ring_create("bench_there", kRingFrames, SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ);
+    rte_ring* back = rte_ring_create("bench_back", kRingFrames, SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ);
+    if (there == nullptr || back == nullptr) return Error{ErrorCode::exhausted, "no memory for the rings"};
+    for (unsigned i = 0; i < 2; ++i) {
+        rte_ring*& in = i == 0 ? back : there;
+        rte_ring*& out = i == 0 ? there : back;
+        const int port = rte_eth_from_rings(std::to_string(i).c_str(), &in, 1, &out, 1, 0);
+        rte_ether_addr mac{{0x02, 0, 0, 0, 0, static_cast<std::uint8_t>(i + 1)}};
+        // Ring devices are born without an address; the first one that is added becomes theirs.
+        if (port < 0 || rte_eth_dev_mac_addr_add(static_cast<std::uint16_t>(port), &mac, 0) != 0)
+            return Error{ErrorCode::unavailable, "no ring device: install librte-net-ring23"};
+    }
+    for (unsigned i = 0; i < 2; ++i) {
+        nic::PortConfig port;
+        port.name = i == 0 ? "sender" : "receiver";
+        port.device = "net_ring_" + std::to_string(i);
+        port.mtu = config_.jumbo ? 8896 : 1500;
+        port.addresses = {nic::parse_prefix(i == 0 ? "10.77.0.1/24" : "10.77.0.2/24").value()};
+        port.descriptors = kRingFrames;
+        port.mbufs = 4096;
+        port.udp_checksum = false;  // as with a NIC that computes it
+        auto opened = nic::Port::open(port);
+        if (!opened.ok()) return opened.error();
+        sides_[i].port = std::move(opened).value();
+    }
+    return {};
+}
+
+Result<void> Rig::start_workers() {
+    const std::uint16_t symbol = wire::symbol_bytes_for_mtu(sides_[0].port->config().mtu, false);
+    worker::MemoryPlan plan = worker::plan_memory(1'000'000'000, 1, 1, worker::kStripeSymbols, symbol);
+    plan.send_blocks = plan.receive_blocks = static_cast<std::uint32_t>(kArenaBytes / plan.block_stride);
+    plan.read_ahead_blocks = plan.send_blocks * 3 / 4;
+    plan.arena_bytes = plan.block_stride * (std::uint64_t{plan.send_blocks} + plan.receive_blocks);
+    unsigned lcore = rte_get_next_lcore(-1, 1, 0);
+    for (unsigned i = 0; i < 2; ++i, lcore = rte_get_next_lcore(lcore, 1, 0)) {
+        Side& side = sides_[i];
+        side.config.poll = true;
+        side.config.plan = plan;
+        side.config.crypto_device = "crypto_aesni_gcm1" + std::to_string(i);
+        if (rte_eal_hotplug_add("vdev", side.config.crypto_device.c_str(), "max_nb_queue_pairs=1") != 0)
+            return Error{ErrorCode::unavailable, "no AEAD device: install librte-crypto-ipsec-mb23"};
+        const std::size_t held = plan.receive_blocks / 2;
+        side.config.make_storage = [held](const storage::StorageConfig&, MutableByteView arena) {
+            return Result<std::unique_ptr<storage::Storage>>(make_memory_storage(arena, held));
+        };
+        side.wake_fd = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+        auto ready = side.started.get_future();
+        if (lcore >= RTE_MAX_LCORE || rte_eal_remote_launch(run_side, &side, lcore) != 0)
+            return Error{ErrorCode::exhausted, "two worker lcores are needed"};
+        lcores_[launched_++] = lcore;
+        if (auto outcome = ready.get(); !outcome.ok()) return outcome.error();
+    }
+    return {};
+}
+
+// What the two control processes would have agreed on.
+void Rig::join() {
+    crypto::LaneSecret secret;
+    secret.bytes.fill(0x42);
+    for (unsigned i = 0; i < 2; ++i) {
+        worker::ConfigureLink link;
+        link.settings.link = kLink;
+        link.settings.name = "bench";
+        link.settings.lanes = config_.lanes;
+        link.settings.rate_bps = config_.rate_bps;
+        link.settings.fixed_parity = config_.parity;
+        link.local_ip = address_of(i);
+        link.remote_ip = address_of(1 - i);
+        sides_[i].tell(link);
+        worker::StartSession session;
+        session.link = kLink;
+        session.session = "bench";
+        session.parameters.symbol_bytes = wire::symbol_bytes_for_mtu(sides_[i].port->config().mtu, false);
+        session.parameters.stripe_symbols = worker::kStripeSymbols;
+        session.parameters.lanes = static_cast<std::uint8_t>(config_.lanes);
+        session.parameters.path = kLink;
+        for (unsigned lane = 0; lane < config_.lanes; ++lane) {
+            const std::uint32_t spis[] = {0x1000 + lane, 0x2000 + lane};
+            const auto key = [&](std::uint32_t spi) {
+                return crypto::lane_secret(secret, spi, kLink, static_cast<std::uint8_t>(lane)).value();
+            };
+            session.lanes.push_back({spis[i], spis[1 - i], key(spis[i]), key(spis[1 - i])});
+        }
+        sides_[i].tell(session);
+    }
+}
+
+Result<void> Rig::offer_bundles() {
+    for (; offered_ < sides_[0].published + kBundlesAhead; ++offered_) {
+        wire::Manifest manifest;
+        manifest.id = {1, offered_ + 1};
+        manifest.store = 1;
+        manifest.payload_bytes = kBundleBytes;
+        wire::Entry entry;
+        entry.kind = wire::EntryKind::range;
+        entry.size = kBundleBytes;
+        entry.file_size = kBundleBytes;
+        entry.object = {2, offered_ + 1};
+        manifest.entries.push_back(entry);
+        auto head = wire::write_manifest(manifest);
+        if (!head.ok()) return head.error();
+        sides_[0].tell(worker::OfferBundle{{kLink, manifest.id, 0, 1}, std::move(head).value()});
+    }
+    return {};
+}
+
+Result<void> Rig::start() {
+    if (auto opened = open_ports(); !opened.ok()) return opened;
+    if (auto started = start_workers(); !started.ok()) return started;
+    join();
+    return {};
+}
+
+Result<void> Rig::run_for(double seconds) {
+    const double until = now_seconds() + seconds;
+    while (now_seconds() < until) {
+        sides_[0].wait(20);
+        for (Side& side : sides_) {
+            side.listen();
+            if (side.error) return *side.error;
+        }
+        if (auto offered = offer_bundles(); !offered.ok()) return offered;
+    }
+    return {};
+}
+
+// The workers tell their figures once a second.
+Result<void> Rig::next_figures() {
+    for (Side& side : sides_) {
+        side.listen();
+        for (const double until = now_seconds() + 5; !side.listen();) {
+            if (now_seconds() > until) return Error{ErrorCode::unavailable, "a worker has gone silent"};
+            if (auto offered = offer_bundles(); !offered.ok()) return offered;
+            side.wait(5);
+        }
+    }
+    return {};
+}
+
+Result<RigFigures> Rig::measure() {
+    if (auto warm = run_for(1); !warm.ok()) return warm.error();
+    RigFigures figures;
+    const auto note = [&](int sign) -> Result<void> {
+        if (auto fresh = next_figures(); !fresh.ok()) return fresh;
+        figures.seconds += sign * now_seconds();
+        const auto bytes = static_cast<std::int64_t>(sides_[1].status.rx_payload_bytes);
+        figures.payload_bytes =
+            static_cast<std::uint64_t>(static_cast<std::int64_t>(figures.payload_bytes) + sign * bytes);
+        for (auto* each : {&figures.sender, &figures.receiver}) {
+            const Side& side = sides_[each == &figures.sender ? 0 : 1];
+            each->cpu_share += sign * side.cpu_seconds();
+            for (std::size_t stage = 0; stage < worker::kStages; ++stage)
+                each->busy_cycles[stage] += sign > 0 ? side.cycles[stage] : 0 - side.cycles[stage];
+        }
+        return {};
+    };
+    if (auto begun = note(-1); !begun.ok()) return begun.error();
+    if (auto ran = run_for(config_.seconds); !ran.ok()) return ran.error();
+    if (auto ended = note(1); !ended.ok()) return ended.error();
+    figures.sender.cpu_share /= figures.seconds;
+    figures.receiver.cpu_share /= figures.seconds;
+    figures.cycles_per_second = rte_get_tsc_hz();
+    figures.lost_packets = sides_[0].status.tx_lost_packets;
+    figures.symbol_bytes = sides_[0].status.symbol_bytes;
+    if (figures.payload_bytes == 0)
+        return Error{ErrorCode::unavailable, "nothing was delivered; the sender says: " + sides_[0].said +
+                                                 "; the receiver: " + sides_[1].said};
+    return figures;
+}
+
+}  // namespace
+
+Result<RigFigures> run_rig(const RigConfig& config) {
+    Rig rig(config);
+    if (auto started = rig.start(); !started.ok()) return started.error();
+    return rig.measure();
+}
+
+}  // namespace longhaul::bench
