@@ -3,6 +3,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -15,6 +16,21 @@ namespace longhaul {
 using ByteView = std::span<const std::uint8_t>;
 using MutableByteView = std::span<std::uint8_t>;
 
+// Unsigned numbers of 1 to 8 bytes in network order, at any address.
+template <std::size_t Count>
+std::uint64_t load_big_endian(const std::uint8_t* from) noexcept {
+    static_assert(Count >= 1 && Count <= 8 && std::endian::native == std::endian::little);
+    std::uint64_t value = 0;
+    std::memcpy(&value, from, Count);
+    return __builtin_bswap64(value) >> (64 - 8 * Count);
+}
+template <std::size_t Count>
+void store_big_endian(std::uint8_t* to, std::uint64_t value) noexcept {
+    static_assert(Count >= 1 && Count <= 8 && std::endian::native == std::endian::little);
+    const std::uint64_t swapped = __builtin_bswap64(value << (64 - 8 * Count));
+    std::memcpy(to, &swapped, Count);
+}
+
 class ByteReader {
   public:
     explicit ByteReader(ByteView bytes) noexcept : bytes_(bytes) {}
@@ -23,11 +39,11 @@ class ByteReader {
     std::size_t remaining() const noexcept { return bytes_.size() - position_; }
     std::size_t position() const noexcept { return position_; }
 
-    std::uint8_t u8() noexcept { return static_cast<std::uint8_t>(unsigned_of(1)); }
-    std::uint16_t u16() noexcept { return static_cast<std::uint16_t>(unsigned_of(2)); }
-    std::uint32_t u32() noexcept { return static_cast<std::uint32_t>(unsigned_of(4)); }
-    std::uint64_t u48() noexcept { return unsigned_of(6); }
-    std::uint64_t u64() noexcept { return unsigned_of(8); }
+    std::uint8_t u8() noexcept { return static_cast<std::uint8_t>(unsigned_of<1>()); }
+    std::uint16_t u16() noexcept { return static_cast<std::uint16_t>(unsigned_of<2>()); }
+    std::uint32_t u32() noexcept { return static_cast<std::uint32_t>(unsigned_of<4>()); }
+    std::uint64_t u48() noexcept { return unsigned_of<6>(); }
+    std::uint64_t u64() noexcept { return unsigned_of<8>(); }
     std::int32_t i32() noexcept { return static_cast<std::int32_t>(u32()); }
     std::int64_t i64() noexcept { return static_cast<std::int64_t>(u64()); }
 
@@ -46,12 +62,10 @@ class ByteReader {
         position_ += count;
         return true;
     }
-    std::uint64_t unsigned_of(std::size_t count) noexcept {
-        if (!take(count)) return 0;
-        std::uint64_t value = 0;
-        for (std::size_t i = 0; i < count; ++i)
-            value = value << 8 | bytes_[position_ - count + i];
-        return value;
+    template <std::size_t Count>
+    std::uint64_t unsigned_of() noexcept {
+        if (!take(Count)) return 0;
+        return load_big_endian<Count>(bytes_.data() + position_ - Count);
     }
 
     ByteView bytes_;
@@ -67,13 +81,13 @@ class ByteWriter {
     std::size_t written() const noexcept { return position_; }
     std::size_t room() const noexcept { return bytes_.size() - position_; }
 
-    void u8(std::uint8_t value) noexcept { put(value, 1); }
-    void u16(std::uint16_t value) noexcept { put(value, 2); }
-    void u32(std::uint32_t value) noexcept { put(value, 4); }
-    void u48(std::uint64_t value) noexcept { put(value, 6); }
-    void u64(std::uint64_t value) noexcept { put(value, 8); }
-    void i32(std::int32_t value) noexcept { put(static_cast<std::uint32_t>(value), 4); }
-    void i64(std::int64_t value) noexcept { put(static_cast<std::uint64_t>(value), 8); }
+    void u8(std::uint8_t value) noexcept { put<1>(value); }
+    void u16(std::uint16_t value) noexcept { put<2>(value); }
+    void u32(std::uint32_t value) noexcept { put<4>(value); }
+    void u48(std::uint64_t value) noexcept { put<6>(value); }
+    void u64(std::uint64_t value) noexcept { put<8>(value); }
+    void i32(std::int32_t value) noexcept { put<4>(static_cast<std::uint32_t>(value)); }
+    void i64(std::int64_t value) noexcept { put<8>(static_cast<std::uint64_t>(value)); }
     void bytes(ByteView value) noexcept {
         if (!take(value.size())) return;
         if (!value.empty()) std::memcpy(bytes_.data() + position_ - value.size(), value.data(), value.size());
@@ -88,10 +102,9 @@ class ByteWriter {
         position_ += count;
         return true;
     }
-    void put(std::uint64_t value, std::size_t count) noexcept {
-        if (!take(count)) return;
-        for (std::size_t i = 0; i < count; ++i)
-            bytes_[position_ - 1 - i] = static_cast<std::uint8_t>(value >> (8 * i));
+    template <std::size_t Count>
+    void put(std::uint64_t value) noexcept {
+        if (take(Count)) store_big_endian<Count>(bytes_.data() + position_ - Count, value);
     }
 
     MutableByteView bytes_;

@@ -19,12 +19,20 @@ class Pacer {
     void charge(TimeNs now, std::uint64_t bytes, std::uint64_t rate_bps) noexcept {
         const TimeNs oldest = now > catch_up_ ? now - catch_up_ : 0;
         if (next_ < oldest) next_ = oldest;
-        next_ += serialisation_ns(bytes, rate_bps);
+        // Nearly every packet is as long as the one before: the division is done once.
+        if (bytes != bytes_ || rate_bps != rate_bps_) {
+            bytes_ = bytes;
+            rate_bps_ = rate_bps;
+            cost_ = serialisation_ns(bytes, rate_bps);
+        }
+        next_ += cost_;
     }
 
   private:
     TimeNs catch_up_;
     TimeNs next_ = 0;
+    std::uint64_t bytes_ = 0, rate_bps_ = 0;
+    TimeNs cost_ = 0;  // of bytes_ at rate_bps_
 };
 
 }  // namespace longhaul::congestion

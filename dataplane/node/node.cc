@@ -156,31 +156,33 @@ Node::Json Node::telemetry() const {
                          {"no_mbuf", port.no_mbuf}});
     }
     const storage::StorageStats& disk = counters_.storage;
-    return {
-        {"drops", drops},
-        {"ports", ports},
-        {"links", link_figures_},
-        {"storage",
-         {{"bytes_read", disk.bytes_read},
-          {"bytes_written", disk.bytes_written},
-          {"direct_bytes_read", disk.direct_bytes_read},
-          {"direct_bytes_written", disk.direct_bytes_written},
-          {"files_opened", disk.files_opened},
-          {"files_published", disk.files_published},
-          {"entries_failed", disk.entries_failed},
-          {"fdatasyncs", disk.fdatasyncs},
-          {"directory_fsyncs", disk.directory_fsyncs}}},
-        {"worker",
-         {{"loops", counters_.loops}, {"busy_loops", counters_.busy_loops}, {"sleeps", counters_.sleeps}}},
-        {"neighbours",
-         {{"arp_replies", counters_.neighbours.arp_replies},
-          {"arp_requests", counters_.neighbours.arp_requests},
-          {"nd_replies", counters_.neighbours.nd_replies},
-          {"nd_requests", counters_.neighbours.nd_requests},
-          {"echo_replies", counters_.neighbours.echo_replies},
-          {"limited", counters_.neighbours.limited},
-          {"ignored", counters_.neighbours.ignored},
-          {"conflicts", counters_.neighbours.conflicts}}}};
+    nlohmann::json worker = {
+        {"loops", counters_.loops}, {"busy_loops", counters_.busy_loops}, {"sleeps", counters_.sleeps}};
+    for (std::size_t i = 0; i < worker::kStages; ++i)
+        worker[std::string("busy_cycles_") + worker::kStageNames[i]] = counters_.busy_cycles[i];
+    return {{"drops", drops},
+            {"ports", ports},
+            {"links", link_figures_},
+            {"storage",
+             {{"bytes_read", disk.bytes_read},
+              {"bytes_written", disk.bytes_written},
+              {"direct_bytes_read", disk.direct_bytes_read},
+              {"direct_bytes_written", disk.direct_bytes_written},
+              {"files_opened", disk.files_opened},
+              {"files_published", disk.files_published},
+              {"entries_failed", disk.entries_failed},
+              {"fdatasyncs", disk.fdatasyncs},
+              {"directory_fsyncs", disk.directory_fsyncs}}},
+            {"worker", worker},
+            {"neighbours",
+             {{"arp_replies", counters_.neighbours.arp_replies},
+              {"arp_requests", counters_.neighbours.arp_requests},
+              {"nd_replies", counters_.neighbours.nd_replies},
+              {"nd_requests", counters_.neighbours.nd_requests},
+              {"echo_replies", counters_.neighbours.echo_replies},
+              {"limited", counters_.neighbours.limited},
+              {"ignored", counters_.neighbours.ignored},
+              {"conflicts", counters_.neighbours.conflicts}}}};
 }
 
 }  // namespace longhaul::node

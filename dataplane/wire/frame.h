@@ -44,7 +44,24 @@ enum class UdpChecksum : std::uint8_t {
     offloaded,  // the fields are left as the NIC's offload wants them (IPv4: 0, UDP: pseudo header)
     absent,  // zero, IPv4 only (RFC 768): where no wire lies between; the AEAD tag protects more than it would
 };
-// Writes the headers for `udp_payload_bytes` that follow them in `out`; returns header bytes.
+// The headers of one direction of a lane, built once: a packet only changes lengths and checksums.
+class UdpFrame {
+  public:
+    UdpFrame() = default;
+    explicit UdpFrame(const UdpTuple& tuple) noexcept;
+    std::size_t overhead_bytes() const noexcept { return overhead_; }
+    std::size_t network_offset() const noexcept { return network_; }  // Ethernet (+ VLAN) bytes
+    bool v6() const noexcept { return v6_; }
+    // Writes the headers for `udp_payload_bytes` that follow them in `out`.
+    void write(std::size_t udp_payload_bytes, UdpChecksum checksum, std::uint8_t* out) const noexcept;
+
+  private:
+    std::array<std::uint8_t, 72> bytes_{};  // lengths and checksums zero
+    std::size_t overhead_ = 0, network_ = 0;
+    std::uint32_t header_sum_ = 0, pseudo_sum_ = 0;  // without the lengths
+    bool v6_ = false;
+};
+// The same for a single frame; returns header bytes.
 std::size_t write_udp_frame(const UdpTuple& tuple, std::size_t udp_payload_bytes, UdpChecksum checksum,
                             std::uint8_t* out) noexcept;
 
@@ -54,6 +71,8 @@ struct UdpFrameView {
 };
 // Total. Verifies the IPv4 header checksum and, with `verify_udp`, the UDP checksum (zero on IPv4 is legal).
 DropReason parse_udp_frame(ByteView frame, bool verify_udp, UdpFrameView& out) noexcept;
+// The same verdict and payload without the addresses: what authenticates a packet is its tag.
+DropReason find_udp_payload(ByteView frame, bool verify_udp, ByteView& payload) noexcept;
 
 std::uint16_t internet_checksum(
     ByteView bytes, std::uint32_t initial = 0) noexcept;  // RFC 1071, host order, folded, complemented

@@ -151,7 +151,7 @@ Result<void> Worker::start_session(Link& link, StartSession& command, TimeNs now
         session->lanes.push_back(std::move(lane));
     }
     for (std::size_t i = 0; i < session->lanes.size(); ++i)
-        lane_of_spi_[session->lanes[i].receive_spi] = {&link, static_cast<std::uint8_t>(i)};
+        lane_of_spi_.insert(session->lanes[i].receive_spi, {&link, static_cast<std::uint8_t>(i)});
     link.session = std::move(session);
     link.waiting.clear();
     for (const auto& [id, bundle] : link.outgoing)

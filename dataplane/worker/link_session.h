@@ -23,6 +23,7 @@ struct Lane {
     std::unique_ptr<crypto::LaneOpener> opener;
     std::uint32_t receive_spi = 0;
     wire::UdpTuple tuple;  // our direction; MACs are filled in when the neighbour is known
+    wire::UdpFrame frame;  // of the tuple
 };
 
 // What a storage event is about. Packed into the 64-bit token that travels through the ring.

@@ -82,7 +82,7 @@ rte_mbuf* Worker::build_frame(Link& link, const session::PacketOut& packet, cryp
     rte_mbuf* frame = rte_pktmbuf_alloc(ports_[link.port]->pool());
     if (frame == nullptr) return nullptr;
     const Lane& lane = link.session->lanes[packet.header.lane];
-    const std::size_t overhead = wire::udp_overhead_bytes(lane.tuple);
+    const std::size_t overhead = lane.frame.overhead_bytes();
     const std::size_t datagram = wire::kHeaderBytes + packet.payload_bytes + wire::kTagBytes;
     auto* const out = reinterpret_cast<std::uint8_t*>(
         rte_pktmbuf_append(frame, static_cast<std::uint16_t>(overhead + datagram)));
@@ -96,15 +96,13 @@ rte_mbuf* Worker::build_frame(Link& link, const session::PacketOut& packet, cryp
 // Behind the seal: a checksum in software covers the ciphertext.
 void Worker::finish_frame(const Link& link, const session::PacketOut& packet, rte_mbuf* frame) {
     const nic::Port& port = *ports_[link.port];
-    const wire::UdpTuple& tuple = link.session->lanes[packet.header.lane].tuple;
+    const wire::UdpFrame& headers = link.session->lanes[packet.header.lane].frame;
     const std::size_t datagram = wire::kHeaderBytes + packet.payload_bytes + wire::kTagBytes;
-    const wire::UdpChecksum checksum = port.udp_checksum(tuple.source_ip.v6);
-    wire::write_udp_frame(tuple, datagram, checksum, rte_pktmbuf_mtod(frame, std::uint8_t*));
-    if (checksum == wire::UdpChecksum::offloaded) {
-        const unsigned l3 = tuple.source_ip.v6 ? 40 : 20;
-        port.prepare(frame, tuple.source_ip.v6,
-                     static_cast<unsigned>(wire::udp_overhead_bytes(tuple)) - l3 - 8, l3);
-    }
+    const wire::UdpChecksum checksum = port.udp_checksum(headers.v6());
+    headers.write(datagram, checksum, rte_pktmbuf_mtod(frame, std::uint8_t*));
+    if (checksum == wire::UdpChecksum::offloaded)
+        port.prepare(frame, headers.v6(), static_cast<unsigned>(headers.network_offset()),
+                     headers.v6() ? 40 : 20);
     queue_frame(link.port, frame);
 }
 
@@ -113,8 +111,11 @@ bool Worker::resolve_neighbour(Link& link, TimeNs now) {
     const auto mac = neighbours_[link.port]->resolve(link.remote_ip, now);
     link.neighbour_known = mac.has_value();
     if (!mac) return false;
-    for (Lane& lane : link.session->lanes)
+    for (Lane& lane : link.session->lanes) {
+        if (lane.tuple.target_mac == *mac && lane.frame.overhead_bytes() > 0) continue;
         lane.tuple.target_mac = *mac;
+        lane.frame = wire::UdpFrame(lane.tuple);
+    }
     return true;
 }
 

@@ -9,7 +9,6 @@
 #include <functional>
 #include <memory>
 #include <span>
-#include <unordered_map>
 #include <vector>
 
 #include "dataplane/fec/codec.h"
@@ -17,6 +16,7 @@
 #include "dataplane/worker/mailbox.h"
 #include "dataplane/worker/memory_plan.h"
 #include "dataplane/worker/messages.h"
+#include "dataplane/worker/spi_table.h"
 #include "dataplane/worker/stage_clock.h"
 #include "drivers/nic/nic.h"
 
@@ -147,7 +147,7 @@ class Worker {
         Link* link = nullptr;
         std::uint8_t lane = 0;
     };
-    std::unordered_map<std::uint32_t, LaneOf> lane_of_spi_;
+    SpiTable<LaneOf> lane_of_spi_;
 
     std::vector<storage::Event> storage_events_;
     std::vector<std::uint8_t> feedback_;

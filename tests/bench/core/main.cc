@@ -40,7 +40,8 @@ int run(const bench::RigConfig& config, double primitive_seconds, const std::str
     eal.file_prefix = "bench-core-" + std::to_string(::getpid());
     eal.run_directory = run_directory;
     eal.memory_mib = 384;
-    eal.workers = 2;
+    const bool alone = !config.devices[0].empty() || !config.devices[1].empty();
+    eal.workers = alone ? 1 : 2;
     if (auto started = nic::eal_start(eal); !started.ok()) return fail(started.error());
 
     const std::size_t symbol_bytes = wire::symbol_bytes_for_mtu(config.jumbo ? 8896 : 1500, false);
@@ -64,8 +65,8 @@ int run(const bench::RigConfig& config, double primitive_seconds, const std::str
     out["gbps"] = static_cast<double>(figures.payload_bytes) * 8e-9 / figures.seconds;
     out["cycles_per_second"] = figures.cycles_per_second;
     out["lost_packets"] = figures.lost_packets;
-    out["sender"] = side_object(figures, figures.sender);
-    out["receiver"] = side_object(figures, figures.receiver);
+    if (!alone) out["sender"] = side_object(figures, figures.sender);
+    if (config.devices[0].empty()) out["receiver"] = side_object(figures, figures.receiver);
     std::cout << out.dump() << std::endl;
     return 0;
 }
@@ -82,6 +83,8 @@ int main(int argc, char** argv) {
     options.add_options()("help", "show this")("symbol", po::value(&symbol),
                                                "jumbo (8768 bytes) or standard (1408)")(
         "parity", po::value(&config.parity), "rows of every stripe, 0 to 16")(
+        "sender", po::value(&config.devices[0]), "run the sender alone, on this device")(
+        "receiver", po::value(&config.devices[1]), "run the receiver alone, on this device")(
         "lanes", po::value(&config.lanes), "lanes of the link")(
         "seconds", po::value(&config.seconds), "to measure")("primitives", po::value(&primitive_seconds),
                                                              "seconds for each primitive alone; 0: none");
@@ -97,9 +100,11 @@ int main(int argc, char** argv) {
         return fail({ErrorCode::invalid_argument, error.what()}) + 1;
     }
     if ((symbol != "jumbo" && symbol != "standard") || config.parity > 16 || config.lanes < 1 ||
-        config.lanes > 64 || !(config.seconds > 0 && config.seconds < 600))
+        config.lanes > 64 || (!config.devices[0].empty() && !config.devices[1].empty()) ||
+        !(config.seconds > 0 && config.seconds < 600))
         return fail({ErrorCode::invalid_argument,
-                     "--symbol is jumbo or standard, --parity 0..16, --lanes 1..64, --seconds below 600"}) +
+                     "give --sender or --receiver, not both; --symbol is jumbo or standard, --parity 0..16, "
+                     "--lanes 1..64, --seconds below 600"}) +
                1;
     config.jumbo = symbol == "jumbo";
     const std::string run_directory =

@@ -29,7 +29,8 @@ constexpr std::size_t kMailboxMessages = 8192;
 constexpr std::uint8_t kLink = 1;
 constexpr std::uint64_t kBundleBytes = 512u << 20;
 constexpr unsigned kBundlesAhead = 4;
-constexpr std::uint64_t kArenaBytes = 400u << 20;  // a side: far more than any cache
+constexpr std::uint64_t kRateBps = 200'000'000'000;  // far above what a core can do
+constexpr std::uint64_t kArenaBytes = 400u << 20;    // a side: far more than any cache
 
 double seconds_of(const timespec& time) {
     return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) / 1e9;
@@ -48,6 +49,7 @@ struct Side {
     worker::Mailbox<worker::Event> events{kMailboxMessages};
     worker::WorkerConfig config;
     int wake_fd = -1;
+    unsigned lcore = LCORE_ID_ANY;  // that it runs on
     std::promise<Result<void>> started;
     clockid_t cpu_clock{};
     worker::StageCycles cycles{};
@@ -120,11 +122,13 @@ int run_side(void* argument) {
 
 class Rig {
   public:
-    explicit Rig(const RigConfig& config) : config_(config) {}
+    explicit Rig(const RigConfig& config)
+        : config_(config), rings_(config.devices[0].empty() && config.devices[1].empty()) {}
     ~Rig() {
-        for (unsigned i = 0; i < launched_; ++i) {
-            sides_[i].tell(worker::Stop{});
-            rte_eal_wait_lcore(lcores_[i]);
+        for (Side& side : sides_) {
+            if (side.lcore == LCORE_ID_ANY) continue;
+            side.tell(worker::Stop{});
+            rte_eal_wait_lcore(side.lcore);
         }
     }
 
@@ -132,6 +136,7 @@ class Rig {
     Result<RigFigures> measure();
 
   private:
+    Result<void> make_rings();
     Result<void> open_ports();
     Result<void> start_workers();
     void join();
@@ -142,14 +147,15 @@ class Rig {
         return wire::parse_ip(side == 0 ? "10.77.0.1" : "10.77.0.2").value();
     }
 
+    bool here(unsigned side) const { return rings_ || !config_.devices[side].empty(); }
+
     const RigConfig config_;
+    const bool rings_;
     std::array<Side, 2> sides_;  // sender, receiver
-    std::array<unsigned, 2> lcores_{};
-    unsigned launched_ = 0;
     std::uint64_t offered_ = 0;
 };
 
-Result<void> Rig::open_ports() {
+Result<void> Rig::make_rings() {
     rte_ring* there =
         rte_ring_create("bench_there", kRingFrames, SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ);
     rte_ring* back = rte_ring_create("bench_back", kRingFrames, SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ);
@@ -163,10 +169,15 @@ Result<void> Rig::open_ports() {
         if (port < 0 || rte_eth_dev_mac_addr_add(static_cast<std::uint16_t>(port), &mac, 0) != 0)
             return Error{ErrorCode::unavailable, "no ring device: install librte-net-ring23"};
     }
+    return {};
+}
+
+Result<void> Rig::open_ports() {
     for (unsigned i = 0; i < 2; ++i) {
+        if (!here(i)) continue;
         nic::PortConfig port;
         port.name = i == 0 ? "sender" : "receiver";
-        port.device = "net_ring_" + std::to_string(i);
+        port.device = rings_ ? "net_ring_" + std::to_string(i) : config_.devices[i];
         port.mtu = config_.jumbo ? 8896 : 1500;
         port.addresses = {nic::parse_prefix(i == 0 ? "10.77.0.1/24" : "10.77.0.2/24").value()};
         port.descriptors = kRingFrames;
@@ -180,13 +191,14 @@ Result<void> Rig::open_ports() {
 }
 
 Result<void> Rig::start_workers() {
-    const std::uint16_t symbol = wire::symbol_bytes_for_mtu(sides_[0].port->config().mtu, false);
+    const std::uint16_t symbol = wire::symbol_bytes_for_mtu(config_.jumbo ? 8896 : 1500, false);
     worker::MemoryPlan plan = worker::plan_memory(1'000'000'000, 1, 1, worker::kStripeSymbols, symbol);
     plan.send_blocks = plan.receive_blocks = static_cast<std::uint32_t>(kArenaBytes / plan.block_stride);
     plan.read_ahead_blocks = plan.send_blocks * 3 / 4;
     plan.arena_bytes = plan.block_stride * (std::uint64_t{plan.send_blocks} + plan.receive_blocks);
     unsigned lcore = rte_get_next_lcore(-1, 1, 0);
-    for (unsigned i = 0; i < 2; ++i, lcore = rte_get_next_lcore(lcore, 1, 0)) {
+    for (unsigned i = 0; i < 2; ++i) {
+        if (!here(i)) continue;
         Side& side = sides_[i];
         side.config.poll = true;
         side.config.plan = plan;
@@ -200,8 +212,9 @@ Result<void> Rig::start_workers() {
         side.wake_fd = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
         auto ready = side.started.get_future();
         if (lcore >= RTE_MAX_LCORE || rte_eal_remote_launch(run_side, &side, lcore) != 0)
-            return Error{ErrorCode::exhausted, "two worker lcores are needed"};
-        lcores_[launched_++] = lcore;
+            return Error{ErrorCode::exhausted, "a worker lcore for each side is needed"};
+        side.lcore = lcore;
+        lcore = rte_get_next_lcore(lcore, 1, 0);
         if (auto outcome = ready.get(); !outcome.ok()) return outcome.error();
     }
     return {};
@@ -212,11 +225,12 @@ void Rig::join() {
     crypto::LaneSecret secret;
     secret.bytes.fill(0x42);
     for (unsigned i = 0; i < 2; ++i) {
+        if (!here(i)) continue;
         worker::ConfigureLink link;
         link.settings.link = kLink;
         link.settings.name = "bench";
         link.settings.lanes = config_.lanes;
-        link.settings.rate_bps = config_.rate_bps;
+        link.settings.rate_bps = kRateBps;
         link.settings.fixed_parity = config_.parity;
         link.local_ip = address_of(i);
         link.remote_ip = address_of(1 - i);
@@ -240,6 +254,7 @@ void Rig::join() {
 }
 
 Result<void> Rig::offer_bundles() {
+    if (!here(0)) return {};
     for (; offered_ < sides_[0].published + kBundlesAhead; ++offered_) {
         wire::Manifest manifest;
         manifest.id = {1, offered_ + 1};
@@ -259,6 +274,8 @@ Result<void> Rig::offer_bundles() {
 }
 
 Result<void> Rig::start() {
+    if (rings_)
+        if (auto made = make_rings(); !made.ok()) return made;
     if (auto opened = open_ports(); !opened.ok()) return opened;
     if (auto started = start_workers(); !started.ok()) return started;
     join();
@@ -268,7 +285,7 @@ Result<void> Rig::start() {
 Result<void> Rig::run_for(double seconds) {
     const double until = now_seconds() + seconds;
     while (now_seconds() < until) {
-        sides_[0].wait(20);
+        sides_[here(0) ? 0 : 1].wait(20);
         for (Side& side : sides_) {
             side.listen();
             if (side.error) return *side.error;
@@ -281,6 +298,7 @@ Result<void> Rig::run_for(double seconds) {
 // The workers tell their figures once a second.
 Result<void> Rig::next_figures() {
     for (Side& side : sides_) {
+        if (side.port == nullptr) continue;
         side.listen();
         for (const double until = now_seconds() + 5; !side.listen();) {
             if (now_seconds() > until) return Error{ErrorCode::unavailable, "a worker has gone silent"};
@@ -297,11 +315,14 @@ Result<RigFigures> Rig::measure() {
     const auto note = [&](int sign) -> Result<void> {
         if (auto fresh = next_figures(); !fresh.ok()) return fresh;
         figures.seconds += sign * now_seconds();
+        figures.lost_packets +=
+            sign > 0 ? sides_[0].status.tx_lost_packets : 0 - sides_[0].status.tx_lost_packets;
         const auto bytes = static_cast<std::int64_t>(sides_[1].status.rx_payload_bytes);
         figures.payload_bytes =
             static_cast<std::uint64_t>(static_cast<std::int64_t>(figures.payload_bytes) + sign * bytes);
         for (auto* each : {&figures.sender, &figures.receiver}) {
             const Side& side = sides_[each == &figures.sender ? 0 : 1];
+            if (side.port == nullptr) continue;
             each->cpu_share += sign * side.cpu_seconds();
             for (std::size_t stage = 0; stage < worker::kStages; ++stage)
                 each->busy_cycles[stage] += sign > 0 ? side.cycles[stage] : 0 - side.cycles[stage];
@@ -314,9 +335,8 @@ Result<RigFigures> Rig::measure() {
     figures.sender.cpu_share /= figures.seconds;
     figures.receiver.cpu_share /= figures.seconds;
     figures.cycles_per_second = rte_get_tsc_hz();
-    figures.lost_packets = sides_[0].status.tx_lost_packets;
-    figures.symbol_bytes = sides_[0].status.symbol_bytes;
-    if (figures.payload_bytes == 0)
+    figures.symbol_bytes = sides_[here(0) ? 0 : 1].status.symbol_bytes;
+    if (figures.payload_bytes == 0 && here(1))
         return Error{ErrorCode::unavailable, "nothing was delivered; the sender says: " + sides_[0].said +
                                                  "; the receiver: " + sides_[1].said};
     return figures;

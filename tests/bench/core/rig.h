@@ -1,8 +1,10 @@
 // Two real workers in one process, joined by a pair of rings that hand over frames by pointer, as a NIC's queues would:
-// one sends out of memory, one receives into memory, each polling on an lcore of its own.
+// one sends out of memory, one receives into memory, each polling on an lcore of its own. Or one of the two, on a device
+// that joins processes.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <string>
 
@@ -16,7 +18,9 @@ struct RigConfig {
     unsigned parity = 2;  // rows of every stripe
     unsigned lanes = 8;
     double seconds = 3;  // measured, after one of warming up
-    std::uint64_t rate_bps = 200'000'000'000;
+    // The devices of sender and receiver. Both empty: rings within this process. One of them: that side alone runs
+    // here, the other in a process of its own.
+    std::array<std::string, 2> devices;
 };
 
 struct SideFigures {
@@ -32,7 +36,8 @@ struct RigFigures {
     std::uint16_t symbol_bytes = 0;
 };
 
-// EAL must run with two worker lcores.
+// EAL must run with a worker lcore for each side that runs here. Figures of a side that runs elsewhere stay zero; the
+// payload is counted where the receiver runs.
 Result<RigFigures> run_rig(const RigConfig& config);
 
 }  // namespace longhaul::bench

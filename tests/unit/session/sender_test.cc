@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <array>
 #include <map>
 #include <set>
 
@@ -101,6 +103,35 @@ TEST_F(SenderTest, CutsABundleIntoSections) {
                                                                          {2, {Section::payload, 2}},
                                                                          {3, {Section::trailer, 1}}};
     EXPECT_EQ(stripes, expected);
+}
+
+// All payloads of a batch hold what their headers say until the next call, also where repair rows wrap from 127 to 0
+// and take places that the batch has handed out already.
+TEST_F(SenderTest, BatchedPayloadsStayValidTogether) {
+    offer(6000);
+    send();
+    const std::vector<std::uint8_t> data(4 * 1024, 7);  // stripe 1, as read_all fills it
+    std::set<unsigned> rows;
+    std::vector<std::uint8_t> row(1024);
+    for (std::uint8_t epoch = 1; epoch < 60; ++epoch) {
+        now += kSecond;
+        wire::Feedback message = feedback(1);
+        message.nacks.push_back({1, 4, epoch, {}});
+        sender->on_feedback(message, now);
+        for (unsigned calls = 0; calls < 8; ++calls, now += kMillisecond) {
+            std::array<PacketOut, 32> packets;
+            const std::size_t count = sender->next_packets(now, packets);
+            for (std::size_t i = 0; i < count; ++i) {
+                ASSERT_EQ(packets[i].header.stripe, 1u);
+                ASSERT_GE(packets[i].header.symbol, 128u);
+                rows.insert(packets[i].header.symbol - 128u);
+                codec.encode(data.data(), 4, 1024, packets[i].header.symbol - 128u, 1, row.data());
+                ASSERT_TRUE(std::equal(row.begin(), row.end(), packets[i].payload))
+                    << "row " << packets[i].header.symbol - 128 << " of a batch of " << count;
+            }
+        }
+    }
+    EXPECT_EQ(rows.size(), 128u);  // it wrapped
 }
 
 // Before the first feedback eight stripes may leave, then what the receiver grants.
