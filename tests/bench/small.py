@@ -11,8 +11,8 @@ import time
 
 import goodput
 import longhaul_side
-from lab import ADDRESS, BenchLink, Lab, end_all, install_packages, require_root, run, wait_until
-from peers import TCP, rsync
+from lab import BenchLink, Lab, end_all, install_packages, require_root, run, wait_until
+from peers import TCP, nginx, rsync
 from processes import Failed
 from side_by_side import words
 from world import find_programs
@@ -21,7 +21,6 @@ KIB = 1024
 RUNS = 1
 BAR = 5
 FILES_EACH_FOLDER = 1000
-WEBDAV_PORT = 8081
 
 
 def arguments():
@@ -113,19 +112,15 @@ def start_rsync(source):
 
 
 def start_rclone(source):
-    """WebDAV and not plain HTTP: its listing tells the sizes, so that no file costs a request before the one that
-    fetches it. 64 files at once."""
+    """Plain HTTP from nginx, 64 files at once and no request for a file's size: the fastest of four ways tried."""
     def start(lab, target):
-        server = lab.process("east", "rclone", "serve", "webdav", "--config", "/dev/null", "--addr",
-                             f"{ADDRESS['east']}:{WEBDAV_PORT}", "--read-only", source)
-        client = lab.process("west", "rclone", "copy", "--config", "/dev/null", "--webdav-url",
-                             f"http://{ADDRESS['east']}:{WEBDAV_PORT}", "--transfers", 64, "--checkers", 64, "--retries", 1,
-                             ":webdav:", target)
-        return (server, WEBDAV_PORT, "tcp"), client
+        client = lab.process("west", "rclone", "copy", "--config", "/dev/null", "--http-url", nginx.URL, "--http-no-head",
+                             "--transfers", 64, "--checkers", 64, "--retries", 1, ":http:", target)
+        return nginx.server(lab, source), client
     return start
 
 
-TOOLS = {"rsync": (start_rsync, ("rsync",)), "rclone": (start_rclone, ("rclone",))}
+TOOLS = {"rsync": (start_rsync, ("rsync",)), "rclone": (start_rclone, ("rclone", "nginx-light"))}
 
 
 def attempt(options, build, top, link, source, tool, congestion, number):
@@ -145,7 +140,7 @@ def attempt(options, build, top, link, source, tool, congestion, number):
            "files_per_s": round(arrived / seconds, 1) if seconds else 0, "load_average": round(os.getloadavg()[0], 1)}
     if note:
         row["note"] = note
-    print("  ".join(f"{key} {value}" for key, value in row.items()), flush=True)
+    print("  ".join(f"{key} {str(value).splitlines()[0]}" for key, value in row.items()), flush=True)
     return row
 
 

@@ -191,7 +191,7 @@ def row_of(options, tool, congestion, condition, times, note):
                    max_ms=round(max(times) * 1000, 1), mean_ms=round(statistics.mean(times) * 1000, 1))
     if note:
         row["note"] = note
-    print("  ".join(f"{key} {value}" for key, value in row.items() if value is not None), flush=True)
+    print("  ".join(f"{key} {str(value).splitlines()[0]}" for key, value in row.items() if value is not None), flush=True)
     return row
 
 

@@ -15,16 +15,16 @@ def server(lab, folder):
 daemon off;
 user root;
 worker_processes 1;
+worker_rlimit_nofile 100000;
 pid {lab.work}/nginx.pid;
 error_log {lab.work}/nginx-error.log;
-events {{ worker_connections 4096; }}
+events {{ worker_connections 8192; }}
 http {{
     access_log off;
     sendfile on;
     sendfile_max_chunk 2m;
     tcp_nopush on;
     keepalive_requests 1000000;
-    open_file_cache max=65536 inactive=600s;
     client_body_temp_path {lab.work}/nginx-body;
     proxy_temp_path {lab.work}/nginx-proxy;
     fastcgi_temp_path {lab.work}/nginx-fastcgi;

@@ -7,7 +7,8 @@ from peers import Peer
 
 PORT = 1044
 BLOCK_BYTES = 1424
-SHARE_OF_LINE = 0.95        # of UFTP's own bytes, with room for Ethernet, IP and UDP headers
+RECEIVER = "0x00000001"
+SHARE_OF_LINE = 0.92        # of UFTP's own bytes, with room for Ethernet, IP and UDP headers
 
 
 class Uftp(Peer):
@@ -18,10 +19,11 @@ class Uftp(Peer):
 
     def servers(self, lab, job):
         folder = os.path.dirname(job.target)
-        return [(lab.process("west", "uftpd", "-d", "-D", folder, "-I", INTERFACE["west"], "-B", UDP_BUFFER_BYTES, "-p", PORT), PORT,
-                 "udp")]
+        return [(lab.process("west", "uftpd", "-d", "-D", folder, "-U", RECEIVER, "-I", INTERFACE["west"], "-B", UDP_BUFFER_BYTES,
+                             "-p", PORT), PORT, "udp")]
 
     def client(self, lab, job):
         rate_kbps = int(lab.link.rate_bps * SHARE_OF_LINE / 1000)
-        return lab.process("east", "uftp", "-M", ADDRESS["west"], "-P", ADDRESS["west"], "-I", INTERFACE["east"], "-p", PORT, "-R",
-                           rate_kbps, "-b", BLOCK_BYTES, "-B", UDP_BUFFER_BYTES, job.source)
+        # A named receiver: without one the sender waits the whole time that any might need to register.
+        return lab.process("east", "uftp", "-H", RECEIVER, "-M", ADDRESS["west"], "-P", ADDRESS["west"], "-I", INTERFACE["east"],
+                           "-p", PORT, "-R", rate_kbps, "-b", BLOCK_BYTES, "-B", UDP_BUFFER_BYTES, job.source)
