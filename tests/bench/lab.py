@@ -29,13 +29,19 @@ class BenchLink(Link):
     """A link with what some benches need besides: a policer, a queue of known depth."""
 
     police_bps: int = 0
-    queue_bytes: int = 0     # 0: longhaul-wan's default, 20 ms of the rate
+    queue_ms: float = 20     # what the bottleneck holds at its rate
 
     def arguments(self):
-        return [*super().arguments(), "--police", str(self.police_bps), "--queue", str(self.queue_bytes)]
+        queue_bytes = int(self.rate_bps / 8 * self.queue_ms / 1000)
+        return [*super().arguments(), "--police", str(self.police_bps), "--queue", str(queue_bytes)]
 
     def bdp_bytes(self):
         return int(self.rate_bps / 8 * self.rtt_ms / 1000)
+
+
+def dropped_on_link(shown):
+    """From longhaul-wan's figures, what did not cross from east to west, and why."""
+    return {f"link_{name}": shown["a"][name] for name in ("lost", "policed", "queue_dropped", "held_dropped")}
 
 
 def run(*command, check=True):

@@ -4,7 +4,7 @@ import os
 import shutil
 import time
 
-from lab import Processors, forget, wait_until
+from lab import Processors, dropped_on_link, forget, wait_until
 from peers import Outcome
 from processes import wait_for
 from world import FRAME_BYTES, SYMBOL_BYTES, Options, World
@@ -36,7 +36,7 @@ def file_transfer(build, work, link, source, size, limit_s):
             outcome = Outcome(time.monotonic() - began, min(size, int(arrived)),
                               f"ended by the limit of {limit_s:g} s; bytes counted on the link, parity included")
         outcome.idle = processors.idle_share()
-        figures = measured(world) if outcome.bytes == size else {}
+        figures = {**dropped_on_link(world.wan_counters()), **(measured(world) if outcome.bytes == size else {})}
     return outcome, published, figures
 
 
@@ -46,7 +46,7 @@ def measured(world):
         found = world.link("east").get("measured") or {}
         return found if found.get("tx_bundles_open") == 0 else None
     found = wait_for(drained, 30, "figures of the whole transfer", every=0.1)
-    return {name: found.get(name) for name in ("tx_packets", "tx_lost_packets", "tx_parity_packets", "tx_repair_packets")}
+    return {name: found.get(name) for name in ("tx_packets", "tx_lost_packets", "tx_parity_packets", "tx_repair_packets", "tx_brakes")}
 
 
 def clear(folder):

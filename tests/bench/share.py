@@ -27,16 +27,19 @@ def arguments():
     parser = argparse.ArgumentParser(prog="tests/bench/run share")
     parser.add_argument("--modes", type=words(MODES), default=["shared", "scavenger"], metavar="MODE,...",
                         help="of Longhaul's link (default shared,scavenger)")
-    parser.add_argument("--congestion", type=words(TCP), default=list(TCP), metavar="NAME,...", help="of TCP (default bbr,cubic)")
+    parser.add_argument("--congestion", type=words(TCP), default=list(TCP), metavar="NAME,...",
+                        help="of TCP (default bbr,cubic)")
     parser.add_argument("--flows", type=int, default=1, help="of TCP (default 1)")
     parser.add_argument("--rate", type=int, default=300_000_000, metavar="BPS",
                         help="of each direction (default 3e8: the machine is not to be what limits)")
     parser.add_argument("--rtt", type=float, default=50, metavar="MS", help="default 50")
     parser.add_argument("--loss", type=float, default=0, help="share of packets, each direction (default 0)")
-    parser.add_argument("--queue-ms", type=float, default=50, metavar="MS", help="depth of the bottleneck's queue (default 50)")
+    parser.add_argument("--queue-ms", type=float, default=50, metavar="MS",
+                        help="depth of the bottleneck's queue (default 50)")
     parser.add_argument("--window", type=float, default=15, metavar="SECONDS", help="measured with both (default 15)")
     parser.add_argument("--alone", type=float, default=5, metavar="SECONDS", help="measured with either alone (default 5)")
-    parser.add_argument("--ramp", type=float, default=4, metavar="SECONDS", help="not measured, before each window (default 4)")
+    parser.add_argument("--ramp", type=float, default=4, metavar="SECONDS",
+                        help="not measured, before each window (default 4)")
     return parser
 
 
@@ -112,9 +115,10 @@ class Encounter:
     def tcp(self, seconds):
         """Server and client of iperf3, running for that long."""
         hosts = self.world.hosts
-        server = Process("iperf3 at west", hosts.inside("west", "iperf3", "-s", "-1", "-p", PORT), os.path.join(self.folder, "server.log"))
-        client = Process("iperf3 at east", hosts.inside("east", "iperf3", "-c", ADDRESS["west"], "-p", PORT, "-t", round(seconds),
-                                                        "-P", self.options.flows), os.path.join(self.folder, "client.log"))
+        server = Process("iperf3 at west", hosts.inside("west", "iperf3", "-s", "-1", "-p", PORT),
+                         os.path.join(self.folder, "server.log"))
+        command = ["iperf3", "-c", ADDRESS["west"], "-p", PORT, "-t", round(seconds), "-P", self.options.flows]
+        client = Process("iperf3 at east", hosts.inside("east", *command), os.path.join(self.folder, "client.log"))
         self.started += [server, client]
         server.start()
         Lab.wait_listening(server, PORT)
@@ -141,7 +145,7 @@ class Encounter:
             time.sleep(options.ramp)
             figures = self.watch.window(options.window, [client])
             if self.open_bytes() == 0:
-                raise Failed("Longhaul's file was through before the window was over: give a shorter --window or a lower --rate")
+                raise Failed("Longhaul's file was through before the window was over: give a shorter --window")
             yield "both", figures
             end_all(self.started)
             self.started.clear()
@@ -161,7 +165,7 @@ def encounter(options, build, top, source, mode, congestion, number):
     folder = os.path.join(top, "encounter")
     os.makedirs(os.path.join(folder, "replicas"))
     link = BenchLink(rate_bps=options.rate, rtt_ms=options.rtt, loss=options.loss, seed=number + 1,
-                     queue_bytes=int(options.rate / 8 * options.queue_ms / 1000))
+                     queue_ms=options.queue_ms)
     fixed = {"mode": mode, "congestion_control": congestion, "flows": options.flows, "run": number, "rtt_ms": options.rtt,
              "loss": options.loss, "rate_mbps": options.rate / 1e6, "queue_limit_ms": options.queue_ms}
     rows = []

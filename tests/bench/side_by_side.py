@@ -10,7 +10,7 @@ import tempfile
 
 import goodput
 import longhaul_side
-from lab import BenchLink, Lab, install_packages, require_root
+from lab import BenchLink, Lab, dropped_on_link, install_packages, require_root
 from peers import Job, Outcome, all_peers, chosen
 from processes import Failed
 from world import find_programs
@@ -43,9 +43,11 @@ def arguments():
     parser.add_argument("--rtts", type=numbers, default=[50.0], metavar="MS,...", help="default 50; the full grid: 50,150")
     parser.add_argument("--losses", type=words(LOSSES), default=["0", "0.01"], metavar="LOSS,...",
                         help="default 0,0.01; the full grid: 0,0.001,0.01,0.01x8 (x8: in bursts of 8)")
-    parser.add_argument("--tools", type=words(TOOLS), default=list(TOOLS), metavar="TOOL,...", help="default: " + ",".join(TOOLS))
+    parser.add_argument("--tools", type=words(TOOLS), default=list(TOOLS), metavar="TOOL,...",
+                        help="default: " + ",".join(TOOLS))
     parser.add_argument("--limit", type=float, default=40, metavar="SECONDS",
                         help="for each transfer (default 40); who does not finish is reported by what it reached")
+    parser.add_argument("--queue-ms", type=float, default=20, metavar="MS", help="depth of the bottleneck's queue (default 20)")
     parser.add_argument("--rate", type=int, default=1_000_000_000, metavar="BPS", help="of each direction (default 1e9)")
     return parser
 
@@ -79,7 +81,8 @@ class Grid:
 
     def link(self, rtt_ms, loss):
         share, burst = LOSSES[loss]
-        return BenchLink(rate_bps=self.options.rate, rtt_ms=rtt_ms, loss=share, burst=burst, seed=self.serial + 1)
+        return BenchLink(rate_bps=self.options.rate, rtt_ms=rtt_ms, loss=share, burst=burst, seed=self.serial + 1,
+                         queue_ms=self.options.queue_ms)
 
     def longhaul(self, run, rtt_ms, loss):
         link = self.link(rtt_ms, loss)
@@ -101,13 +104,14 @@ class Grid:
             with Lab(self.programs, link, work) as lab:
                 lab.hosts.pin(congestion if congestion != "own" else "bbr")
                 outcome = peer.transfer(lab, job)
+                figures = dropped_on_link(lab.control.show())
             if peer.disk:
                 self.check(outcome, job.target)
         except Failed as error:
-            outcome = Outcome(0, 0, str(error))
+            outcome, figures = Outcome(0, 0, str(error)), {}
         for path in (work, target):
             shutil.rmtree(path)
-        self.add(peer.name, congestion, run, link, outcome, peer.payload_share, peer.disk, {})
+        self.add(peer.name, congestion, run, link, outcome, peer.payload_share, peer.disk, figures)
 
     def check(self, outcome, target):
         if outcome.bytes == self.size and not filecmp.cmp(self.source, target, shallow=False):
@@ -153,8 +157,8 @@ def bars(rows):
             continue
         where = f"{cell[0]:g} ms, loss {cell[1]:g}" + (f" in bursts of {cell[2]:g}" if cell[2] > 1 else "")
         share = statistics.median(row["share_of_achievable"] for row in own)
-        found.append({"name": f"Longhaul's share of the achievable payload rate at {where}", "value": share, "unit": "ratio",
-                      "bar": SHARE_BAR, "pass": share >= SHARE_BAR})
+        found.append({"name": f"Longhaul's share of the achievable payload rate at {where}", "value": share,
+                      "unit": "ratio", "bar": SHARE_BAR, "pass": share >= SHARE_BAR})
         rivals = {}
         for row in here:
             if row["disk_to_disk"] and row["tool"] != "longhaul" and row["payload_mbps"] > 0:
@@ -162,8 +166,8 @@ def bars(rows):
         if rivals:
             best = max(rivals, key=lambda name: median_bps(rivals[name]))
             lead = median_bps(own) / median_bps(rivals[best])
-            found.append({"name": f"Longhaul beside the best disk-to-disk peer ({best}) at {where}", "value": round(lead, 4),
-                          "unit": "ratio", "bar": BEST_PEER_BAR, "pass": lead >= BEST_PEER_BAR})
+            found.append({"name": f"Longhaul beside the best disk-to-disk peer ({best}) at {where}",
+                          "value": round(lead, 4), "unit": "ratio", "bar": BEST_PEER_BAR, "pass": lead >= BEST_PEER_BAR})
     return found
 
 
@@ -178,8 +182,8 @@ def measure(options, runs, build):
     grid = Grid(options, build)
     transfers = sum(len(known[name].congestion) if name in known else 1 for name in options.tools)
     total = transfers * len(options.rtts) * len(options.losses) * runs
-    print(f"{total} transfers of {options.size} MiB, at most {options.limit:g} s each and a few seconds between them: at most "
-          f"{total * (options.limit + 6) / 60:.0f} minutes", flush=True)
+    print(f"{total} transfers of {options.size} MiB, at most {options.limit:g} s each and a few seconds between them: "
+          f"at most {total * (options.limit + 6) / 60:.0f} minutes", flush=True)
     try:
         grid.prepare()
         for rtt_ms in options.rtts:

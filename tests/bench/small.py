@@ -160,7 +160,8 @@ def bars(rows):
 def measure(options, runs, build):
     require_root()
     build = build or goodput.default_build()
-    install_packages(sorted({"ethtool", "iproute2", "util-linux"}.union(*(TOOLS[t][1] for t in options.tools if t in TOOLS))))
+    packages = {"ethtool", "iproute2", "util-linux"}
+    install_packages(sorted(packages.union(*(TOOLS[tool][1] for tool in options.tools if tool in TOOLS))))
     pairs = [(tool, congestion) for tool in options.tools
              for congestion in (options.congestion if tool in TOOLS else ["reserved"])]
     print(f"at most {len(pairs) * runs * (options.limit + 15) / 60:.0f} minutes", flush=True)

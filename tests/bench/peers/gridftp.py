@@ -12,8 +12,8 @@ class GridFtp(Peer):
     needs_writable_target = True
 
     def servers(self, lab, job):
-        return [(lab.process("west", "globus-gridftp-server", "-aa", "-anonymous-user", "nobody", "-home-dir", "/", "-p", PORT, "-data-interface",
-                             ADDRESS["west"]), PORT, "tcp")]
+        return [(lab.process("west", "globus-gridftp-server", "-aa", "-anonymous-user", "nobody", "-home-dir", "/", "-p", PORT,
+                             "-data-interface", ADDRESS["west"]), PORT, "tcp")]
 
     def client(self, lab, job):
         # Buffers are left to the kernel's tuning: a fixed -tcp-bs would switch it off.

@@ -19,11 +19,13 @@ class Uftp(Peer):
 
     def servers(self, lab, job):
         folder = os.path.dirname(job.target)
-        return [(lab.process("west", "uftpd", "-d", "-D", folder, "-U", RECEIVER, "-I", INTERFACE["west"], "-B", UDP_BUFFER_BYTES,
-                             "-p", PORT), PORT, "udp")]
+        receiver = lab.process("west", "uftpd", "-d", "-D", folder, "-U", RECEIVER, "-I", INTERFACE["west"], "-B",
+                               UDP_BUFFER_BYTES, "-p", PORT)
+        return [(receiver, PORT, "udp")]
 
     def client(self, lab, job):
         rate_kbps = int(lab.link.rate_bps * SHARE_OF_LINE / 1000)
         # A named receiver: without one the sender waits the whole time that any might need to register.
-        return lab.process("east", "uftp", "-H", RECEIVER, "-M", ADDRESS["west"], "-P", ADDRESS["west"], "-I", INTERFACE["east"],
-                           "-p", PORT, "-R", rate_kbps, "-b", BLOCK_BYTES, "-B", UDP_BUFFER_BYTES, job.source)
+        return lab.process("east", "uftp", "-H", RECEIVER, "-M", ADDRESS["west"], "-P", ADDRESS["west"], "-I",
+                           INTERFACE["east"], "-p", PORT, "-R", rate_kbps, "-b", BLOCK_BYTES, "-B", UDP_BUFFER_BYTES,
+                           job.source)
