@@ -47,7 +47,8 @@ def arguments():
                         help="default: " + ",".join(TOOLS))
     parser.add_argument("--limit", type=float, default=40, metavar="SECONDS",
                         help="for each transfer (default 40); who does not finish is reported by what it reached")
-    parser.add_argument("--queue-ms", type=float, default=20, metavar="MS", help="depth of the bottleneck's queue (default 20)")
+    parser.add_argument("--queue-ms", type=float, default=20, metavar="MS",
+                        help="depth of the bottleneck's queue (default 20)")
     parser.add_argument("--rate", type=int, default=1_000_000_000, metavar="BPS", help="of each direction (default 1e9)")
     return parser
 

@@ -3,6 +3,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import argparse
 import datetime
+import itertools
 import math
 import os
 import shutil
@@ -16,12 +17,13 @@ from lab import BenchLink, Lab, dropped_on_link, end_all, flush, install_package
 from peers import nginx
 from processes import Failed, wait_for
 from side_by_side import words
-from world import find_programs, listed, settled
+from world import LINK, find_programs, listed, settled
 
 MIB = 1 << 20
 RUNS = 1
 CLEAN_BAR = 1.15
 PEER_BAR = 0.5
+GOALS = ("throughput", "balanced", "latency")
 POLICED_SHARE = 0.8
 CONDITIONS = {"clean": (0, False), "0.001": (0.001, False), "0.01": (0.01, False), "police": (0, True)}
 BUNDLES_EVERY_S = 0.01
@@ -33,9 +35,12 @@ def arguments():
     parser.add_argument("--size", type=int, default=8, metavar="MIB", help="of an object (default 8)")
     parser.add_argument("--rtt", type=float, default=100, metavar="MS", help="default 100")
     parser.add_argument("--rate", type=int, default=1_000_000_000, metavar="BPS", help="of each direction (default 1e9)")
-    parser.add_argument("--queue-ms", type=float, default=20, metavar="MS", help="depth of the bottleneck's queue (default 20)")
+    parser.add_argument("--queue-ms", type=float, default=20, metavar="MS",
+                        help="depth of the bottleneck's queue (default 20)")
     parser.add_argument("--conditions", type=words(CONDITIONS), default=list(CONDITIONS), metavar="NAME,...",
                         help="default clean,0.001,0.01,police (a policer at 80 %% of the line); clean is always measured")
+    parser.add_argument("--goals", type=words(GOALS), default=["latency"], metavar="NAME,...",
+                        help="of Longhaul's link: throughput, balanced (its default), latency (the default here)")
     parser.add_argument("--congestion", type=words(("bbr", "cubic")), default=["bbr"], metavar="NAME,...",
                         help="of the peer's TCP (default bbr)")
     parser.add_argument("--limit", type=float, default=150, metavar="SECONDS",
@@ -105,16 +110,19 @@ class Series:
         return listed(self.world.get("east", "/v1/bundles"), "bundles")
 
     def first_offer(self):
-        times = [wall_time(bundle["offered_at"]) for bundle in self.bundles() if bundle["bytes"] > 0 and bundle["offered_at"]]
-        return min(times, default=None)
+        listed_now = [bundle for bundle in self.bundles() if bundle["bytes"] > 0 and bundle["offered_at"]]
+        return min((wall_time(bundle["offered_at"]) for bundle in listed_now), default=None)
 
 
-def longhaul_times(options, build, top, condition):
-    work = os.path.join(top, f"longhaul-{condition}")
+def longhaul_times(options, build, top, condition, goal):
+    work = os.path.join(top, f"longhaul-{condition}-{goal}")
     replicas = os.path.join(work, "replicas")
     times, note = [], ""
     with longhaul_side.world_of(build, os.path.join(work, "world"), link_of(options, condition), replicas) as world:
         world.start()
+        answer = world.rest("east", "PATCH", f"/v1/links/{LINK}", {"goal": goal})
+        if answer.status != 200:
+            raise Failed(f"setting the link's goal to {goal}: {answer}")
         series = Series(world, work, os.path.join(replicas, "tail"), options)
         series.begin()
         end = time.monotonic() + options.limit
@@ -184,13 +192,13 @@ def follow(client, options):
 # ---- the table --------------------------------------------------------------------------------------------------------
 
 
-def row_of(options, tool, congestion, condition, series):
+def row_of(options, tool, kind, condition, series):
     """`series`: what each run gave. More runs lengthen the series: a tail wants samples, not a median of tails."""
     times = [time for one in series for time in one[0]]
     note = "; ".join(one[1] for one in series if one[1])
     drops = {name: sum(one[2][name] for one in series) for name in series[0][2]}
     loss, policed = CONDITIONS[condition]
-    row = {"tool": tool, "congestion_control": congestion, "condition": condition, "rtt_ms": options.rtt, "loss": loss,
+    row = {"tool": tool, "kind": kind, "condition": condition, "rtt_ms": options.rtt, "loss": loss,
            "policed_share": POLICED_SHARE if policed else None, "objects": len(times), "size_mib": options.size,
            **drops, "load_average": round(os.getloadavg()[0], 1)}
     if times:
@@ -203,26 +211,27 @@ def row_of(options, tool, congestion, condition, series):
 
 
 def bars(options, rows):
-    def find(tool, condition, congestion):
-        return next((row for row in rows if (row["tool"], row["condition"], row["congestion_control"])
-                     == (tool, condition, congestion) and "p99_ms" in row), None)
-    clean = find("longhaul", "clean", "reserved")
+    def find(tool, condition, kind):
+        return next((row for row in rows if (row["tool"], row["condition"], row["kind"]) == (tool, condition, kind)
+                     and "p99_ms" in row), None)
+
     found = []
-    for condition in options.conditions:
-        own = find("longhaul", condition, "reserved")
+    for condition, goal in itertools.product(options.conditions, options.goals):
+        clean, own = find("longhaul", "clean", goal), find("longhaul", condition, goal)
         if condition == "clean" or own is None or clean is None:
             continue
+        where = f"{condition}, goal {goal}"
         # Behind a policer a transfer without loss takes what the policed rate takes to carry the object.
         slower = 1 / POLICED_SHARE - 1 if CONDITIONS[condition][1] else 0
         free_ms = clean["p50_ms"] + slower * options.size * MIB * 8 / link_of(options, condition).payload_bps() * 1000
         ratio = own["p99_ms"] / free_ms
-        found.append({"name": f"p99 as a multiple of the loss-free time of {free_ms:.0f} ms, {condition}; at most",
+        found.append({"name": f"p99 as a multiple of the loss-free time of {free_ms:.0f} ms, {where}; at most",
                       "value": round(ratio, 3), "unit": "ratio", "bar": CLEAN_BAR, "pass": ratio <= CLEAN_BAR})
         for congestion in options.congestion:
             peer = find("curl", condition, congestion)
             if peer:
                 ratio = own["p99_ms"] / peer["p99_ms"]
-                found.append({"name": f"p99 as a multiple of HTTP over {congestion}, {condition}; at most",
+                found.append({"name": f"p99 as a multiple of HTTP over {congestion}, {where}; at most",
                               "value": round(ratio, 3), "unit": "ratio", "bar": PEER_BAR, "pass": ratio <= PEER_BAR})
     return found
 
@@ -232,14 +241,15 @@ def measure(options, runs, build):
     build = build or goodput.default_build()
     install_packages(["curl", "nginx-light", "ethtool", "iproute2", "util-linux"])
     options.conditions = list(dict.fromkeys(["clean", *options.conditions]))
-    series = len(options.conditions) * (1 + len(options.congestion)) * runs
+    series = len(options.conditions) * (len(options.goals) + len(options.congestion)) * runs
     print(f"at most {series * (options.limit + 10) / 60:.0f} minutes", flush=True)
     rows = []
     top = tempfile.mkdtemp(prefix="longhaul-bench-", dir="/var/tmp")
     try:
         for condition in options.conditions:
-            series = [longhaul_times(options, build, top, condition) for _ in range(runs)]
-            rows.append(row_of(options, "longhaul", "reserved", condition, series))
+            for goal in options.goals:
+                series = [longhaul_times(options, build, top, condition, goal) for _ in range(runs)]
+                rows.append(row_of(options, "longhaul", goal, condition, series))
             for congestion in options.congestion:
                 series = [http_times(options, build, top, condition, congestion) for _ in range(runs)]
                 rows.append(row_of(options, "curl", congestion, condition, series))
