@@ -46,7 +46,8 @@ def measured(world):
         found = world.link("east").get("measured") or {}
         return found if found.get("tx_bundles_open") == 0 else None
     found = wait_for(drained, 30, "figures of the whole transfer", every=0.1)
-    return {name: found.get(name) for name in ("tx_packets", "tx_lost_packets", "tx_parity_packets", "tx_repair_packets", "tx_brakes")}
+    return {name: found.get(name) for name in ("tx_packets", "tx_lost_packets", "tx_parity_packets", "tx_repair_packets",
+                                               "tx_brakes")}
 
 
 def clear(folder):

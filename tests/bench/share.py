@@ -138,7 +138,8 @@ class Encounter:
             yield "tcp alone", self.watch.window(options.alone, [client])
             end_all(self.started)
             self.started.clear()
-            self.world.create_dataset("share", source, os.path.join(self.folder, "replicas", "share"), rescan_s=3600, rpo_target_s=7200)
+            self.world.create_dataset("share", source, os.path.join(self.folder, "replicas", "share"), rescan_s=3600,
+                                      rpo_target_s=7200)
             time.sleep(options.ramp)
             yield "longhaul alone", self.watch.window(options.alone, [])
             client = self.tcp(options.ramp + options.window + 30)
@@ -166,8 +167,9 @@ def encounter(options, build, top, source, mode, congestion, number):
     os.makedirs(os.path.join(folder, "replicas"))
     link = BenchLink(rate_bps=options.rate, rtt_ms=options.rtt, loss=options.loss, seed=number + 1,
                      queue_ms=options.queue_ms)
-    fixed = {"mode": mode, "congestion_control": congestion, "flows": options.flows, "run": number, "rtt_ms": options.rtt,
-             "loss": options.loss, "rate_mbps": options.rate / 1e6, "queue_limit_ms": options.queue_ms}
+    fixed = {"mode": mode, "congestion_control": congestion, "flows": options.flows, "run": number,
+             "rtt_ms": options.rtt, "loss": options.loss, "rate_mbps": options.rate / 1e6,
+             "queue_limit_ms": options.queue_ms}
     rows = []
 
     def add(who, figures):

@@ -11,7 +11,7 @@ import tempfile
 import goodput
 import longhaul_side
 from lab import BenchLink, Lab, dropped_on_link, install_packages, require_root
-from peers import Job, Outcome, all_peers, chosen
+from peers import TCP, Job, Outcome, all_peers, chosen
 from processes import Failed
 from world import find_programs
 
@@ -45,6 +45,8 @@ def arguments():
                         help="default 0,0.01; the full grid: 0,0.001,0.01,0.01x8 (x8: in bursts of 8)")
     parser.add_argument("--tools", type=words(TOOLS), default=list(TOOLS), metavar="TOOL,...",
                         help="default: " + ",".join(TOOLS))
+    parser.add_argument("--congestion", type=words(TCP), default=list(TCP), metavar="NAME,...",
+                        help="of the TCP under the tools that use the kernel's (default bbr,cubic)")
     parser.add_argument("--limit", type=float, default=40, metavar="SECONDS",
                         help="for each transfer (default 40); who does not finish is reported by what it reached")
     parser.add_argument("--queue-ms", type=float, default=20, metavar="MS",
@@ -139,8 +141,13 @@ class Grid:
             if "longhaul" in self.options.tools:
                 self.longhaul(run, rtt_ms, loss)
             for peer in peers:
-                for congestion in peer.congestion:
+                for congestion in wanted(peer, self.options):
                     self.peer(peer, congestion, run, rtt_ms, loss)
+
+
+def wanted(peer, options):
+    """The congestion controls to run a peer with; those that bring their own have no choice."""
+    return options.congestion if peer.congestion == TCP else peer.congestion
 
 
 def median_bps(rows):
@@ -181,7 +188,7 @@ def measure(options, runs, build):
         packages |= set(known[name].packages if name in known else ())
     install_packages(sorted(packages))
     grid = Grid(options, build)
-    transfers = sum(len(known[name].congestion) if name in known else 1 for name in options.tools)
+    transfers = sum(len(wanted(known[name], options)) if name in known else 1 for name in options.tools)
     total = transfers * len(options.rtts) * len(options.losses) * runs
     print(f"{total} transfers of {options.size} MiB, at most {options.limit:g} s each and a few seconds between them: "
           f"at most {total * (options.limit + 6) / 60:.0f} minutes", flush=True)
