@@ -29,11 +29,14 @@ class BenchLink(Link):
     """A link with what some benches need besides: a policer, a queue of known depth."""
 
     police_bps: int = 0
+    police_ms: float = 5     # of the line's rate: what the policer lets pass at once
     queue_ms: float = 20     # what the bottleneck holds at its rate
 
     def arguments(self):
         queue_bytes = int(self.rate_bps / 8 * self.queue_ms / 1000)
-        return [*super().arguments(), "--police", str(self.police_bps), "--queue", str(queue_bytes)]
+        burst_bytes = max(1, int(self.rate_bps / 8 * self.police_ms / 1000))
+        return [*super().arguments(), "--police", str(self.police_bps), "--police-burst", str(burst_bytes), "--queue",
+                str(queue_bytes)]
 
     def bdp_bytes(self):
         return int(self.rate_bps / 8 * self.rtt_ms / 1000)

@@ -37,6 +37,8 @@ def arguments():
     parser.add_argument("--rate", type=int, default=1_000_000_000, metavar="BPS", help="of each direction (default 1e9)")
     parser.add_argument("--queue-ms", type=float, default=20, metavar="MS",
                         help="depth of the bottleneck's queue (default 20)")
+    parser.add_argument("--police-ms", type=float, default=5, metavar="MS",
+                        help="of the line's rate: what the policer lets pass at once (default 5)")
     parser.add_argument("--conditions", type=words(CONDITIONS), default=list(CONDITIONS), metavar="NAME,...",
                         help="default clean,0.001,0.01,police (a policer at 80 %% of the line); clean is always measured")
     parser.add_argument("--goals", type=words(GOALS), default=["latency"], metavar="NAME,...",
@@ -50,7 +52,7 @@ def arguments():
 
 def link_of(options, condition):
     loss, policed = CONDITIONS[condition]
-    return BenchLink(rate_bps=options.rate, rtt_ms=options.rtt, loss=loss, queue_ms=options.queue_ms,
+    return BenchLink(rate_bps=options.rate, rtt_ms=options.rtt, loss=loss, queue_ms=options.queue_ms, police_ms=options.police_ms,
                      police_bps=int(options.rate * POLICED_SHARE) if policed else 0)
 
 
