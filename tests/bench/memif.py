@@ -11,6 +11,7 @@ import subprocess
 import tempfile
 import time
 
+import lab
 from core import program
 from processes import Failed, wait_for
 
@@ -26,13 +27,7 @@ def arguments():
 
 
 def testpmd():
-    if not shutil.which("dpdk-testpmd"):
-        print(f"installing {PACKAGE}", flush=True)
-        command = ["apt-get", "install", "-q", "-y", "--no-install-recommends", PACKAGE]
-        done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL,
-                              env=dict(os.environ, DEBIAN_FRONTEND="noninteractive"))
-        if done.returncode:
-            raise Failed(f"`{' '.join(command)}` failed: {done.stderr[-1000:]}")
+    lab.install_packages([PACKAGE])
     return shutil.which("dpdk-testpmd")
 
 

@@ -4,6 +4,7 @@
 #include <rte_mbuf.h>
 
 #include <algorithm>
+#include <limits>
 #include <nlohmann/json.hpp>
 
 namespace longhaul::wan {
@@ -70,12 +71,11 @@ HoldingPlan plan_holding(const LinkSettings& settings) {
     return plan;
 }
 
-Bridge::Bridge(std::unique_ptr<nic::Port> port_a, std::unique_ptr<nic::Port> port_b, const LinkSettings& a,
-               const LinkSettings& b, unsigned frames_a, unsigned frames_b, std::uint64_t seed)
-    : port_a_(std::move(port_a)),
-      port_b_(std::move(port_b)),
-      a_(a, seed, frames_a),
-      b_(b, seed + 1, frames_b) {}
+Bridge::Bridge(std::vector<PortPair> pairs, const LinkSettings& a, const LinkSettings& b, unsigned frames_a,
+               unsigned frames_b, std::uint64_t seed)
+    : pairs_(std::move(pairs)), a_(a, seed, frames_a), b_(b, seed + 1, frames_b) {
+    LH_ASSERT(!pairs_.empty() && pairs_.size() <= std::numeric_limits<decltype(rte_mbuf::port)>::max());
+}
 
 Bridge::~Bridge() {
     for (Direction* direction : {&a_, &b_})
@@ -83,22 +83,31 @@ Bridge::~Bridge() {
             rte_pktmbuf_free(frame);
 }
 
+// Pairs take turns at being first: what has waited since the last step enters the queue in no fixed order.
 bool Bridge::step(TimeNs now) {
-    const unsigned taken = take_in(*port_a_, a_, now) + take_in(*port_b_, b_, now);
-    return put_out(a_, *port_b_, now) + put_out(b_, *port_a_, now) + taken != 0;
+    unsigned moved = 0;
+    for (std::size_t turn = 0; turn < pairs_.size(); ++turn) {
+        const std::size_t index = (first_pair_ + turn) % pairs_.size();
+        moved += take_in(*pairs_[index].a, index, a_, now) + take_in(*pairs_[index].b, index, b_, now);
+    }
+    first_pair_ = (first_pair_ + 1) % pairs_.size();
+    moved += put_out(a_, now) + put_out(b_, now);
+    return moved != 0;
 }
 
 TimeNs Bridge::next_at() const {
     return std::min(a_.line.next_at(), b_.line.next_at());
 }
 
-unsigned Bridge::take_in(nic::Port& from, Direction& direction, TimeNs now) {
+unsigned Bridge::take_in(nic::Port& from, std::size_t pair, Direction& direction, TimeNs now) {
     rte_mbuf* frames[kBurst];
     unsigned taken = 0;
     for (unsigned burst = 0; burst < kBurstsEachStep; ++burst) {
         const unsigned received = from.receive(0, frames, kBurst);
-        for (unsigned i = 0; i < received; ++i)
+        for (unsigned i = 0; i < received; ++i) {
+            frames[i]->port = static_cast<std::uint16_t>(pair);  // a twin's is copied with the rest
             accept(frames[i], from, direction, now);
+        }
         taken += received;
         if (received < kBurst) break;
     }
@@ -128,24 +137,35 @@ void Bridge::accept(rte_mbuf* frame, nic::Port& from, Direction& direction, Time
     if (fate.corrupt) flip_bit(frame, fate.corrupt_bit);
 }
 
-unsigned Bridge::put_out(Direction& direction, nic::Port& to, TimeNs now) {
+unsigned Bridge::put_out(Direction& direction, TimeNs now) {
     rte_mbuf* frames[kBurst];
     unsigned sent = 0;
     for (unsigned burst = 0; burst < kBurstsEachStep; ++burst) {
         unsigned count = 0;
         while (count < kBurst && (frames[count] = direction.line.pop(now)) != nullptr)
             ++count;
-        if (count != 0) to.transmit(0, frames, count);
+        transmit(direction, frames, count);
         sent += count;
         if (count < kBurst) break;
     }
     return sent;
 }
 
+// In runs of one pair, so that a single pair keeps its full bursts.
+void Bridge::transmit(Direction& direction, rte_mbuf** frames, unsigned count) {
+    for (unsigned first = 0, next = 0; first < count; first = next) {
+        while (next < count && frames[next]->port == frames[first]->port)
+            ++next;
+        exit_of(direction, frames[first]->port).transmit(0, frames + first, next - first);
+    }
+}
+
 std::string Bridge::show(TimeNs now) {
     nlohmann::json all = {{"a", describe_direction(a_, now)}, {"b", describe_direction(b_, now)}};
-    all["a"]["port"] = describe_port(*port_a_);
-    all["b"]["port"] = describe_port(*port_b_);
+    for (PortPair& pair : pairs_) {
+        all["a"]["ports"].push_back(describe_port(*pair.a));
+        all["b"]["ports"].push_back(describe_port(*pair.b));
+    }
     return all.dump();
 }
 

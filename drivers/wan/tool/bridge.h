@@ -1,11 +1,13 @@
-// Two ports and the two directions between them: every frame that enters one leaves the other as the link
-// model says. One thread owns all of it; ports may come and go under it.
+// Pairs of ports and the two directions between their sides: every frame that enters one port leaves the other
+// of its pair as the link model says. All pairs share one link: programs that cannot use the same port compete
+// for the same queue. One thread owns all of it; ports may come and go under it.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <atomic>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "drivers/nic/nic.h"
 #include "drivers/wan/link_model.h"
@@ -30,11 +32,15 @@ struct Direction {
     std::uint64_t held_dropped = 0;  // the delay line was full
 };
 
+struct PortPair {
+    std::unique_ptr<nic::Port> a, b;
+};
+
 class Bridge {
   public:
-    // `a` carries frames from port A to port B, `b` the other way.
-    Bridge(std::unique_ptr<nic::Port> port_a, std::unique_ptr<nic::Port> port_b, const LinkSettings& a,
-           const LinkSettings& b, unsigned frames_a, unsigned frames_b, std::uint64_t seed);
+    // `a` carries frames from ports A to ports B, `b` the other way. At least one pair, at most 65,536.
+    Bridge(std::vector<PortPair> pairs, const LinkSettings& a, const LinkSettings& b, unsigned frames_a,
+           unsigned frames_b, std::uint64_t seed);
     ~Bridge();  // frames under way are freed before their pools
 
     // Takes in what has arrived and puts out what is due; true: something was.
@@ -45,12 +51,17 @@ class Bridge {
     std::string show(TimeNs now);  // one line of JSON
 
   private:
-    unsigned take_in(nic::Port& from, Direction& direction, TimeNs now);
-    unsigned put_out(Direction& direction, nic::Port& to, TimeNs now);
+    nic::Port& exit_of(const Direction& direction, std::size_t pair) {
+        return &direction == &a_ ? *pairs_[pair].b : *pairs_[pair].a;
+    }
+    unsigned take_in(nic::Port& from, std::size_t pair, Direction& direction, TimeNs now);
+    unsigned put_out(Direction& direction, TimeNs now);
+    void transmit(Direction& direction, rte_mbuf** frames, unsigned count);
     void accept(rte_mbuf* frame, nic::Port& from, Direction& direction, TimeNs now);
 
-    std::unique_ptr<nic::Port> port_a_, port_b_;
+    std::vector<PortPair> pairs_;
     Direction a_, b_;
+    std::size_t first_pair_ = 0;  // served first in the next step
 };
 
 }  // namespace longhaul::wan

@@ -1,4 +1,4 @@
-// longhaul-wan: a long-distance link between two ports of any kind, with what such links do to packets.
+// longhaul-wan: a long-distance link between pairs of ports of any kind, with what such links do to packets.
 // SPDX-License-Identifier: Apache-2.0
 #include <sys/prctl.h>
 
@@ -34,7 +34,8 @@ TimeNs now_ns() {
 }
 
 struct Setup {
-    std::string device_a, device_b, socket, file_prefix, run_directory;
+    std::vector<std::string> devices_a, devices_b;  // one each for a pair of ports
+    std::string socket, file_prefix, run_directory;
     LinkSettings a, b;
     std::uint64_t seed = 1;
     unsigned memory_mib = 0, idle_sleep_us = 50;
@@ -70,10 +71,11 @@ Result<LinkSettings> link_settings(const options::variables_map& given, const st
 options::options_description all_options(Setup& setup) {
     options::options_description ports("Ports");
     ports.add_options()("help", "this text")  //
-        ("a", options::value(&setup.device_a)->value_name("DEVICE"),
-         "port A: a PCI address, any DPDK device (net_memif0,role=server,socket=...), or tap:NAME[@NETNS]")(
-            "b", options::value(&setup.device_b)->value_name("DEVICE"), "port B, likewise")(
-            "device-mtu", options::value(&setup.device_mtu)->default_value(1500), "MTU of both ports");
+        ("a", options::value(&setup.devices_a)->value_name("DEVICE"),
+         "port A: a PCI address, any DPDK device (net_memif0,role=server,socket=...), or tap:NAME[@NETNS]; "
+         "given again with another --b: a further pair that shares the link")(
+            "b", options::value(&setup.devices_b)->value_name("DEVICE"), "port B, likewise")(
+            "device-mtu", options::value(&setup.device_mtu)->default_value(1500), "MTU of the ports");
     options::options_description running("Running");
     running.add_options()("socket", options::value(&setup.socket)->value_name("PATH"),
                           "control socket; see longhaul-wan ctl --help")(
@@ -118,7 +120,8 @@ int read_options(int argc, char** argv, Setup& setup) {
     }
     auto a = link_settings(given, "a"), b = link_settings(given, "b");
     std::string wrong = !a ? a.error().text : !b ? b.error().text : "";
-    if (setup.device_a.empty() || setup.device_b.empty()) wrong = "--a and --b must name a device each";
+    if (setup.devices_a.empty() || setup.devices_a.size() != setup.devices_b.size())
+        wrong = "--a and --b must name a device each, and equally many of them";
     if (!wrong.empty()) {
         std::cerr << "longhaul-wan: " << wrong << "\n";
         return 3;
@@ -181,13 +184,25 @@ void run(const Setup& setup, Bridge& bridge, ControlSocket* control) {
     }
 }
 
+Result<std::unique_ptr<nic::Port>> open_port(const Setup& setup, std::string name, const std::string& device,
+                                             unsigned frames) {
+    nic::PortConfig port;
+    port.name = std::move(name);
+    port.device = device;
+    port.mtu = setup.device_mtu;
+    port.promiscuous = true;
+    port.mbufs = frames + 4096;  // what the rings of both ports may hold besides
+    return open_device(port);
+}
+
 // Takes the setup from a checked command line to the end of the run; an error's text is for the operator.
 Result<void> operate(Setup& setup) {
     const HoldingPlan plan_a = plan_holding(setup.a), plan_b = plan_holding(setup.b);
     const std::uint64_t frames = std::uint64_t{plan_a.frames} + plan_b.frames;
+    const std::size_t pairs = setup.devices_a.size();  // each could fill the whole link with its frames
     if (setup.memory_mib == 0)
         setup.memory_mib =
-            static_cast<unsigned>((frames + 8192) * kFrameMemoryBytes >> 20) + kMemoryBesideMib;
+            static_cast<unsigned>(pairs * (frames + 8192) * kFrameMemoryBytes >> 20) + kMemoryBesideMib;
     nic::EalConfig eal;
     eal.program = "longhaul-wan";
     eal.file_prefix = setup.file_prefix;
@@ -195,31 +210,27 @@ Result<void> operate(Setup& setup) {
     eal.hugepages = setup.hugepages;
     eal.memory_mib = setup.memory_mib;
     eal.workers = 0;
-    for (const std::string& device : {setup.device_a, setup.device_b})
-        if (device.find(':') != std::string::npos && !device.starts_with("tap:") &&
-            !device.starts_with("net_"))
-            eal.pci_allow.push_back(device.substr(0, device.find(',')));
+    for (const auto* devices : {&setup.devices_a, &setup.devices_b})
+        for (const std::string& device : *devices)
+            if (device.find(':') != std::string::npos && !device.starts_with("tap:") &&
+                !device.starts_with("net_"))
+                eal.pci_allow.push_back(device.substr(0, device.find(',')));
     auto report = nic::eal_start(eal);
     if (!report) return report.error();
     std::fprintf(stderr, "longhaul-wan: %s; holds %u frames from A to B, %u from B to A%s\n",
                  report.value().text.c_str(), plan_a.frames, plan_b.frames,
                  plan_a.capped || plan_b.capped ? " (the ceiling: watch held_dropped)" : "");
 
-    nic::PortConfig port;
-    port.mtu = setup.device_mtu;
-    port.promiscuous = true;
-    port.name = "A";
-    port.device = setup.device_a;
-    port.mbufs = plan_a.frames + 4096;  // what the rings of both ports may hold besides
-    auto port_a = open_device(port);
-    if (!port_a) return port_a.error();
-    port.name = "B";
-    port.device = setup.device_b;
-    port.mbufs = plan_b.frames + 4096;
-    auto port_b = open_device(port);
-    if (!port_b) return port_b.error();
-    Bridge bridge(std::move(port_a).value(), std::move(port_b).value(), setup.a, setup.b, plan_a.frames,
-                  plan_b.frames, setup.seed);
+    std::vector<PortPair> ports;
+    for (std::size_t i = 0; i < pairs; ++i) {
+        const std::string number = i == 0 ? "" : std::to_string(i + 1);
+        auto a = open_port(setup, "A" + number, setup.devices_a[i], plan_a.frames);
+        if (!a) return a.error();
+        auto b = open_port(setup, "B" + number, setup.devices_b[i], plan_b.frames);
+        if (!b) return b.error();
+        ports.push_back({std::move(a).value(), std::move(b).value()});
+    }
+    Bridge bridge(std::move(ports), setup.a, setup.b, plan_a.frames, plan_b.frames, setup.seed);
     std::unique_ptr<ControlSocket> control;
     if (!setup.socket.empty()) {
         auto listening = ControlSocket::listen(setup.socket);

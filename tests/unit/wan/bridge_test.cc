@@ -97,7 +97,38 @@ TEST_F(BridgeTest, LinuxSeesTheLink) {
     EXPECT_EQ(state["a"]["settings"]["rate"], "100000000");
     EXPECT_GE(state["a"]["in_packets"].get<int>(), 11);
     EXPECT_EQ(state["a"]["held_dropped"], 0);
-    EXPECT_EQ(state["a"]["port"]["link_up"], true);
+    EXPECT_EQ(state["a"]["ports"][0]["link_up"], true);
+}
+
+// Two pairs of ports share one link: a frame leaves by the port of its own pair, and what the link does to one
+// pair it does to both, in one set of counters.
+TEST_F(BridgeTest, PairsShareTheLinkAndNotTheirFrames) {
+    const std::string at_a = "@/proc/" + std::to_string(a_.pid()) + "/ns/net";
+    const std::string at_b = "@/proc/" + std::to_string(b_.pid()) + "/ns/net";
+    ASSERT_NO_FATAL_FAILURE(
+        start_between_namespaces({"--a", "tap:lhwan3" + at_a, "--b", "tap:lhwan4" + at_b}));
+    ASSERT_EQ(lab::run(lab::inside(a_, "ip addr add 10.79.0.1/24 dev lhwan3")), 0);
+    ASSERT_EQ(lab::run(lab::inside(b_, "ip addr add 10.79.0.2/24 dev lhwan4")), 0);
+    ASSERT_EQ(lab::run(lab::inside(a_, "ip link set lhwan3 up")), 0);
+    ASSERT_EQ(lab::run(lab::inside(b_, "ip link set lhwan4 up")), 0);
+    EXPECT_EQ(lab::ping(a_, "10.78.0.2", 3).size(), 3u);
+    const auto first = show();
+    EXPECT_EQ(lab::ping(a_, "10.79.0.2", 5).size(), 5u);
+    const auto second = show();
+    // IPv6 neighbour discovery may add frames of its own: 1000-byte echoes are told from those by their bytes.
+    const auto bytes_out = [](const nlohmann::json& state, unsigned pair) {
+        return state["b"]["ports"][pair]["tx_bytes"].get<int>();
+    };
+    EXPECT_GE(bytes_out(first, 0), 3000);
+    EXPECT_LT(bytes_out(first, 1), 3000);
+    EXPECT_GE(bytes_out(second, 1) - bytes_out(first, 1), 5000);
+    EXPECT_LT(bytes_out(second, 0) - bytes_out(first, 0), 3000);
+    EXPECT_GE(second["a"]["in_packets"].get<int>(), 8);
+
+    EXPECT_EQ(tell("set a loss 100%"), "ok");
+    for (const char* target : {"10.78.0.2", "10.79.0.2"})
+        EXPECT_EQ(lab::ping(a_, target, 1, milliseconds(300)).size(), 0u) << target;
+    EXPECT_GE(show()["a"]["lost"].get<int>(), 2);
 }
 
 // SIGTERM and `quit` end it with 0 and leave nothing; a killed one leaves nothing that stops the next.
@@ -131,6 +162,8 @@ TEST_F(BridgeTest, ControlRefusesInWords) {
     EXPECT_EQ(show()["b"]["settings"]["delay"], "5000000ns");
     EXPECT_EQ(lab::run(tool_ + " --a net_null0 --b net_null1 --loss 200%", &output), 2);
     EXPECT_NE(output.find("--loss"), std::string::npos) << output;
+    EXPECT_EQ(lab::run(tool_ + " --a net_null0 --a net_null1 --b net_null2", &output), 2);
+    EXPECT_NE(output.find("equally many"), std::string::npos) << output;
     EXPECT_EQ(lab::run(tool_ + " --help", &output), 0);
     EXPECT_NE(output.find("--a-loss"), std::string::npos);
     EXPECT_NE(lab::run(tool_ + " ctl --socket /nonexistent/x show", &output), 0);
