@@ -161,6 +161,7 @@ void to_json(json& out, const LinkStatus& value) {
                {"tx_bundles_open", value.tx_bundles_open},
                {"rx_bundles_open", value.rx_bundles_open},
                {"symbol_bytes", value.symbol_bytes},
+               {"path_symbol_bytes", value.path_symbol_bytes},
                {"lanes", value.lanes},
                {"reason", value.reason}};
 }
@@ -195,6 +196,7 @@ Result<LinkStatus> link_status_from(const json& in) {
     fields.read("tx_bundles_open", value.tx_bundles_open);
     fields.read("rx_bundles_open", value.rx_bundles_open);
     fields.read("symbol_bytes", value.symbol_bytes);
+    fields.read("path_symbol_bytes", value.path_symbol_bytes);
     fields.read("lanes", value.lanes);
     fields.read("reason", value.reason);
     if (!fields.ok()) return fields.error();

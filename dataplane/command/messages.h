@@ -137,7 +137,9 @@ struct LinkStatus {
     std::uint64_t rx_packets = 0, rx_wire_bytes = 0, rx_payload_bytes = 0, rx_symbols_restored = 0,
                   rx_stripes_repaired = 0;
     std::uint32_t tx_bundles_open = 0, rx_bundles_open = 0;
-    std::uint16_t symbol_bytes = 0;
+    std::uint16_t symbol_bytes = 0;  // of the session
+    std::uint16_t path_symbol_bytes =
+        0;  // the largest that probes found to pass, where less than the port's; 0: no limit
     unsigned lanes = 0;
     std::string reason;  // why it is not up, for the operator
 };

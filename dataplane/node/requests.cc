@@ -237,6 +237,8 @@ Result<command::LinkOffer> Node::link_prepare(std::uint8_t number) {
         if (spi != 0 && spis_.insert(spi).second) offer->spis.push_back(spi);
     }
     offer->symbol_bytes = wire::symbol_bytes_for_mtu(config_.ports[link.port].mtu, link.local_ip.v6);
+    if (link.status.path_symbol_bytes > 0)
+        offer->symbol_bytes = std::min(offer->symbol_bytes, link.status.path_symbol_bytes);
     if (link.prepared != nullptr)
         for (const std::uint32_t spi : link.prepared->spis)
             spis_.erase(spi);

@@ -110,6 +110,10 @@ void Sender::trailer(std::uint32_t handle, std::vector<std::uint8_t> bytes, Time
     bundle->trailer_here = true;
 }
 
+TimeNs Sender::answer_timeout() const {
+    return state_->rtt.timeout();
+}
+
 bool Sender::silent(TimeNs now) const {
     return now - state_->last_heard > state_->config.silence_max;
 }

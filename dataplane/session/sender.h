@@ -120,6 +120,7 @@ class Sender {
     std::optional<PacketOut> next_ping(TimeNs now);
     // The NIC did not take the packet that next_packet returned last; it counts as lost, nothing is retried here.
     TimeNs next_wake(TimeNs now) const;  // kNever when only an event can change anything
+    TimeNs answer_timeout() const;       // the retransmission timeout: how long an answer may take
     bool silent(TimeNs now) const;       // the peer has not answered for silence_max
 
     // --- live settings and figures -----------------------------------------------------------------------------

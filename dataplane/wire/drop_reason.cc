@@ -50,6 +50,8 @@ const char* to_string(DropReason reason) noexcept {
             return "feedback_malformed";
         case DropReason::ping_malformed:
             return "ping_malformed";
+        case DropReason::probe_malformed:
+            return "probe_malformed";
         case DropReason::no_buffer:
             return "no_buffer";
         case DropReason::count_:

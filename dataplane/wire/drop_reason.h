@@ -31,6 +31,7 @@ enum class DropReason : std::uint8_t {
     bundle_unknown,    // bundle was abandoned or refused
     feedback_malformed,
     ping_malformed,
+    probe_malformed,
     no_buffer,  // our own memory ran short
     count_,
 };

@@ -10,7 +10,7 @@ namespace {
 constexpr std::uint8_t kFirstParitySymbol = 128;
 
 bool is_known(PacketType type) noexcept {
-    return type >= PacketType::data && type <= PacketType::close;
+    return type >= PacketType::data && type <= PacketType::probe;
 }
 
 // Fields that contradict each other although each one alone could be right.
@@ -27,6 +27,7 @@ bool is_consistent(const Header& header) noexcept {
         case PacketType::feedback:
         case PacketType::ping:
         case PacketType::close:
+        case PacketType::probe:
             return header.bundle == 0 && header.stripe == 0 && header.symbol == 0 &&
                    header.data_symbols == 1 && (header.flags & (Flags::section_mask | Flags::first)) == 0;
     }

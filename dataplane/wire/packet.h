@@ -31,6 +31,7 @@ enum class PacketType : std::uint8_t {
     feedback = 3,  // receiver -> sender: payload in feedback.h
     ping = 4,      // sender -> receiver, and both ways as liveness: payload in ping.h
     close = 5,     // the sender of this packet forgets the link session; no payload
+    probe = 6,     // does a packet of this length come through: payload in probe.h
 };
 
 // Which part of its bundle a stripe carries. A bundle is head stripes, then payload stripes, then trailer stripes.

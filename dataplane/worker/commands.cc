@@ -53,6 +53,7 @@ void Worker::obey(ConfigureLink& command, TimeNs now) {
         link->local_ip = command.local_ip;
         link->remote_ip = command.remote_ip;
         if (moved) {
+            link->path_symbol_bytes = 0;
             end_session(*link);
         } else if (link->session != nullptr) {
             link->session->sender.set_rate_cap(link->settings.rate_bps);
@@ -128,9 +129,16 @@ Result<void> Worker::start_session(Link& link, StartSession& command, TimeNs now
     congestion::ReservedConfig reserved;
     reserved.cap_bps = link.settings.rate_bps;
 
+    session::PathProbeConfig probe;
+    probe.symbol_bytes = parameters.symbol_bytes;
+    probe.symbol_bytes_max = std::max(
+        probe.symbol_bytes, wire::symbol_bytes_for_mtu(ports_[link.port]->config().mtu, link.local_ip.v6));
+    probe.v6 = link.local_ip.v6;
+    probe.lanes = parameters.lanes;
+
     auto session = std::make_unique<LinkSession>(command.session, next_epoch_++, sender, receiver, codec_,
                                                  *link.send_pool, *link.receive_pool,
-                                                 congestion::make_reserved(reserved), now);
+                                                 congestion::make_reserved(reserved), probe, now);
     for (unsigned i = 0; i < parameters.lanes; ++i) {
         const LaneKeys& keys = command.lanes[i];
         auto sealer = aead_->make_sealer(keys.transmit, keys.transmit_spi);

@@ -23,6 +23,7 @@ struct Link {
     std::map<wire::BundleId, OutgoingBundle> outgoing;
     std::deque<wire::BundleId> waiting;  // in `outgoing`, not yet offered to this session's sender
     bool neighbour_known = false;
+    std::uint16_t path_symbol_bytes = 0;  // what probes found the path to carry; 0: as much as the port
     command::LinkState state = command::LinkState::idle;
     command::LinkState reported = command::LinkState::unconfigured;
     TimeNs next_report = 0;

@@ -10,6 +10,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "dataplane/session/path_probe.h"
 #include "dataplane/session/receiver.h"
 #include "dataplane/session/sender.h"
 #include "dataplane/worker/messages.h"
@@ -57,17 +58,26 @@ class LinkSession {
     LinkSession(std::string session_id, std::uint16_t session_epoch,
                 const session::SenderConfig& sender_config, const session::ReceiverConfig& receiver_config,
                 const fec::Codec& codec, session::BlockPool& send_pool, session::BlockPool& receive_pool,
-                std::unique_ptr<congestion::Controller> controller, TimeNs now)
+                std::unique_ptr<congestion::Controller> controller,
+                const session::PathProbeConfig& probe_config, TimeNs now)
         : id(std::move(session_id)),
           epoch(session_epoch),
           sender(sender_config, codec, send_pool, std::move(controller), now),
           receiver(receiver_config, codec, receive_pool, now),
+          probe(probe_config, now),
           parameters(sender_config.parameters) {}
 
     const std::string id;
     const std::uint16_t epoch;
     session::Sender sender;
     session::Receiver receiver;
+    session::PathProbe probe;
+    struct Answer {
+        wire::Probe probe;
+        std::uint8_t lane = 0;
+    };
+    std::vector<Answer> answers;  // to the peer's probes, not yet sent; bounded by kProbeAnswersMax
+    TimeNs next_path_look = 0;
     session::Parameters parameters;
     bool heard = false;  // an authenticated packet has come
     std::vector<Lane> lanes;

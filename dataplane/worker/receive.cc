@@ -160,7 +160,18 @@ void Worker::accept(const Arrival& arrival, const crypto::OpenJob& job, TimeNs n
         else
             drops_.add(drop);
     }
+    if (arrival.header.type == wire::PacketType::probe)
+        take_probe(*session, arrival.header.lane, payload, now);
     // CLOSE tells that the peer is leaving; its silence says the same a little later, so nothing else is done.
+}
+
+void Worker::take_probe(LinkSession& session, std::uint8_t lane, ByteView payload, TimeNs now) {
+    wire::Probe probe;
+    if (const wire::DropReason drop = wire::parse_probe(payload, probe); drop != wire::DropReason::none)
+        return drops_.add(drop);
+    if (probe.answer) return session.probe.on_answer(probe, now);
+    probe.answer = true;
+    if (session.answers.size() < kProbeAnswersMax) session.answers.push_back({probe, lane});
 }
 
 void Worker::answer_neighbour(std::size_t port, ByteView frame, TimeNs now) {

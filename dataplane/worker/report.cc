@@ -27,6 +27,7 @@ bool Worker::flush_outbox() {
 
 bool Worker::report(TimeNs now) {
     for (Link* link : active_) {
+        follow_path(*link, now);
         update_state(*link, now);
         if (link->state == link->reported && now < link->next_report) continue;
         link->reported = link->state;
@@ -55,6 +56,27 @@ bool Worker::report(TimeNs now) {
     return flush_outbox();
 }
 
+// What the probes found ends a session: its symbol size is fixed. Both controls see an end without a session and agree
+// on a new one within a second; link_prepare offers the size that was found.
+void Worker::follow_path(Link& link, TimeNs now) {
+    constexpr TimeNs kLook = 20 * kMillisecond;
+    if (link.session == nullptr || now < link.session->next_path_look) return;
+    LinkSession& session = *link.session;
+    session.next_path_look = now + kLook;
+    const session::SenderStats& sent = session.sender.stats();
+    const bool waiting = session.heard && sent.stripes_sent > sent.stripes_complete;
+    session.probe.observe(waiting, sent.stripes_complete, session.sender.answer_timeout(), now);
+    const auto verdict = session.probe.verdict();
+    if (!verdict) return;
+    const bool grows = *verdict > session.parameters.symbol_bytes;
+    if (grows && !link.outgoing.empty()) return;  // it can wait until a restart costs nobody anything
+    tell(LogLine{!grows, "link " + link.settings.name + ": the path carries symbols of " +
+                             std::to_string(*verdict) + " bytes, the session's have " +
+                             std::to_string(session.parameters.symbol_bytes) + ": a new session begins"});
+    link.path_symbol_bytes = *verdict;
+    end_session(link);
+}
+
 // idle -> connecting (session started) -> up (authentic packet) <-> down (silent); a new session begins at connecting.
 void Worker::update_state(Link& link, TimeNs now) {
     if (link.session == nullptr)
@@ -71,6 +93,7 @@ command::LinkStatus Worker::status_of(const Link& link) const {
     status.name = link.settings.name;
     status.state = link.state;
     status.rate_cap_bps = link.settings.rate_bps;
+    status.path_symbol_bytes = link.path_symbol_bytes;
     if (link.session == nullptr) {
         status.reason = "no session: waiting for the other site's control";
         return status;

@@ -51,6 +51,30 @@ bool Worker::send_control(Link& link, TimeNs now) {
         send_packets(link, {&*ping, 1});
         busy = true;
     }
+    return send_probes(link, now) || busy;
+}
+
+// A handful a session and a handful more where data stalls: beside the pacer.
+bool Worker::send_probes(Link& link, TimeNs now) {
+    LinkSession& session = *link.session;
+    bool busy = false;
+    const auto send = [&](const wire::Probe& probe, std::uint8_t lane) {
+        wire::write_probe(probe, probe_.data());
+        session::PacketOut packet;
+        packet.header.type = wire::PacketType::probe;
+        packet.header.path = session.parameters.path;
+        packet.header.lane = lane;
+        packet.header.tx_time_us = wire_clock_us(now);
+        packet.payload = probe_.data();
+        packet.payload_bytes = static_cast<std::uint32_t>(wire::probe_bytes(probe));
+        send_packets(link, {&packet, 1});
+        busy = true;
+    };
+    for (const LinkSession::Answer& answer : session.answers)
+        send(answer.probe, answer.lane);
+    session.answers.clear();
+    while (const auto ask = session.probe.next())
+        send(ask->probe, ask->lane);
     return busy;
 }
 

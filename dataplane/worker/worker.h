@@ -26,6 +26,7 @@ inline constexpr unsigned kBurst = 32;
 inline constexpr unsigned kStripeSymbols = 64;
 inline constexpr std::size_t kOutgoingMax = 256;  // bundles offered on one link and not settled
 inline constexpr std::size_t kSymbolBytesMax = 8896;
+inline constexpr std::size_t kProbeAnswersMax = 32;  // owed on one link; more are not answered
 
 struct WorkerConfig {
     unsigned index = 0;
@@ -77,6 +78,7 @@ class Worker {
     bool receive_port(std::size_t port, TimeNs now);
     bool classify(std::size_t port, rte_mbuf* frame, Arrival& arrival, crypto::OpenJob& job, TimeNs now);
     void accept(const Arrival& arrival, const crypto::OpenJob& job, TimeNs now);
+    void take_probe(LinkSession& session, std::uint8_t lane, ByteView payload, TimeNs now);
     void answer_neighbour(std::size_t port, ByteView frame, TimeNs now);
 
     // transmit.cc
@@ -86,6 +88,7 @@ class Worker {
     rte_mbuf* build_frame(Link& link, const session::PacketOut& packet, crypto::SealJob& job);
     void finish_frame(const Link& link, const session::PacketOut& packet, rte_mbuf* frame);
     bool send_neighbour_frames(std::size_t port, TimeNs now);
+    bool send_probes(Link& link, TimeNs now);
     bool resolve_neighbour(Link& link, TimeNs now);
     void queue_frame(std::size_t port, rte_mbuf* frame);
     void flush_frames(std::size_t port);
@@ -119,6 +122,7 @@ class Worker {
     void tell(Event event);
     bool flush_outbox();
     void update_state(Link& link, TimeNs now);
+    void follow_path(Link& link, TimeNs now);
     command::LinkStatus status_of(const Link& link) const;
 
     Link* find_link(std::uint8_t number);
@@ -151,6 +155,7 @@ class Worker {
 
     std::vector<storage::Event> storage_events_;
     std::vector<std::uint8_t> feedback_;
+    std::array<std::uint8_t, kSymbolBytesMax> probe_{};
     wire::Feedback feedback_view_;
     std::vector<std::array<std::uint8_t, kSymbolBytesMax>> scratch_;
     struct Outgoing {

@@ -1,5 +1,6 @@
 # Losses, bursts, reordering, duplicates and corruption cost time, never a byte.
 # SPDX-License-Identifier: Apache-2.0
+import time
 import unittest
 
 from harness import Link, TwoSites, wait_for
@@ -39,6 +40,29 @@ class Lossy(TwoSites):
         self.world.wan_set(down="false")
         self.wait_settled(seconds=80)
         self.wait_equal(20)
+
+    def test_path_that_stops_carrying_full_packets(self):
+        # Proves that an MTU black hole in the middle of a transfer (long packets vanish, short ones and thus the link's
+        # liveness go on) is found, told, and survived with smaller packets: no command, no fragment, no wrong byte.
+        self.start_world(Link(rate_bps=200_000_000, rtt_ms=20, loss=0))
+        self.make_source(size_mib=64, files=100)
+        self.create_dataset()
+        wait_for(lambda: (self.world.rpo("data").get("bytes_published") or 0) > 0, 40, "the first published bytes")
+        before = self.measured()["symbol_bytes"]
+        self.world.wan_set(mtu="1380")
+        began = time.monotonic()
+        wait_for(lambda: self.measured().get("symbol_bytes", before) not in (0, before), 40, "smaller packets", every=0.05)
+        print(f"    smaller packets {time.monotonic() - began:.1f} s after the path stopped carrying full ones", flush=True)
+        self.wait_settled(seconds=80)
+        self.wait_equal(20)
+        measured = self.measured()
+        self.assertEqual(before, 1408)
+        self.assertEqual(measured["symbol_bytes"], 1280)    # 64 x 20: the largest of the table below 1380 - 76
+        self.assertEqual(measured["path_symbol_bytes"], 1280)
+        self.assertGreater(self.wan_totals().get("mtu_dropped", 0), 0, "the path was to drop full packets")
+
+    def measured(self):
+        return self.world.link("east").get("measured") or {}
 
     def lost(self):
         return self.wan_totals().get("lost", 0)

@@ -84,7 +84,7 @@ TEST(Packet, VersionAndTypeAreJudged) {
         const unsigned version = first >> 4, type = first & 0xf;
         if (version != kVersion) {
             EXPECT_EQ(parse(datagram), DropReason::packet_version) << first;
-        } else if (type < 1 || type > 5) {
+        } else if (type < 1 || type > 6) {
             EXPECT_EQ(parse(datagram), DropReason::packet_type) << first;
         } else {
             EXPECT_NE(parse(datagram), DropReason::packet_version) << first;
@@ -127,7 +127,8 @@ TEST(Packet, SymbolAndTypeAgree) {
 
 // Proves: packets that carry no stripe say nothing about one; DATA and PARITY belong to a bundle.
 TEST(Packet, FieldsWithoutMeaningAreZero) {
-    for (const PacketType type : {PacketType::feedback, PacketType::ping, PacketType::close}) {
+    for (const PacketType type :
+         {PacketType::feedback, PacketType::ping, PacketType::close, PacketType::probe}) {
         Header header;
         header.type = type;
         header.flags = Flags::key_phase;

@@ -19,6 +19,7 @@
 #include "dataplane/wire/manifest.h"
 #include "dataplane/wire/packet.h"
 #include "dataplane/wire/ping.h"
+#include "dataplane/wire/probe.h"
 
 namespace longhaul::wire {
 namespace {
@@ -119,7 +120,7 @@ TEST(Readme, EveryExampleIsChecked) {
     for (const auto& [name, bytes] : read_examples())
         names.push_back(name);
     EXPECT_EQ(names, (std::vector<std::string>{"data-header", "feedback", "iv", "key", "lane-secret",
-                                               "manifest", "nonce", "parity", "phase-1", "ping",
+                                               "manifest", "nonce", "parity", "phase-1", "ping", "probe",
                                                "sealed-ping", "session-secret", "trailer", "udp-frame"}));
 }
 
@@ -218,6 +219,13 @@ TEST(Readme, KeySchedule) {
     EXPECT_EQ(expand(lane, "longhaul key", {}, 32), example("key"));
     EXPECT_EQ(expand(lane, "longhaul iv", {}, 12), example("iv"));
     EXPECT_EQ(expand(lane, "longhaul phase", {}, 32), example("phase-1"));
+}
+
+// Proves: the probe example.
+TEST(Readme, Probe) {
+    Bytes payload(kProbeBytes);
+    write_probe({42, 1408, true}, payload.data());
+    EXPECT_EQ(payload, example("probe"));
 }
 
 // Proves: ping, nonce and sealed packet: our header and payload, OpenSSL's AES-256-GCM.
