@@ -250,27 +250,6 @@ void add_sizes(std::vector<Scenario>& all) {
 
 }  // namespace
 
-Scenario on_link(std::string name, std::uint64_t rate_bps, TimeNs rtt) {
-    Scenario scenario;
-    scenario.name = std::move(name);
-    scenario.cap_bps = rate_bps;
-    for (auto& link : scenario.link) {
-        link.rate_bps = rate_bps;
-        link.delay = rtt / 2;
-    }
-    return scenario;
-}
-
-void send_bundles(Scenario& scenario, unsigned count, std::uint64_t bytes, unsigned from, TimeNs at) {
-    for (unsigned i = 0; i < count; ++i) {
-        BundlePlan plan;
-        plan.from = from;
-        plan.payload_bytes = bytes;
-        plan.offer_at = at;
-        scenario.bundles.push_back(plan);
-    }
-}
-
 std::vector<Scenario> named_scenarios() {
     std::vector<Scenario> all;
     add_clean(all);
