@@ -90,7 +90,9 @@ class LossMeter {
     void follow_change() noexcept {
         if (short_.packets < kShortPackets / 2) return;
         const bool worse = short_.lower(kChangeZ) > long_.upper(kBoundZ, 1);
-        const bool better = short_.upper(kChangeZ, 1) < long_.lower(kBoundZ);
+        // By events alone: how long the bursts are cannot be seen where there are none.
+        const bool better = fec::events_upper(short_.seen(), kChangeZ) / short_.packets <
+                            fec::events_lower(long_.seen(), kBoundZ) / long_.packets;
         if (!worse && !better) return;
         long_.packets = short_.packets;
         long_.lost = short_.lost;
