@@ -62,11 +62,14 @@ unsigned Sender::State::depth_allowed() const {
 }
 
 unsigned Sender::State::parity_rows(const OutgoingBundle& bundle, Next section, unsigned k) {
-    const std::uint64_t tail = tail_stripes(bundle);
-    const auto depth =
-        static_cast<unsigned>(tail > 0 ? std::min<std::uint64_t>(depth_allowed(), tail) : depth_allowed());
+    const unsigned depth = depth_allowed();
     if (section != Next::payload) return parity.guarded(k, !bundles.anything_behind(bundle), depth);
-    return tail > 0 ? parity.tail(k, tail, depth) : parity.steady(k);
+    const std::uint64_t tail = tail_stripes(bundle);
+    if (tail == 0) return parity.steady(k);
+    // While reads are late few take turns, and a burst takes more of each.
+    const std::size_t company = passing.size() + 1;
+    const std::size_t turns = company < depth ? company + reads.ready_count(depth - company) : depth;
+    return parity.tail(k, tail, static_cast<unsigned>(std::min<std::size_t>(turns, depth)));
 }
 
 // Taking turns helps stripes that have parity; those without are better hit by a burst one at a time. The last stripes

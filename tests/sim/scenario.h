@@ -89,6 +89,7 @@ Scenario on_link(std::string name, std::uint64_t rate_bps, TimeNs rtt);
 void send_bundles(Scenario& scenario, unsigned count, std::uint64_t bytes, unsigned from = 0, TimeNs at = 0);
 
 std::vector<Scenario> named_scenarios();
+std::vector<Scenario> redundancy_scenarios();  // part of the named ones
 Scenario random_scenario(std::uint64_t seed);
 
 }  // namespace longhaul::sim

@@ -1,5 +1,7 @@
 // The situations that have a name, each with the bound that a user would hold us to.
 // SPDX-License-Identifier: Apache-2.0
+#include <utility>
+
 #include "tests/sim/scenario.h"
 
 namespace longhaul::sim {
@@ -258,6 +260,8 @@ std::vector<Scenario> named_scenarios() {
     add_outages(all);
     add_receivers(all);
     add_sizes(all);
+    for (Scenario& scenario : redundancy_scenarios())
+        all.push_back(std::move(scenario));
     return all;
 }
 
