@@ -84,7 +84,7 @@ class LossMeter {
         double lower(double z) const noexcept {
             return packets > 0 ? fec::events_lower(seen(), z) * burst() / packets : 0;
         }
-        static constexpr double kEventsLeast = 0.5;  // of a decayed sum: less is memory of long ago
+        static constexpr double kEventsLeast = 1e-3;  // of a decayed sum: losses and events fade alike
     };
 
     void follow_change() noexcept {

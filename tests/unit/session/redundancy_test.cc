@@ -164,6 +164,24 @@ TEST(LossMeterTest, AChangedPathIsBelieved) {
     EXPECT_LT(better.estimate().share, 0.005);
 }
 
+// Proves: bursts that are rare against the short window stay known while they fade from it: at no time are sixty losses
+// in a row taken for sixty events, which would bring rows that bursts make useless.
+TEST(LossMeterTest, RareBurstsStayBursts) {
+    Random random(11);
+    LossMeter meter;
+    unsigned lumps = 0;
+    for (; lumps < 2000; ++lumps) {
+        const bool event = random.chance(0.06);  // one in 2^16 packets
+        meter.add_events(event ? 1 : 0);
+        const std::uint64_t lost = event ? 40 + random.below(40) : 0;
+        meter.add(4096 - lost, lost);
+        if (lumps < 200) continue;
+        ASSERT_GT(meter.estimate().burst, 30) << lumps;
+        ASSERT_LT(meter.estimate().burst, 90) << lumps;
+        ASSERT_LT(meter.estimate().upper, 6e-3) << lumps;
+    }
+}
+
 LossMeter::Estimate loss_of(double share, double burst = 1) {
     LossMeter::Estimate loss;
     loss.share = loss.upper = loss.lower = share;
