@@ -206,6 +206,28 @@ constexpr Family kFamilies[] = {
          for (const LinkView& view : in.links)
              if (view.up()) out.add(of(view), view.status.loss);
      }},
+    {{"longhaul_link_loss_upper_ratio", "gauge",
+      "Loss before FEC that is not exceeded in 95 of 100 cases: what the redundancy is "
+      "decided from; absent while the link is not up."},
+     [](const MetricsInput& in, Samples& out) {
+         for (const LinkView& view : in.links)
+             if (view.up()) out.add(of(view), view.status.loss_upper);
+     }},
+    {{"longhaul_link_loss_burst_packets", "gauge",
+      "Mean packets per loss event; absent while the link is not up."},
+     [](const MetricsInput& in, Samples& out) {
+         for (const LinkView& view : in.links)
+             if (view.up()) out.add(of(view), view.status.loss_burst);
+     }},
+    {{"longhaul_link_tx_parity_steady_rows", "gauge", "Parity rows of a full stripe in bulk, as decided."},
+     each_link<&Link::tx_parity_steady>},
+    {{"longhaul_link_tx_parity_tail_rows", "gauge", "Parity rows of a full stripe at the last tail."},
+     each_link<&Link::tx_parity_tail>},
+    {{"longhaul_link_tx_interleave_stripes", "gauge", "Stripes that take turns where they have parity."},
+     each_link<&Link::tx_interleave_depth>},
+    {{"longhaul_link_tx_redundancy_off", "gauge",
+      "1 after sixty seconds without a loss: only tails have parity."},
+     each_link<&Link::tx_redundancy_off>},
     {{"longhaul_link_inflight_bytes", "gauge", "Sent and not yet accounted for by the far end."},
      each_link<&Link::tx_inflight_bytes>},
     {{"longhaul_link_tx_packets_total", "counter", "Packets sent."}, each_link<&Link::tx_packets>},
@@ -221,6 +243,8 @@ constexpr Family kFamilies[] = {
      each_link<&Link::tx_lost_packets>},
     {{"longhaul_link_tx_brakes_total", "counter", "Times that loss or delay made the sender slow down."},
      each_link<&Link::tx_brakes>},
+    {{"longhaul_link_rx_loss_events_total", "counter", "Runs of lost packets, however long each was."},
+     each_link<&Link::rx_loss_events>},
     {{"longhaul_link_rx_packets_total", "counter", "Authenticated packets received."},
      each_link<&Link::rx_packets>},
     {{"longhaul_link_rx_wire_bytes_total", "counter", "Bytes received, as the wire counts them."},

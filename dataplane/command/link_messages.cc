@@ -145,6 +145,13 @@ void to_json(json& out, const LinkStatus& value) {
                {"rtt_min_ms", finite(value.rtt_min_ms)},
                {"queue_ms", finite(value.queue_ms)},
                {"loss", finite(value.loss)},
+               {"loss_upper", finite(value.loss_upper)},
+               {"loss_burst", finite(value.loss_burst)},
+               {"tx_parity_steady", value.tx_parity_steady},
+               {"tx_parity_tail", value.tx_parity_tail},
+               {"tx_interleave_depth", value.tx_interleave_depth},
+               {"tx_redundancy_off", value.tx_redundancy_off},
+               {"rx_loss_events", value.rx_loss_events},
                {"tx_packets", value.tx_packets},
                {"tx_wire_bytes", value.tx_wire_bytes},
                {"tx_payload_bytes", value.tx_payload_bytes},
@@ -180,6 +187,13 @@ Result<LinkStatus> link_status_from(const json& in) {
     fields.read("rtt_min_ms", value.rtt_min_ms);
     fields.read("queue_ms", value.queue_ms);
     fields.read("loss", value.loss);
+    fields.read("loss_upper", value.loss_upper);
+    fields.read("loss_burst", value.loss_burst);
+    fields.read("tx_parity_steady", value.tx_parity_steady);
+    fields.read("tx_parity_tail", value.tx_parity_tail);
+    fields.read("tx_interleave_depth", value.tx_interleave_depth);
+    fields.read("tx_redundancy_off", value.tx_redundancy_off);
+    fields.read("rx_loss_events", value.rx_loss_events);
     fields.read("tx_packets", value.tx_packets);
     fields.read("tx_wire_bytes", value.tx_wire_bytes);
     fields.read("tx_payload_bytes", value.tx_payload_bytes);

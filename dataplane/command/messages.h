@@ -132,6 +132,12 @@ struct LinkStatus {
     LinkState state = LinkState::unconfigured;
     std::uint64_t rate_cap_bps = 0, rate_bps = 0;
     double rtt_ms = 0, rtt_min_ms = 0, queue_ms = 0, loss = 0;
+    // What the redundancy was decided from last (upper 95 % bound; mean packets per loss event), and the decision: rows
+    // of a full stripe in bulk and for the last tail, stripes that take turns, off but for tails.
+    double loss_upper = 0, loss_burst = 1;
+    std::uint32_t tx_parity_steady = 0, tx_parity_tail = 0, tx_interleave_depth = 1;
+    bool tx_redundancy_off = false;
+    std::uint64_t rx_loss_events = 0;
     std::uint64_t tx_packets = 0, tx_wire_bytes = 0, tx_payload_bytes = 0, tx_parity_packets = 0,
                   tx_repair_packets = 0, tx_lost_packets = 0, tx_inflight_bytes = 0, tx_brakes = 0;
     std::uint64_t rx_packets = 0, rx_wire_bytes = 0, rx_payload_bytes = 0, rx_symbols_restored = 0,

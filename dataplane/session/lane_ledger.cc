@@ -4,6 +4,7 @@
 #include "dataplane/session/lane_ledger.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "dataplane/base/assert.h"
 
@@ -18,6 +19,11 @@ constexpr std::uint32_t kBatchUs = 128;
 constexpr TimeNs kSuspectLagMin = 5 * kMillisecond;
 constexpr TimeNs kDownLagMin = 100 * kMillisecond;
 constexpr std::uint64_t kDownPacketsMin = 3;
+
+// A lane is lossy when it loses at least this, and this many times what the others lose.
+constexpr double kLossyMin = 0.01, kLossyTimes = 3;
+constexpr std::uint64_t kVerdictPackets = 256;
+constexpr double kVerdictMemory = 4;
 
 std::int32_t later_by(std::uint32_t a_us, std::uint32_t b_us) noexcept {
     return static_cast<std::int32_t>(a_us - b_us);
@@ -74,6 +80,8 @@ LaneLedger::Lesson LaneLedger::report(const wire::LaneReport& report, TimeNs now
     lesson.lost_packets =
         confirm_loss(lane, expected > lane.packets ? expected - lane.packets : 0, now, patience);
     lesson.excused = now < lane.excused_until;
+    lane.verdict_packets += lesson.delivered_packets + lesson.lost_packets;
+    lane.verdict_lost += lesson.lost_packets;
     return lesson;
 }
 
@@ -86,6 +94,25 @@ std::uint64_t LaneLedger::confirm_loss(Lane& lane, std::uint64_t gap, TimeNs now
     lane.gap_min = gap;
     lane.gap_since = now;
     return confirmed;
+}
+
+// A lane of its own loss has a way of its own (a bad member of a bundle of links): what was lost once should not go
+// there again.
+void LaneLedger::compare_losses() noexcept {
+    double sum = 0;
+    for (Lane& lane : lanes_) {
+        if (lane.verdict_packets >= kVerdictPackets) {
+            const auto packets = static_cast<double>(std::exchange(lane.verdict_packets, 0));
+            const double share = static_cast<double>(std::exchange(lane.verdict_lost, 0)) / packets;
+            lane.loss += (share - lane.loss) / kVerdictMemory;
+        }
+        sum += lane.loss;
+    }
+    for (Lane& lane : lanes_) {
+        const double others =
+            lanes_.size() > 1 ? (sum - lane.loss) / static_cast<double>(lanes_.size() - 1) : lane.loss;
+        lane.lossy = lane.loss > kLossyMin + kLossyTimes * others;
+    }
 }
 
 void LaneLedger::acknowledge(Lane& lane, std::uint32_t echo_us) noexcept {
@@ -104,6 +131,7 @@ void LaneLedger::forget_flight(Lane& lane) noexcept {
 }
 
 void LaneLedger::judge(TimeNs now, TimeNs rtt) noexcept {
+    compare_losses();
     const std::uint32_t now_us = wire_clock_us(now);
     std::uint32_t youngest_age_us = ~std::uint32_t{0};
     for (const Lane& lane : lanes_)
@@ -135,7 +163,8 @@ unsigned LaneLedger::next_lane(bool repair) noexcept {
     for (unsigned pass = repair ? 0 : 1; pass < 2; ++pass) {
         for (unsigned i = 0; i < lanes; ++i) {
             const unsigned index = (cursor_ + i) % lanes;
-            if (lanes_[index].down || (pass == 0 && lanes_[index].suspect)) continue;
+            const Lane& lane = lanes_[index];
+            if (lane.down || (pass == 0 && (lane.suspect || lane.lossy))) continue;
             cursor_ = index + 1;
             return index;
         }

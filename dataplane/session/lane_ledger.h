@@ -43,8 +43,8 @@ class LaneLedger {
     // The path was dead: losses that come to light before `until` are the outage's.
     void excuse_until(TimeNs until) noexcept;
 
-    // The lane for the next packet: lanes in turn, without those that are down; a repair also avoids
-    // suspects.
+    // The lane for the next packet: lanes in turn, without those that are down; a repair also avoids suspects and
+    // lanes that lose clearly more than the others.
     unsigned next_lane(bool repair) noexcept;
 
     std::uint64_t inflight_bytes() const noexcept { return inflight_bytes_; }
@@ -69,11 +69,14 @@ class LaneLedger {
         std::uint64_t gap_min = 0;  // smallest gap seen since gap_since
         TimeNs gap_since = 0;
         TimeNs excused_until = 0;
-        bool suspect = false, down = false;
+        std::uint64_t verdict_packets = 0, verdict_lost = 0;  // since the share below was taken
+        double loss = 0;                                      // share of packets, lately
+        bool suspect = false, down = false, lossy = false;
     };
     std::uint64_t confirm_loss(Lane& lane, std::uint64_t gap, TimeNs now, TimeNs patience) noexcept;
     void acknowledge(Lane& lane, std::uint32_t echo_us) noexcept;
     void forget_flight(Lane& lane) noexcept;
+    void compare_losses() noexcept;
 
     std::vector<Lane> lanes_;
     std::uint32_t frame_overhead_bytes_;

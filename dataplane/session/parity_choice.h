@@ -1,79 +1,135 @@
-// How many parity rows a stripe leaves with: the goal's rule over the measured loss, raised at once and
-// lowered only after ten calm seconds; more for what nobody follows, because a tail that is short costs a
-// round trip.
+// How many parity rows a stripe leaves with, and how many stripes take turns: the goal's rule over the measured loss,
+// raised at once and lowered only after ten calm seconds; more for what nobody follows, because a tail that is short
+// costs a round trip. Decided anew at most a few times a second; asking is a look into a table.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <algorithm>
+#include <array>
+#include <bit>
 #include <cstdint>
 #include <optional>
 
 #include "dataplane/base/time.h"
 #include "dataplane/fec/redundancy.h"
+#include "dataplane/session/loss_meter.h"
 
 namespace longhaul::session {
 
-// Loss over packets before FEC: the plain average at first, then an average with a memory of 2^16 packets.
-class LossAverage {
-  public:
-    void add(std::uint64_t delivered, std::uint64_t lost) noexcept {
-        const double packets = static_cast<double>(delivered + lost);
-        if (packets <= 0) return;
-        weight_ = std::min(weight_ + packets, kMemoryPackets);
-        value_ += (static_cast<double>(lost) / packets - value_) * std::min(1.0, packets / weight_);
-    }
-    double value() const noexcept { return value_; }
-
-  private:
-    static constexpr double kMemoryPackets = 65536;
-    double value_ = 0, weight_ = 0;
-};
-
 class ParityChoice {
   public:
-    ParityChoice(fec::Goal goal, std::optional<unsigned> fixed, unsigned k_full)
-        : goal_(goal), fixed_(fixed), k_full_(k_full) {}
+    ParityChoice(fec::Goal goal, std::optional<unsigned> fixed, unsigned k_full) noexcept
+        : goal_(goal), fixed_(fixed), k_full_(k_full) {
+        decide(0);
+    }
 
     void set(fec::Goal goal, std::optional<unsigned> fixed) noexcept {
         goal_ = goal;
         fixed_ = fixed;
-        steady_ = 0;
-        lower_since_ = kNever;
+        rows_ = {};
+        decide(decided_);
+    }
+
+    // What has been measured by now; `lost`: since the last time.
+    void learn(const LossMeter::Estimate& loss, std::uint64_t lost, TimeNs now) noexcept {
+        if (lost > 0 || last_loss_ == kNever) last_loss_ = now;
+        off_ = now - last_loss_ >= kCleanFor;
+        const bool worse = loss.upper > kWorse * loss_.upper;
+        if (now - decided_ < (worse ? kHaste : kInterval)) return;
+        loss_ = loss;
+        decide(now);
     }
 
     // Bulk payload with more behind it.
-    unsigned steady(unsigned k, double loss, TimeNs now) noexcept {
+    unsigned steady(unsigned k) const noexcept {
         if (fixed_) return std::min(*fixed_, kRowsMax);
-        if (k != k_full_) return fec::steady_parity(goal_, k, loss);
-        const unsigned wanted = fec::steady_parity(goal_, k, loss);
-        const bool lower = wanted < steady_;
-        if (lower && lower_since_ == kNever) {
-            lower_since_ = now;
-        } else if (!lower || now - lower_since_ >= kCalm) {
-            steady_ = wanted;
-            lower_since_ = kNever;
-        }
-        return steady_;
+        if (k == k_full_) return rows_.held;
+        return steady_wanted(k);
     }
 
-    // Heads, trailers, tails: missed at most once in a million.
-    unsigned guarded(unsigned k, double loss, bool last, TimeNs now) noexcept {
+    // Heads and trailers: everything else waits for them. `last`: nothing follows that would show them missing.
+    unsigned guarded(unsigned k, bool last, unsigned depth) const noexcept {
         if (fixed_) return std::min(*fixed_, kRowsMax);
-        const unsigned guard = fec::protected_parity(k, std::max(loss, kLossAssumed), kBudget, last ? 2 : 1);
-        return std::max(guard, steady(k, loss, now));
+        if (off_ && !last) return steady(k);
+        return std::max(steady(k), fec::protected_parity(failures(k, depth), kBudget, last ? 2 : 1));
     }
+
+    // One of the last `stripes` of what nobody follows: all of them together are short once in a million times.
+    unsigned tail(unsigned k, std::uint64_t stripes, unsigned depth) noexcept {
+        if (fixed_) return std::min(*fixed_, kRowsMax);
+        const double budget = kBudget / static_cast<double>(std::max<std::uint64_t>(stripes, 1));
+        tail_rows_ = std::max(steady(k), fec::protected_parity(failures(k, depth), budget, 2));
+        return tail_rows_;
+    }
+
+    // Stripes in turn where there is parity to gain from it.
+    unsigned depth() const noexcept { return depth_.held; }
+    // Long-run loss to allow for when a repair is sent.
+    double repair_loss() const noexcept { return loss_.share; }
+    fec::Goal goal() const noexcept { return goal_; }
+
+    // For the operator: what was decided, and from what.
+    const LossMeter::Estimate& decided_from() const noexcept { return loss_; }
+    unsigned tail_rows() const noexcept { return tail_rows_; }
+    bool off() const noexcept { return off_ && rows_.held == 0; }
 
   private:
     static constexpr unsigned kRowsMax = fec::kErasuresMax;
     static constexpr double kBudget = 1e-6;
-    static constexpr double kLossAssumed = 1e-4;  // a path that has shown none yet
-    static constexpr TimeNs kCalm = 10 * kSecond;
+    static constexpr double kWorse = 1.5;
+    static constexpr TimeNs kInterval = 250 * kMillisecond, kHaste = 10 * kMillisecond;
+    static constexpr TimeNs kCalm = 10 * kSecond;      // B4: raise at once, lower after this
+    static constexpr TimeNs kCleanFor = 60 * kSecond;  // B4.5: no redundancy but for tails
+    static constexpr unsigned kDepths = 10;            // 1, 2, 4 .. 512
+
+    struct Held {
+        unsigned held = 0;
+        TimeNs lower_since = kNever;
+        void want(unsigned wanted, TimeNs now) noexcept {
+            const bool lower = wanted < held;
+            if (lower && lower_since == kNever) {
+                lower_since = now;
+            } else if (!lower || now - lower_since >= kCalm) {
+                held = wanted;
+                lower_since = kNever;
+            }
+        }
+    };
+
+    void decide(TimeNs now) noexcept {
+        decided_ = now;
+        known_ = 0;
+        depth_.want(fec::interleave_depth(loss_.burst), now);
+        rows_.want(steady_wanted(k_full_), now);
+    }
+
+    // The upper bound guards against rounds of repair. Throughput does not mind them: parity only where it surely pays.
+    unsigned steady_wanted(unsigned k) const noexcept {
+        if (goal_ == fec::Goal::throughput) return fec::steady_parity(goal_, k, loss_.lower);
+        return fec::steady_parity(goal_, k, loss_.upper, failures(k, depth()));
+    }
+
+    fec::ParityFailures failures(unsigned k, unsigned depth) const noexcept {
+        const unsigned exponent = std::min<unsigned>(std::bit_width(std::max(depth, 1u)) - 1u, kDepths - 1);
+        const fec::LossModel model{loss_.upper, loss_.burst, 1u << exponent};
+        if (k != k_full_) return fec::failures_by_parity(k, model);
+        if ((known_ >> exponent & 1) == 0) {
+            table_[exponent] = fec::failures_by_parity(k, model);
+            known_ |= 1u << exponent;
+        }
+        return table_[exponent];
+    }
 
     fec::Goal goal_;
     std::optional<unsigned> fixed_;
     unsigned k_full_;
-    unsigned steady_ = 0;
-    TimeNs lower_since_ = kNever;
+    LossMeter::Estimate loss_;
+    Held rows_, depth_{1, kNever};
+    unsigned tail_rows_ = 0;
+    bool off_ = false;
+    TimeNs decided_ = 0, last_loss_ = kNever;
+    mutable std::array<fec::ParityFailures, kDepths> table_{};  // of full stripes, by the depth's exponent
+    mutable unsigned known_ = 0;                                // which of them hold for this decision
 };
 
 }  // namespace longhaul::session

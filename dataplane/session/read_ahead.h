@@ -57,6 +57,13 @@ class ReadAhead {
         drop_dead();
         return !queue_.empty() && queue_.front().ready && queue_.front().bundle == bundle;
     }
+    // How many of the next stripes are ready, as far as `most`.
+    std::size_t ready_count(std::size_t most) noexcept {
+        std::size_t count = 0;
+        while (count < most && count < queue_.size() && queue_.at(count).ready)
+            ++count;
+        return count;
+    }
     Block take(std::uint32_t& bytes) noexcept {
         LH_ASSERT(queue_.front().ready);
         Read read = queue_.pop();

@@ -16,11 +16,13 @@ Receiver::State::State(const ReceiverConfig& settings, const fec::Codec& coder, 
       stripes(settings.parameters, pool, settings.stripes_open_max),
       bundles(settings.parameters, stripes, pool, settings.bundles_open_max),
       lanes(settings.parameters.lanes),
+      loss_runs(settings.parameters.lanes),
       rtt(settings.rtt_assumed),
       schedule(settings, now) {
     feedback.lanes.reserve(wire::kLanesMax);
     feedback.nacks.reserve(wire::kNacksMax);
     feedback.bundles.reserve(wire::kStatusesMax);
+    feedback.decoded.reserve(wire::kDecodedWordsMax);
 }
 
 Receiver::Receiver(const ReceiverConfig& config, const fec::Codec& codec, BlockPool& pool, TimeNs now) {
@@ -64,7 +66,10 @@ void Receiver::settle(const wire::Header& header, const Ticket& ticket, bool aut
     }
     state.stripes.confirm(header, ticket.slot, ticket.position);
     state.bundles.touch(header.bundle);
-    state.expect_more(state.stripes.at(ticket.slot), now);
+    OpenStripe& stripe = state.stripes.at(ticket.slot);
+    const bool first_pass = (header.flags & wire::Flags::again) == 0;
+    if (first_pass) state.note_spacing(stripe, now);
+    state.expect_more(stripe, first_pass, now);
     state.overtake_below(state.stripes.next_known() - 1, now);
     state.decode_if_enough(ticket.slot);
 }
@@ -113,13 +118,26 @@ void Receiver::State::overtake_below(std::uint64_t number, TimeNs now) {
     }
 }
 
-void Receiver::State::expect_more(OpenStripe& stripe, TimeNs now) {
-    if (stripe.overtaken) stripe.ask_at = std::max(stripe.ask_at, now + patience());
+// A symbol of the first pass says that the pass is not over, whatever was asked for before.
+void Receiver::State::expect_more(OpenStripe& stripe, bool first_pass, TimeNs now) {
+    stripe.touched = now;
+    if (!stripe.overtaken) return;
+    const TimeNs at = now + patience();
+    stripe.ask_at = first_pass ? at : std::max(stripe.ask_at, at);
+    ask_at = std::min(ask_at, stripe.ask_at);
+}
+
+void Receiver::State::note_spacing(OpenStripe& stripe, TimeNs now) {
+    if (stripe.touched == 0 || stripe.epoch != 0) return;
+    // A pause of the sender is none of the interleaving's.
+    const TimeNs gap = std::min(now - stripe.touched, patience());
+    symbol_spacing = (symbol_spacing * (kSpacingMemory - 1) + gap) / kSpacingMemory;
 }
 
 void Receiver::on_authentic(const wire::Header& header, std::size_t datagram_bytes, TimeNs now) {
     State& state = *state_;
     state.lanes.arrived(header, datagram_bytes, now);
+    state.loss_runs.arrived(header);
     ++state.stats.packets;
     state.stats.wire_bytes += datagram_bytes + state.config.parameters.frame_overhead_bytes;
     // Feedback about feedback would never end.
@@ -170,6 +188,7 @@ const ReceiverStats& Receiver::stats() const {
     stats.stripes_open = state_->stripes.in_use();
     stats.credit_stripes = state_->stripes.limit() - state_->stripes.next_known();
     stats.bundles_open = state_->bundles.open_count();
+    stats.loss_events = state_->loss_runs.events();
     stats.payload_bytes = state_->bundles.payload_bytes();
     stats.rtt_min = state_->rtt.known() ? state_->rtt.smallest() : 0;
     return stats;

@@ -63,6 +63,7 @@ struct ReceiverStats {
     std::uint64_t packets = 0, wire_bytes = 0, duplicates = 0;
     std::uint64_t stripes_open = 0, stripes_decoded = 0, stripes_repaired = 0;  // repaired: needed parity
     std::uint64_t symbols_restored = 0;
+    std::uint64_t loss_events = 0;  // runs of lost packets in the order of sending
     std::uint64_t nacks_sent = 0, feedbacks_sent = 0;
     std::uint64_t credit_stripes = 0;
     std::uint32_t bundles_open = 0;

@@ -6,6 +6,11 @@
 #include "dataplane/session/receiver_state.h"
 
 namespace longhaul::session {
+namespace {
+
+constexpr std::uint64_t kDecodedSpan = 64;  // below, what waits behind the oldest gap is not worth a list
+
+}  // namespace
 
 // A repair needs a round trip, the sender's next turn and the feedback interval on both sides. Requests that
 // stay unanswered come less often: after an outage the sender may need a while to resend everything.
@@ -43,6 +48,8 @@ void Receiver::State::compose(TimeNs now) {
     ++feedback.sequence;
     feedback.complete_below = stripes.complete_below();
     feedback.stripe_limit = stripes.limit();
+    feedback.loss_events = loss_runs.events();
+    feedback.decoded.clear();
     std::size_t room = config.parameters.symbol_bytes - wire::kFeedbackFixedBytes;
     room -= add_lanes(now, room);
     if (copy) {
@@ -51,7 +58,8 @@ void Receiver::State::compose(TimeNs now) {
     }
     schedule.sent(now);
     room -= add_nacks(now, room);
-    add_statuses(now, room);
+    room -= add_statuses(now, room);
+    add_decoded(room);
     copy_due = !feedback.nacks.empty() && lanes.count() > 1;
     if (bundles.statuses_open()) schedule.repeat_at(now + status_repeat());
 }
@@ -97,7 +105,8 @@ std::size_t Receiver::State::add_nacks(TimeNs now, std::size_t room) {
     return feedback.nacks.size() * wire::kNackBytes;
 }
 
-void Receiver::State::add_statuses(TimeNs now, std::size_t room) {
+std::size_t Receiver::State::add_statuses(TimeNs now, std::size_t room) {
+    const std::size_t before = room;
     feedback.bundles.clear();
     bundles.collect_statuses(now, status_repeat(), feedback.bundles, [&](const wire::BundleStatus& status) {
         const std::size_t bytes = wire::kStatusFixedBytes + status.failures.size() * wire::kEntryFailureBytes;
@@ -105,6 +114,18 @@ void Receiver::State::add_statuses(TimeNs now, std::size_t room) {
         room -= bytes;
         return true;
     });
+    return before - room;
+}
+
+// What is decoded behind a stripe that is short, so that its sender can free it: in turns, from the base upwards.
+void Receiver::State::add_decoded(std::size_t room) {
+    const std::uint64_t begin = stripes.complete_below(), end = stripes.next_known();
+    if (end - begin < kDecodedSpan) return;
+    if (decoded_told < begin || decoded_told >= end) decoded_told = begin;
+    feedback.decoded_from = decoded_told;
+    const std::size_t most = std::min(wire::kDecodedWordsMax, room / wire::kDecodedWordBytes);
+    for (; feedback.decoded.size() < most && decoded_told < end; decoded_told += 64)
+        feedback.decoded.push_back(stripes.decoded_word(decoded_told));
 }
 
 }  // namespace longhaul::session

@@ -6,6 +6,7 @@
 #include "dataplane/session/feedback_schedule.h"
 #include "dataplane/session/incoming_bundles.h"
 #include "dataplane/session/lane_accounts.h"
+#include "dataplane/session/loss_runs.h"
 #include "dataplane/session/receiver.h"
 #include "dataplane/session/rtt_estimator.h"
 #include "dataplane/session/stripe_table.h"
@@ -19,19 +20,26 @@ struct Receiver::State {
     void decode_if_enough(std::uint32_t place);
     void restore_data(OpenStripe& stripe);
     void overtake_below(std::uint64_t number, TimeNs now);
-    void expect_more(OpenStripe& stripe, TimeNs now);
+    void expect_more(OpenStripe& stripe, bool first_pass, TimeNs now);
 
     // --- feedback (receiver_feedback.cc)
-    TimeNs patience() const { return std::max(kPatienceMin, rtt.smallest() / 8); }
+    // Interleaved stripes get their symbols one in a while: several of those may be lost before one is late.
+    TimeNs patience() const {
+        return std::max({kPatienceMin, rtt.smallest() / 8, kSpacingsMissed * symbol_spacing});
+    }
+    void note_spacing(OpenStripe& stripe, TimeNs now);
     TimeNs ask_again_after(unsigned epoch) const;
     TimeNs status_repeat() const { return std::max(kStatusRepeatMin, rtt.smallest() / 2); }
     TimeNs due_at() const;
     void compose(TimeNs now);
     std::size_t add_lanes(TimeNs now, std::size_t room);
     std::size_t add_nacks(TimeNs now, std::size_t room);
-    void add_statuses(TimeNs now, std::size_t room);
+    std::size_t add_statuses(TimeNs now, std::size_t room);
+    void add_decoded(std::size_t room);
 
     static constexpr TimeNs kPatienceMin = 2 * kMillisecond;
+    static constexpr unsigned kSpacingsMissed = 4;
+    static constexpr unsigned kSpacingMemory = 64;  // symbols
     static constexpr TimeNs kStatusRepeatMin = 5 * kMillisecond;
 
     ReceiverConfig config;
@@ -39,10 +47,13 @@ struct Receiver::State {
     StripeTable stripes;
     IncomingBundles bundles;
     LaneAccounts lanes;
+    LossRuns loss_runs;
     RttEstimator rtt;
     FeedbackSchedule schedule;
 
     std::uint64_t overtaken_below = 0;  // the sender has moved past every stripe below
+    TimeNs symbol_spacing = 0;          // smoothed, between symbols of one stripe in its first pass
+    std::uint64_t decoded_told = 0;     // where the next list of decoded stripes begins
     TimeNs ask_at = kNever;             // no incomplete stripe is to be asked for before this
     wire::Feedback feedback;            // reused; keeps the last one for its second copy
     bool copy_due = false;

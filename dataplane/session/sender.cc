@@ -9,6 +9,7 @@
 namespace longhaul::session {
 namespace {
 
+constexpr std::size_t kDepthMax = 512;
 constexpr std::uint64_t kCreditInitial = 8;  // stripes, until the first feedback
 constexpr TimeNs kRttAssumed = 100 * kMillisecond;
 
@@ -24,7 +25,7 @@ Sender::State::State(const SenderConfig& settings, const fec::Codec& codec, Bloc
       reads(blocks, settings.read_ahead_blocks),
       window(blocks.total()),
       symbols(settings.parameters, codec),
-      repairs(std::bit_ceil(blocks.total())),
+      repairs(window.room()),
       lanes(settings.parameters.lanes, settings.parameters.frame_overhead_bytes),
       rtt(kRttAssumed),
       meter(now),
@@ -33,7 +34,9 @@ Sender::State::State(const SenderConfig& settings, const fec::Codec& codec, Bloc
       stripe_limit(kCreditInitial),
       last_heard(now),
       last_feedback(now),
-      waiting_since(now) {}
+      waiting_since(now) {
+    passing.reserve(2 * kDepthMax);
+}
 
 Sender::Sender(const SenderConfig& config, const fec::Codec& codec, BlockPool& pool,
                std::unique_ptr<congestion::Controller> controller, TimeNs now) {
@@ -135,7 +138,14 @@ const SenderStats& Sender::stats() const {
     stats.rtt = state_->rtt.known() ? state_->rtt.smoothed() : 0;
     stats.rtt_min = state_->rtt.known() ? state_->rtt.smallest() : 0;
     stats.queue_delay = state_->queue_delay;
-    stats.loss = state_->loss.value();
+    stats.loss = state_->loss.estimate().share;
+    const ParityChoice& parity = state_->parity;
+    stats.loss_upper = parity.decided_from().upper;
+    stats.loss_burst = parity.decided_from().burst;
+    stats.parity_steady = parity.steady(state_->config.parameters.stripe_symbols);
+    stats.parity_tail = parity.tail_rows();
+    stats.interleave_depth = parity.depth();
+    stats.redundancy_off = parity.off();
     stats.bundles_open = state_->bundles.open();
     stats.blocks_in_use = state_->pool.total() - state_->pool.free_count();
     return stats;

@@ -75,6 +75,12 @@ struct SenderStats {
     std::uint64_t rate_bps = 0, inflight_cap_bytes = 0, brakes = 0;
     TimeNs rtt = 0, rtt_min = 0, queue_delay = 0;
     double loss = 0;  // long-run estimate, before FEC
+    // What the redundancy was decided from last, and what was decided.
+    double loss_upper = 0;                             // not exceeded in 95 of 100 cases
+    double loss_burst = 1;                             // mean packets per loss event
+    std::uint32_t parity_steady = 0, parity_tail = 0;  // rows of a full stripe: in bulk; last given to a tail
+    std::uint32_t interleave_depth = 1;                // stripes that take turns
+    bool redundancy_off = false;                       // clean for so long that only tails are protected
     std::uint32_t bundles_open = 0;
     std::uint64_t blocks_in_use = 0;
 };

@@ -2,6 +2,8 @@
 // controller. Every part is idempotent and monotone, so that copies and reordered feedback do no harm.
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
+#include <bit>
+#include <utility>
 
 #include "dataplane/session/sender_state.h"
 
@@ -9,6 +11,8 @@ namespace longhaul::session {
 namespace {
 
 constexpr TimeNs kReorderMin = 2 * kMillisecond;
+constexpr TimeNs kLossIntervalMin = 10 * kMillisecond;
+constexpr unsigned kLumps = 3;
 
 }  // namespace
 
@@ -31,7 +35,8 @@ void Sender::on_feedback(const wire::Feedback& feedback, TimeNs now) {
     state.backoff = 0;
     state.last_feedback = now;
     state.on_lanes(feedback, now);
-    state.complete_below(feedback.complete_below);
+    state.on_loss_events(feedback);
+    state.on_complete(feedback);
     state.stripe_limit = std::max(state.stripe_limit, std::min(feedback.stripe_limit, wire::kStripeMax));
     for (const wire::Nack& nack : feedback.nacks)
         state.on_nack(nack, now);
@@ -41,13 +46,29 @@ void Sender::on_feedback(const wire::Feedback& feedback, TimeNs now) {
     state.give_sample(now);
 }
 
-void Sender::State::complete_below(std::uint64_t number) {
-    stats.stripes_complete += window.complete_below(std::min(number, window.next()));
-    // Over a short round trip a stripe can be complete before its parity has left: that is then not needed.
-    if (sending != kNoStripe && !window.contains(sending)) {
-        sending = kNoStripe;
-        ++stats.stripes_sent;
+void Sender::State::on_complete(const wire::Feedback& feedback) {
+    stats.stripes_complete += window.complete_below(std::min(feedback.complete_below, window.next()));
+    std::uint64_t from = feedback.decoded_from;
+    for (std::uint64_t word : feedback.decoded) {
+        for (; word != 0; word &= word - 1)
+            stats.stripes_complete +=
+                window.complete(from + static_cast<unsigned>(std::countr_zero(word))) ? 1 : 0;
+        from += 64;
     }
+    // Over a short round trip a stripe can be complete before its parity has left: that is then not needed.
+    for (std::size_t i = passing.size(); i-- > 0;)
+        if (!window.waits(passing[i])) leave_first_pass(i);
+}
+
+// Feedback that comes late tells less than we know.
+void Sender::State::on_loss_events(const wire::Feedback& feedback) {
+    const auto newer = static_cast<std::int32_t>(feedback.sequence - feedback_sequence);
+    const auto events = static_cast<std::int32_t>(feedback.loss_events - loss_events);
+    if (newer <= 0) return;
+    feedback_sequence = feedback.sequence;
+    if (events <= 0) return;
+    loss_events = feedback.loss_events;
+    loss.add_events(static_cast<std::uint32_t>(events));
 }
 
 // Nothing that was sent came through for longer than any queue explains: the path was dead, not congested.
@@ -76,15 +97,30 @@ void Sender::State::on_lanes(const wire::Feedback& feedback, TimeNs now) {
             queue_min = std::min(queue_min, TimeNs{static_cast<std::uint32_t>(rise_us)} * kMicrosecond);
         }
         meter.add(lesson);
-        loss.add(lesson.delivered_packets, lesson.lost_packets);
+        // What an outage took says nothing about the loss to prepare for.
+        const std::uint64_t lost_here = lesson.excused ? 0 : lesson.lost_packets;
+        loss_delivered += lesson.delivered_packets;
+        loss_lost += lost_here;
+        if (lesson.excused) loss.add_excused(lesson.lost_packets);
         stats.lost_packets += lesson.lost_packets;
     }
     if (queue_min != kNever) queue_delay = queue_min;
+    learn_loss(now);
     lanes.judge(now, rtt.smoothed());
 }
 
+// Losses are confirmed in lumps, a patience apart, while what is delivered comes steadily: a share is taken of several
+// lumps at once.
+void Sender::State::learn_loss(TimeNs now) {
+    if (now - loss_since < std::max(kLossIntervalMin, kLumps * reorder_patience())) return;
+    loss_since = now;
+    const std::uint64_t lost = std::exchange(loss_lost, 0);
+    loss.add(std::exchange(loss_delivered, 0), lost);
+    parity.learn(loss.estimate(), lost, now);
+}
+
 void Sender::State::on_nack(const wire::Nack& nack, TimeNs now) {
-    if (!window.contains(nack.stripe)) return;
+    if (!window.waits(nack.stripe)) return;
     SentStripe& stripe = window.at(nack.stripe);
     if (!stripe.sent()) return;
     const bool newer = stripe.epoch == 0 || static_cast<std::int8_t>(nack.epoch - stripe.epoch) > 0;
@@ -92,10 +128,12 @@ void Sender::State::on_nack(const wire::Nack& nack, TimeNs now) {
     // A request cannot know of repairs that left less than a round trip ago.
     const bool under_way = stripe.repaired_at != 0 && now - stripe.repaired_at < rtt.smallest();
     if (under_way && !stripe.repair_pending()) return;
-    symbols.ask(stripe, nack, loss.value());
+    // A spare symbol saves a second round; where throughput is the goal the round costs less than the symbol.
+    const bool thrifty = parity.goal() == fec::Goal::throughput && stripe.m == 0;
+    symbols.ask(stripe, nack, thrifty ? 0 : parity.repair_loss());
     stripe.epoch = nack.epoch;
     ++stats.nacks;
-    if (!stripe.queued && stripe.repair_pending()) {
+    if (!stripe.queued && stripe.repair_pending() && !repairs.full()) {
         stripe.queued = true;
         repairs.push(stripe.number);
     }

@@ -18,7 +18,7 @@ SentStripe* Sender::State::repair_to_send() {
         const std::uint64_t number = repairs.front();
         if (window.contains(number)) {
             SentStripe& stripe = window.at(number);
-            if (stripe.repair_pending()) return &stripe;
+            if (!stripe.complete() && stripe.repair_pending()) return &stripe;
             stripe.queued = false;
         }
         repairs.pop();
@@ -27,7 +27,21 @@ SentStripe* Sender::State::repair_to_send() {
 }
 
 bool Sender::State::something_to_send() {
-    return repair_to_send() != nullptr || sending != kNoStripe || can_cut();
+    return repair_to_send() != nullptr || !passing.empty() || can_cut();
+}
+
+SentStripe* Sender::State::first_pass_in_turn() {
+    if (passing.empty() || passing.size() < depth_wanted()) cut_stripe();
+    if (passing.empty()) return nullptr;
+    if (turn >= passing.size()) turn = 0;
+    return &window.at(passing[turn]);
+}
+
+// The next stripe moves up to where this one stood: whose turn it is stays as it was.
+void Sender::State::leave_first_pass(std::size_t index) {
+    passing.erase(passing.begin() + static_cast<std::ptrdiff_t>(index));
+    if (turn > index) --turn;
+    ++stats.stripes_sent;
 }
 
 PacketOut Sender::State::packet_of(const SentStripe& stripe, const Symbol& symbol, bool repair, TimeNs now) {
@@ -60,18 +74,19 @@ std::optional<PacketOut> Sender::next_packet(TimeNs now) {
     SentStripe* stripe = state.repair_to_send();
     const bool repair = stripe != nullptr;
     if (!repair) {
-        if (state.sending == State::kNoStripe && !state.cut_stripe(now)) {
+        stripe = state.first_pass_in_turn();
+        if (stripe == nullptr) {
             state.ran_dry();
             return std::nullopt;
         }
-        stripe = &state.window.at(state.sending);
     }
     const Symbol symbol = repair ? state.symbols.repair(*stripe) : state.symbols.first_pass(*stripe);
     if (repair) {
         stripe->repaired_at = now;
     } else if (stripe->sent()) {
-        state.sending = State::kNoStripe;
-        ++state.stats.stripes_sent;
+        state.leave_first_pass(state.turn);
+    } else {
+        ++state.turn;
     }
 
     const PacketOut packet = state.packet_of(*stripe, symbol, repair, now);
@@ -108,7 +123,7 @@ std::size_t Sender::next_packets(TimeNs now, std::span<PacketOut> out) {
 
 PacketOut Sender::State::ping_on(unsigned lane, bool ack_now, TimeNs now) {
     wire::Ping ping;
-    ping.next_stripe = sending == kNoStripe ? window.next() : sending;
+    ping.next_stripe = passing.empty() ? window.next() : passing.front();
     ping.settled_below = bundles.settled_below();
     if (const Echo& echo = echoes[lane]; echo.any) {
         ping.echo_tx_time_us = echo.tx_time_us;

@@ -10,6 +10,7 @@
 #include "dataplane/congestion/pacer.h"
 #include "dataplane/session/fixed_queue.h"
 #include "dataplane/session/lane_ledger.h"
+#include "dataplane/session/loss_meter.h"
 #include "dataplane/session/outgoing_bundles.h"
 #include "dataplane/session/parity_choice.h"
 #include "dataplane/session/ping_schedule.h"
@@ -30,13 +31,20 @@ struct Sender::State {
     enum class Next { none, head, payload, trailer };
     Next next_section(const OutgoingBundle& bundle);
     bool can_cut();  // a further stripe could begin now
-    bool cut_stripe(TimeNs now);
+    bool cut_stripe();
     Block copy_section(const std::vector<std::uint8_t>& bytes, std::uint64_t offset, std::uint32_t& taken);
-    unsigned parity_rows(const OutgoingBundle& bundle, Next section, unsigned k, TimeNs now);
+    unsigned parity_rows(const OutgoingBundle& bundle, Next section, unsigned k);
+    std::uint64_t tail_stripes(
+        const OutgoingBundle& bundle) const;  // 0: somebody follows within a round trip
+    std::uint64_t stripes_of_round_trip() const;
+    unsigned depth_allowed() const;
+    unsigned depth_wanted();  // how many stripes should be in their first pass together now
     void end_bundle_early(OutgoingBundle& bundle);
 
     // --- packets out (sender_packets.cc)
     SentStripe* repair_to_send();
+    SentStripe* first_pass_in_turn();  // nullptr: nothing to send
+    void leave_first_pass(std::size_t index);
     bool something_to_send();
     bool window_open() const { return lanes.inflight_bytes() < controller->inflight_cap_bytes(); }
     PacketOut packet_of(const SentStripe& stripe, const Symbol& symbol, bool repair, TimeNs now);
@@ -47,7 +55,9 @@ struct Sender::State {
     TimeNs timeout_at() const;
 
     // --- feedback in (sender_feedback.cc)
-    void complete_below(std::uint64_t number);
+    void on_complete(const wire::Feedback& feedback);
+    void on_loss_events(const wire::Feedback& feedback);
+    void learn_loss(TimeNs now);
     void note_progress(TimeNs now);
     void on_lanes(const wire::Feedback& feedback, TimeNs now);
     void on_nack(const wire::Nack& nack, TimeNs now);
@@ -68,7 +78,9 @@ struct Sender::State {
     LaneLedger lanes;
     RttEstimator rtt;
     SampleMeter meter;
-    LossAverage loss;
+    LossMeter loss;
+    std::uint64_t loss_delivered = 0, loss_lost = 0;  // not handed to the meter yet
+    TimeNs loss_since = 0;
     ParityChoice parity;
     PingSchedule pings;
 
@@ -80,15 +92,17 @@ struct Sender::State {
     std::array<Echo, wire::kLanesMax> echoes{};
     std::array<std::uint8_t, wire::kPingBytes> ping_payload{};
 
-    static constexpr std::uint64_t kNoStripe = ~std::uint64_t{0};
-    std::uint64_t sending = kNoStripe;  // the stripe in its first pass
-    std::uint64_t stripe_limit;         // credit
-    bool busy = false;                  // something was sent since the flow last ran dry
+    // Stripes in their first pass, ascending; they take turns, so that a burst takes few symbols of each.
+    std::vector<std::uint64_t> passing;
+    std::size_t turn = 0;        // whose symbol is next
+    std::uint64_t stripe_limit;  // credit
+    bool busy = false;           // something was sent since the flow last ran dry
     TimeNs last_heard, last_feedback, waiting_since;
     TimeNs last_progress = 0,
            flight_since = 0;  // a lane moved on; something was put in flight where nothing was
     unsigned backoff = 0;     // timeouts since the last feedback
     TimeNs queue_delay = 0;
+    std::uint32_t loss_events = 0, feedback_sequence = 0;
     mutable SenderStats stats;
 };
 

@@ -39,6 +39,13 @@ std::uint32_t StripeTable::find(std::uint64_t number) const noexcept {
     return place == kDone ? kNoPlace : place;
 }
 
+std::uint64_t StripeTable::decoded_word(std::uint64_t number) const noexcept {
+    std::uint64_t word = 0;
+    for (unsigned bit = 0; bit < 64 && number + bit < next_known_; ++bit)
+        if (number + bit < base_ || entry(number + bit) == kDone) word |= std::uint64_t{1} << bit;
+    return word;
+}
+
 wire::DropReason StripeTable::check(const wire::Header& header) const noexcept {
     const bool parity = header.symbol >= wire::kDataSymbolsMax;
     if (parity != (header.type == wire::PacketType::parity)) return wire::DropReason::packet_malformed;

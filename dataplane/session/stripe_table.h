@@ -44,6 +44,7 @@ struct OpenStripe {
     bool overtaken = false;
     TimeNs ask_at = ~TimeNs{0};
     std::uint8_t epoch = 0;
+    TimeNs touched = 0;  // when its last symbol came; 0: none yet
 
     std::uint32_t previous = kNoPlace, next = kNoPlace;  // incomplete stripes, ascending by number
     std::uint32_t next_held = kNoPlace;                  // decoded, waiting for its bundle
@@ -75,6 +76,9 @@ class StripeTable {
     OpenStripe& at(std::uint32_t place) noexcept { return places_[place]; }
     std::uint32_t first_incomplete() const noexcept { return list_head_; }
     std::uint32_t find(std::uint64_t number) const noexcept;  // kNoPlace: done, or not known
+
+    // Bit i: stripe number + i is decoded (or below the base).
+    std::uint64_t decoded_word(std::uint64_t number) const noexcept;
 
     std::uint64_t complete_below() const noexcept { return base_; }
     std::uint64_t next_known() const noexcept { return next_known_; }

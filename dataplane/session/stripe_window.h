@@ -36,6 +36,7 @@ struct SentStripe {
     TimeNs repaired_at = 0;                 // when the last repair symbol left; 0: never
 
     bool sent() const noexcept { return sent_once == k + m; }
+    bool complete() const noexcept { return !block; }  // at the far side; the block is free
     bool repair_pending() const noexcept {
         return slots_sent < slots_filled || rows_wanted > 0 || (resend[0] | resend[1]) != 0;
     }
@@ -43,12 +44,19 @@ struct SentStripe {
 
 class StripeWindow {
   public:
-    explicit StripeWindow(std::size_t stripes_max) : ring_(std::bit_ceil(stripes_max)) {}
+    // Blocks are freed one by one, so that a stripe that is long in coming back holds up nobody: the numbers in the
+    // window may be several times the blocks.
+    static constexpr std::size_t kStripesPerBlock = 4;
+    explicit StripeWindow(std::size_t blocks) : ring_(std::bit_ceil(blocks * kStripesPerBlock)) {}
+
+    std::size_t room() const noexcept { return ring_.size(); }
 
     std::uint64_t base() const noexcept { return base_; }  // complete below
     std::uint64_t next() const noexcept { return next_; }  // number of the next stripe
     bool full() const noexcept { return next_ - base_ == ring_.size(); }
     bool contains(std::uint64_t number) const noexcept { return number >= base_ && number < next_; }
+    // Begun and not known to be complete.
+    bool waits(std::uint64_t number) const noexcept { return contains(number) && !at(number).complete(); }
 
     SentStripe& append() noexcept {
         LH_ASSERT(!full());
@@ -63,9 +71,15 @@ class StripeWindow {
     // Frees the blocks of all stripes below; returns how many were freed.
     std::uint64_t complete_below(std::uint64_t number) noexcept {
         std::uint64_t freed = 0;
-        for (; base_ < number && base_ < next_; ++base_, ++freed)
-            at(base_).block.reset();
+        for (; base_ < number && base_ < next_; ++base_)
+            freed += complete(base_) ? 1 : 0;
         return freed;
+    }
+    // The same for one stripe; false when it was known, or is none of ours.
+    bool complete(std::uint64_t number) noexcept {
+        if (!waits(number)) return false;
+        at(number).block.reset();
+        return true;
     }
 
   private:

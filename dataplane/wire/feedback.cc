@@ -1,5 +1,5 @@
-// FEEDBACK's codec: a fixed part with three counts, then lane reports, nacks and bundle statuses in that
-// order.
+// FEEDBACK's codec: a fixed part with four counts, then lane reports, nacks, bundle statuses and words of decoded
+// stripes in that order.
 // SPDX-License-Identifier: Apache-2.0
 #include "dataplane/wire/feedback.h"
 
@@ -19,7 +19,8 @@ bool need_is_valid(std::uint8_t need) noexcept {
 
 std::size_t bytes_of(const Feedback& feedback) noexcept {
     std::size_t bytes = kFeedbackFixedBytes + feedback.lanes.size() * kLaneReportBytes +
-                        feedback.nacks.size() * kNackBytes + feedback.bundles.size() * kStatusFixedBytes;
+                        feedback.nacks.size() * kNackBytes + feedback.bundles.size() * kStatusFixedBytes +
+                        feedback.decoded.size() * kDecodedWordBytes;
     for (const BundleStatus& status : feedback.bundles)
         bytes += status.failures.size() * kEntryFailureBytes;
     return bytes;
@@ -109,6 +110,7 @@ std::size_t write_feedback(const Feedback& feedback, MutableByteView out) noexce
     LH_ASSERT(feedback.lanes.size() <= kLanesMax && feedback.nacks.size() <= kNacksMax);
     LH_ASSERT(feedback.bundles.size() <= kStatusesMax);
     LH_ASSERT(feedback.complete_below <= kStripeMax && feedback.stripe_limit <= kStripeMax);
+    LH_ASSERT(feedback.decoded_from <= kStripeMax && feedback.decoded.size() <= kDecodedWordsMax);
     if (bytes_of(feedback) > out.size()) return 0;
     ByteWriter writer(out);
     writer.u32(feedback.sequence);
@@ -117,13 +119,17 @@ std::size_t write_feedback(const Feedback& feedback, MutableByteView out) noexce
     writer.u8(static_cast<std::uint8_t>(feedback.lanes.size()));
     writer.u8(static_cast<std::uint8_t>(feedback.nacks.size()));
     writer.u8(static_cast<std::uint8_t>(feedback.bundles.size()));
-    writer.u8(0);
+    writer.u8(static_cast<std::uint8_t>(feedback.decoded.size()));
+    writer.u32(feedback.loss_events);
+    writer.u48(feedback.decoded_from);
     for (const LaneReport& report : feedback.lanes)
         write_lane(report, writer);
     for (const Nack& nack : feedback.nacks)
         write_nack(nack, writer);
     for (const BundleStatus& status : feedback.bundles)
         write_status(status, writer);
+    for (const std::uint64_t word : feedback.decoded)
+        writer.u64(word);
     LH_ASSERT(writer.ok() && writer.written() == bytes_of(feedback));
     return writer.written();
 }
@@ -136,8 +142,11 @@ DropReason parse_feedback(ByteView payload, Feedback& out) {
     const std::size_t lanes = reader.u8();
     const std::size_t nacks = reader.u8();
     const std::size_t bundles = reader.u8();
-    if (reader.u8() != 0 || !reader.ok()) return DropReason::feedback_malformed;
-    if (lanes > kLanesMax || nacks > kNacksMax || bundles > kStatusesMax)
+    const std::size_t words = reader.u8();
+    out.loss_events = reader.u32();
+    out.decoded_from = reader.u48();
+    if (!reader.ok()) return DropReason::feedback_malformed;
+    if (lanes > kLanesMax || nacks > kNacksMax || bundles > kStatusesMax || words > kDecodedWordsMax)
         return DropReason::feedback_malformed;
 
     out.lanes.resize(lanes);
@@ -152,7 +161,11 @@ DropReason parse_feedback(ByteView payload, Feedback& out) {
     for (BundleStatus& status : out.bundles) {
         if (!read_status(reader, status)) return DropReason::feedback_malformed;
     }
-    return reader.remaining() == 0 ? DropReason::none : DropReason::feedback_malformed;
+    if (words * kDecodedWordBytes != reader.remaining()) return DropReason::feedback_malformed;
+    out.decoded.resize(words);
+    for (std::uint64_t& word : out.decoded)
+        word = reader.u64();
+    return reader.ok() ? DropReason::none : DropReason::feedback_malformed;
 }
 
 }  // namespace longhaul::wire

@@ -92,22 +92,28 @@ inline constexpr std::size_t kFailuresListed = 64;
 
 struct Feedback {
     std::uint32_t sequence = 0;
-    std::uint64_t complete_below = 0;   // u48: every stripe below is decoded
-    std::uint64_t stripe_limit = 0;     // u48: credit: stripes below may be sent
-    std::vector<LaneReport> lanes;      // at most kLanesMax
-    std::vector<Nack> nacks;            // at most kNacksMax
-    std::vector<BundleStatus> bundles;  // at most kStatusesMax
+    std::uint64_t complete_below = 0;  // u48: every stripe below is decoded
+    std::uint64_t stripe_limit = 0;    // u48: credit: stripes below may be sent
+    std::uint32_t loss_events = 0;     // runs of lost packets seen so far, over all lanes; modulo 2^32
+    // Bit i of word w: stripe decoded_from + 64 w + i is decoded although one below it is not. 0 says nothing.
+    std::uint64_t decoded_from = 0;      // u48
+    std::vector<std::uint64_t> decoded;  // at most kDecodedWordsMax
+    std::vector<LaneReport> lanes;       // at most kLanesMax
+    std::vector<Nack> nacks;             // at most kNacksMax
+    std::vector<BundleStatus> bundles;   // at most kStatusesMax
     bool operator==(const Feedback&) const = default;
 };
 inline constexpr std::size_t kNacksMax = 48;
 inline constexpr std::size_t kStatusesMax = 32;
+inline constexpr std::size_t kDecodedWordsMax = 32;
 
 // Bytes that each part takes, so that a writer can fill a packet to the brim.
-inline constexpr std::size_t kFeedbackFixedBytes = 20;
+inline constexpr std::size_t kFeedbackFixedBytes = 30;
 inline constexpr std::size_t kLaneReportBytes = 37;
 inline constexpr std::size_t kNackBytes = 24;
 inline constexpr std::size_t kStatusFixedBytes = 12;
 inline constexpr std::size_t kEntryFailureBytes = 5;
+inline constexpr std::size_t kDecodedWordBytes = 8;
 
 // Returns the bytes written, or 0 when `out` is too small.
 std::size_t write_feedback(const Feedback& feedback, MutableByteView out) noexcept;

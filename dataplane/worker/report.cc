@@ -108,6 +108,13 @@ command::LinkStatus Worker::status_of(const Link& link) const {
     status.rtt_min_ms = ms(sent.rtt_min);
     status.queue_ms = ms(sent.queue_delay);
     status.loss = sent.loss;
+    status.loss_upper = sent.loss_upper;
+    status.loss_burst = sent.loss_burst;
+    status.tx_parity_steady = sent.parity_steady;
+    status.tx_parity_tail = sent.parity_tail;
+    status.tx_interleave_depth = sent.interleave_depth;
+    status.tx_redundancy_off = sent.redundancy_off;
+    status.rx_loss_events = received.loss_events;
     status.tx_packets = sent.packets;
     status.tx_wire_bytes = sent.wire_bytes;
     status.tx_payload_bytes = sent.payload_bytes;

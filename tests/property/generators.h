@@ -70,6 +70,11 @@ inline wire::Feedback feedback() {
     feedback.sequence = any<std::uint32_t>();
     feedback.complete_below = below(wire::kStripeMax + 1);
     feedback.stripe_limit = below(wire::kStripeMax + 1);
+    feedback.loss_events = any<std::uint32_t>();
+    feedback.decoded_from = below(wire::kStripeMax + 1);
+    feedback.decoded.resize(below(wire::kDecodedWordsMax + 1));
+    for (auto& word : feedback.decoded)
+        word = any<std::uint64_t>();
     feedback.lanes.resize(below(9));
     for (auto& lane : feedback.lanes) {
         lane = {static_cast<std::uint8_t>(below(wire::kLanesMax)),

@@ -48,6 +48,7 @@ Arena::Arena(std::size_t bytes) : bytes_(bytes) {
     void* mapped =
         ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     LH_ASSERT(mapped != MAP_FAILED);
+    ::madvise(mapped, bytes, MADV_NOHUGEPAGE);  // a parity row must not cost two megabytes
     data_ = static_cast<std::uint8_t*>(mapped);
 }
 Arena::~Arena() {
@@ -75,7 +76,9 @@ Endpoint::Endpoint(unsigned index, const Scenario& scenario, const fec::Codec& c
       receive_pool_(receive_arena_.view(),
                     session::BlockPool::stride_for(scenario.stripe_symbols, scenario.symbol_bytes,
                                                    session::kParitySlots)),
-      replay_(scenario.lanes) {
+      replay_(scenario.lanes),
+      decoded_at_(scenario.bundles.size()),
+      durable_at_(scenario.bundles.size()) {
     session::SenderConfig sender;
     sender.parameters = parameters_;
     sender.goal = scenario.goal;
@@ -87,6 +90,7 @@ Endpoint::Endpoint(unsigned index, const Scenario& scenario, const fec::Codec& c
     receiver.stripes_open_max = scenario.receive_blocks;
     congestion::ReservedConfig congestion;
     congestion.cap_bps = scenario.cap_bps;
+    congestion.share_of_cap = scenario.share_of_cap;
     sender_ = std::make_unique<session::Sender>(sender, codec, send_pool_,
                                                 congestion::make_reserved(congestion), local(0));
     receiver_ = std::make_unique<session::Receiver>(receiver, codec, receive_pool_, local(0));
@@ -135,7 +139,8 @@ void Endpoint::read_done(std::uint32_t block, TimeNs now) {
     const session::ReadRequest& request = found->second;
     const auto outgoing = outgoing_.find(request.bundle);
     LH_ASSERT(outgoing != outgoing_.end());
-    fill_content(outgoing->second.plan, request.payload_offset, request.into, request.bytes);
+    if (!scenario_.bulk)
+        fill_content(outgoing->second.plan, request.payload_offset, request.into, request.bytes);
     reads_.erase(found);
     sender_->read_done(block, local(now));
 }
@@ -150,7 +155,7 @@ void Endpoint::write_done(std::uint32_t block, TimeNs now) {
     const session::WriteRequest request = found->second;
     Incoming& incoming = incoming_[request.bundle];
     // Checked when the write ends, not when it begins: the block must not have changed under the storage.
-    if (!content_is(incoming.plan, request.payload_offset, request.from, request.bytes))
+    if (!scenario_.bulk && !content_is(incoming.plan, request.payload_offset, request.from, request.bytes))
         report_("wrong bytes at offset " + std::to_string(request.payload_offset) + " of plan " +
                 std::to_string(incoming.plan));
     incoming.bytes_written += request.bytes;
@@ -213,8 +218,8 @@ void Endpoint::classify(std::uint64_t index) {
     const PacketUnderWay& packet = wire_.packet(index);
     Arrival arrival;
     arrival.packet = index;
-    std::vector<std::uint8_t> datagram(packet.header.begin(), packet.header.end());
-    datagram.resize(datagram.size() + wire::kTagBytes);
+    std::array<std::uint8_t, wire::kHeaderBytes + wire::kTagBytes> datagram{};
+    std::copy(packet.header.begin(), packet.header.end(), datagram.begin());
     wire::PacketView view;
     if (wire::parse_packet({datagram.data(), datagram.size()}, view) != wire::DropReason::none ||
         view.header.lane >= scenario_.lanes) {
@@ -225,7 +230,7 @@ void Endpoint::classify(std::uint64_t index) {
     arrival.symbol =
         view.header.type == wire::PacketType::data || view.header.type == wire::PacketType::parity;
     if (arrival.symbol) {
-        arrival.ticket = receiver_->admit(view.header, packet.payload.size(), 0);
+        arrival.ticket = receiver_->admit(view.header, packet.payload_bytes, 0);
         if (arrival.ticket.drop == wire::DropReason::none)
             std::copy(packet.payload.begin(), packet.payload.end(), arrival.ticket.into);
     }
@@ -256,7 +261,7 @@ void Endpoint::accept(TimeNs now) {
             receiver_->settle(arrival.header, arrival.ticket, authentic, clock);
         if (authentic) {
             receiver_->on_authentic(arrival.header,
-                                    wire::kHeaderBytes + packet.payload.size() + wire::kTagBytes, clock);
+                                    wire::kHeaderBytes + packet.payload_bytes + wire::kTagBytes, clock);
             sender_->on_authentic(arrival.header, clock);
             const ByteView payload(packet.payload.data(), packet.payload.size());
             if (arrival.header.type == wire::PacketType::feedback) {
@@ -324,6 +329,7 @@ void Endpoint::take_trailers(TimeNs now) {
             continue;
         }
         incoming.trailer_seen = true;
+        decoded_at_[incoming.plan] = now;
         const auto& verdicts = parsed.value().verdicts;
         const bool cancelled = !verdicts.empty() && verdicts[0].reason == wire::FailReason::cancelled;
         if (cancelled) {
@@ -363,7 +369,12 @@ void Endpoint::start_reads(TimeNs now) {
 void Endpoint::seal_and_send(wire::Header header, const std::uint8_t* payload, std::size_t bytes,
                              TimeNs now) {
     header.packet_number = next_packet_number_[header.lane]++;
-    wire_.send(index_, header, payload, bytes, now);
+    wire_.send(index_, header, payload, bytes, now, carried(header));
+}
+
+bool Endpoint::carried(const wire::Header& header) const {
+    const bool symbol = header.type == wire::PacketType::data || header.type == wire::PacketType::parity;
+    return !(scenario_.bulk && symbol && header.section() == wire::Section::payload);
 }
 
 void Endpoint::transmit(TimeNs now) {
@@ -404,12 +415,12 @@ void Endpoint::check_pacing(std::uint64_t bytes, TimeNs now) {
 
 void Endpoint::take_results(TimeNs now) {
     while (auto result = sender_->next_result()) {
-        check_result(*result);
+        check_result(*result, now);
         if (open_ == 0 && offers_.empty()) settled_at_ = now;
     }
 }
 
-void Endpoint::check_result(const session::BundleResult& result) {
+void Endpoint::check_result(const session::BundleResult& result, TimeNs now) {
     const auto found = outgoing_.find(result.bundle);
     if (found == outgoing_.end() || found->second.settled ||
         !(result.id == bundle_id_of_plan(found->second.plan))) {
@@ -425,6 +436,7 @@ void Endpoint::check_result(const session::BundleResult& result) {
                          (stage == wire::Stage::published && outgoing.stage != wire::Stage::durable);
     if (skipped) report_("a stage was skipped");
     outgoing.stage = stage;
+    if (stage == wire::Stage::durable) durable_at_[outgoing.plan] = now;
     if (stage == wire::Stage::failed) {
         const wire::FailReason reason = result.status.reason;
         const bool expected = (plan.refuse && reason == wire::FailReason::store_unknown) ||

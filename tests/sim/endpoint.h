@@ -58,6 +58,9 @@ class Endpoint {
     session::Sender& sender() { return *sender_; }
     const session::Receiver& receiver() const { return *receiver_; }
     TimeNs settled_at() const { return settled_at_; }
+    // By plan, 0: not yet. Decoded: its trailer was handed out here, every write ended. Durable: known at the sender.
+    const std::vector<TimeNs>& decoded_at() const { return decoded_at_; }
+    const std::vector<TimeNs>& durable_at() const { return durable_at_; }
     bool was_silent() const { return was_silent_; }
 
   private:
@@ -67,6 +70,7 @@ class Endpoint {
 
     void receive_all(TimeNs now);
     void classify(std::uint64_t index);
+    bool carried(const wire::Header& header) const;
     void accept(TimeNs now);
     void start_reads(TimeNs now);
     void take_heads_and_writes(TimeNs now);
@@ -75,7 +79,7 @@ class Endpoint {
     void seal_and_send(wire::Header header, const std::uint8_t* payload, std::size_t bytes, TimeNs now);
     void take_results(TimeNs now);
     void check_pacing(std::uint64_t bytes, TimeNs now);
-    void check_result(const session::BundleResult& result);
+    void check_result(const session::BundleResult& result, TimeNs now);
     bool replayed(unsigned lane, std::uint64_t number);
 
     struct Outgoing {
@@ -134,6 +138,7 @@ class Endpoint {
     wire::Feedback feedback_;
     std::array<std::size_t, 5> results_{};
     TimeNs settled_at_ = 0;
+    std::vector<TimeNs> decoded_at_, durable_at_;
     bool was_silent_ = false;
 };
 

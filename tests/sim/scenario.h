@@ -49,6 +49,7 @@ struct Scenario {
     std::string name;
     wan::LinkSettings link[2];
     std::uint64_t cap_bps = 1'000'000'000;
+    double share_of_cap = 0.97;  // what the mode `reserved` paces at
     std::uint16_t symbol_bytes = 1408;
     std::uint8_t stripe_symbols = 64;
     std::uint8_t lanes = 4;
@@ -60,8 +61,14 @@ struct Scenario {
     TimeNs read_latency = 300 * kMicrosecond, write_latency = 500 * kMicrosecond;
     TimeNs durable_delay = 3 * kMillisecond, publish_delay = kMillisecond;
     std::int64_t clock_skew_ppm = 0;  // endpoint 1's clock runs faster by this much
+    // Payload is neither made nor carried nor checked: hundreds of gigabytes in reasonable time and memory.
+    // Heads, trailers, feedback and pings are; so is every decision of the protocol.
+    bool bulk = false;
     std::vector<BundlePlan> bundles;
     std::vector<Change> changes;
+
+    // The payload handed to endpoint 1's storage within this window is counted; the run ends with it.
+    TimeNs measure_from = kNever, measure_until = kNever;
 
     // Bounds, in virtual time. Completion is when the last result reached its sender.
     double goodput_min = 0;  // share of what the link's rate can carry in payload, 0: not asserted
@@ -82,6 +89,7 @@ Scenario on_link(std::string name, std::uint64_t rate_bps, TimeNs rtt);
 void send_bundles(Scenario& scenario, unsigned count, std::uint64_t bytes, unsigned from = 0, TimeNs at = 0);
 
 std::vector<Scenario> named_scenarios();
+std::vector<Scenario> redundancy_scenarios();  // part of the named ones
 Scenario random_scenario(std::uint64_t seed);
 
 }  // namespace longhaul::sim

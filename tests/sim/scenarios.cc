@@ -1,5 +1,7 @@
 // The situations that have a name, each with the bound that a user would hold us to.
 // SPDX-License-Identifier: Apache-2.0
+#include <utility>
+
 #include "tests/sim/scenario.h"
 
 namespace longhaul::sim {
@@ -250,27 +252,6 @@ void add_sizes(std::vector<Scenario>& all) {
 
 }  // namespace
 
-Scenario on_link(std::string name, std::uint64_t rate_bps, TimeNs rtt) {
-    Scenario scenario;
-    scenario.name = std::move(name);
-    scenario.cap_bps = rate_bps;
-    for (auto& link : scenario.link) {
-        link.rate_bps = rate_bps;
-        link.delay = rtt / 2;
-    }
-    return scenario;
-}
-
-void send_bundles(Scenario& scenario, unsigned count, std::uint64_t bytes, unsigned from, TimeNs at) {
-    for (unsigned i = 0; i < count; ++i) {
-        BundlePlan plan;
-        plan.from = from;
-        plan.payload_bytes = bytes;
-        plan.offer_at = at;
-        scenario.bundles.push_back(plan);
-    }
-}
-
 std::vector<Scenario> named_scenarios() {
     std::vector<Scenario> all;
     add_clean(all);
@@ -279,6 +260,8 @@ std::vector<Scenario> named_scenarios() {
     add_outages(all);
     add_receivers(all);
     add_sizes(all);
+    for (Scenario& scenario : redundancy_scenarios())
+        all.push_back(std::move(scenario));
     return all;
 }
 

@@ -16,7 +16,8 @@ namespace longhaul::sim {
 
 struct PacketUnderWay {
     std::array<std::uint8_t, wire::kHeaderBytes> header{};
-    std::vector<std::uint8_t> payload;
+    std::vector<std::uint8_t> payload;  // empty for a symbol of a bulk payload
+    std::size_t payload_bytes = 0;
     bool seal_broken = false;
 };
 
@@ -31,7 +32,7 @@ class SimulatedWire {
           events_(events) {}
 
     void send(unsigned from, const wire::Header& header, const std::uint8_t* payload, std::size_t bytes,
-              TimeNs now) {
+              TimeNs now, bool carry = true) {
         const std::size_t frame = kFrameHeaderBytes + wire::kHeaderBytes + bytes + wire::kTagBytes;
         const wan::Fate fate = models_[from].send(frame, now);
         if (lane_dead_[header.lane]) return;
@@ -39,7 +40,8 @@ class SimulatedWire {
             const std::uint32_t index = take();
             PacketUnderWay& packet = packets_[index];
             wire::write_header(header, packet.header.data());
-            packet.payload.assign(payload, payload + bytes);
+            packet.payload.assign(payload, payload + (carry ? bytes : 0));
+            packet.payload_bytes = bytes;
             packet.seal_broken = fate.corrupt;
             if (fate.corrupt) flip(packet, fate.corrupt_bit);
             events_.push({fate.deliver_at[copy], 0, Event::Kind::arrival, static_cast<std::uint8_t>(1 - from),

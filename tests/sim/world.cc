@@ -30,6 +30,10 @@ class World {
             if (bundle.cancel_at != kNever)
                 events_.push({kStart + bundle.cancel_at, 0, Event::Kind::cancel, from, plan, 0});
         }
+        if (scenario.measure_until != kNever) {
+            events_.push({kStart + scenario.measure_from, 0, Event::Kind::measure, 0, 0, 0});
+            events_.push({kStart + scenario.measure_until, 0, Event::Kind::measure, 0, 1, 0});
+        }
         for (std::size_t i = 0; i < scenario.changes.size(); ++i)
             events_.push({kStart + scenario.changes[i].at, 0, Event::Kind::change, 0, i, 0});
     }
@@ -42,6 +46,7 @@ class World {
             ++outcome_.events;
             handle(event);
             if (event.kind == Event::Kind::tick && finished()) break;
+            if (measured_) break;
             if (now_ > deadline + kDrain) break;
         }
         finish(deadline);
@@ -97,10 +102,17 @@ class World {
             case Event::Kind::change:
                 apply(scenario_.changes[event.value]);
                 break;
+            case Event::Kind::measure: {
+                const std::uint64_t bytes = endpoints_[1]->receiver().stats().payload_bytes;
+                measured_ = event.value == 1;
+                outcome_.measured_bytes = measured_ ? bytes - outcome_.measured_bytes : bytes;
+                return;
+            }
             case Event::Kind::tick:
                 if (event.at != tick_at_[event.endpoint]) return;  // an earlier one took its place
                 tick_at_[event.endpoint] = kNever;
                 wake_later(event.endpoint, endpoint.turn(now_));
+                note_memory();
                 return;
         }
         wake(event.endpoint, now_);
@@ -108,6 +120,13 @@ class World {
     }
     // The turn that just ended did all that was due, so "now" means the next quantum.
     void wake_later(unsigned endpoint, TimeNs at) { wake(endpoint, at <= now_ ? now_ + 1 : at); }
+
+    void note_memory() {
+        outcome_.send_blocks_max =
+            std::max(outcome_.send_blocks_max, endpoints_[0]->sender().stats().blocks_in_use);
+        outcome_.receive_stripes_max =
+            std::max(outcome_.receive_stripes_max, endpoints_[1]->receiver().stats().stripes_open);
+    }
 
     void apply(const Change& change) {
         for (unsigned direction = 0; direction < 2; ++direction) {
@@ -158,24 +177,42 @@ class World {
     }
 
     void finish(TimeNs deadline) {
+        outcome_.decoded_after = since_offer(&Endpoint::decoded_at, 1);
+        outcome_.durable_after = since_offer(&Endpoint::durable_at, 0);
         for (unsigned i = 0; i < 2; ++i) {
             const Endpoint& endpoint = *endpoints_[i];
             outcome_.sender[i] = endpoint.sender().stats();
+            outcome_.receiver[i] = endpoint.receiver().stats();
+            wire_.model(i).observe(now_);
+            outcome_.link[i] = wire_.model(i).counters();
             outcome_.completed_at = std::max(
                 outcome_.completed_at, endpoint.settled_at() > kStart ? endpoint.settled_at() - kStart : 0);
+            if (measured_) continue;
             if (!endpoint.settled())
                 broken(i, "bundles never settled");
             else if (endpoint.settled_at() > deadline)
                 broken(i, "completed too late");
             else if (!endpoint.idle())
                 broken(i, "blocks or bundles still held at the end: " + held(i));
-            if (outcome_.sender[i].brakes > scenario_.brakes_max) broken(i, "the brake was pulled too often");
+            // A direction that carries feedback only is judged by some hundred packets: chance.
+            if (outcome_.sender[i].payload_bytes > 0 && outcome_.sender[i].brakes > scenario_.brakes_max)
+                broken(i, "the brake was pulled too often");
             outcome_.goodput = std::max(outcome_.goodput, goodput(i));
         }
         const bool silent = endpoints_[0]->was_silent() || endpoints_[1]->was_silent();
         if (scenario_.peer_silent_expected && !silent) broken(0, "silence was not noticed");
         if (outcome_.goodput < scenario_.goodput_min)
             broken(0, "goodput below the bound: " + std::to_string(outcome_.goodput));
+    }
+    // `end`: 0 where the plan's sender is meant, 1 for its target.
+    std::vector<TimeNs> since_offer(const std::vector<TimeNs>& (Endpoint::*at)() const, unsigned end) const {
+        std::vector<TimeNs> after;
+        for (std::size_t plan = 0; plan < scenario_.bundles.size(); ++plan) {
+            const BundlePlan& bundle = scenario_.bundles[plan];
+            const TimeNs when = (endpoints_[bundle.from ^ end].get()->*at)()[plan];
+            after.push_back(when == 0 ? 0 : when - kStart - bundle.offer_at);
+        }
+        return after;
     }
     std::string held(unsigned i) const {
         const auto& stats = endpoints_[i]->sender().stats();
@@ -205,6 +242,7 @@ class World {
     TimeNs tick_at_[2] = {kNever, kNever};
     TimeNs now_ = 0;
     std::size_t offers_ = 0;
+    bool measured_ = false;
     Outcome outcome_;
 };
 
@@ -217,10 +255,12 @@ std::string Outcome::text() const {
         const auto& s = sender[i];
         if (s.payload_bytes == 0 && s.stripes_sent == 0) continue;
         std::snprintf(line, sizeof line,
-                      "  %u: payload %.1f MiB, %llu packets (%llu parity, %llu repair, %llu resent), %llu "
+                      "  %u: loss at most %.2g, burst %.1f: %u rows steady, %u tail, %u stripes in turn\n"
+                      "     payload %.1f MiB, %llu packets (%llu parity, %llu repair, %llu resent), %llu "
                       "lost, %llu nacks, "
                       "brakes %llu, rate %.1f Mbit/s, rtt %.1f ms\n",
-                      i, static_cast<double>(s.payload_bytes) / (1 << 20),
+                      i, s.loss_upper, s.loss_burst, s.parity_steady, s.parity_tail, s.interleave_depth,
+                      static_cast<double>(s.payload_bytes) / (1 << 20),
                       static_cast<unsigned long long>(s.packets),
                       static_cast<unsigned long long>(s.parity_packets),
                       static_cast<unsigned long long>(s.repair_packets),

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "dataplane/session/receiver.h"
 #include "dataplane/session/sender.h"
 #include "tests/sim/scenario.h"
 
@@ -16,7 +17,13 @@ struct Outcome {
     TimeNs completed_at = 0;          // last result at its sender
     double goodput = 0;               // share of the link's payload limit, over the busier direction
     std::uint64_t events = 0;
+    // By plan, from its offer; 0: never. See Endpoint::decoded_at.
+    std::vector<TimeNs> decoded_after, durable_after;
+    std::uint64_t measured_bytes = 0;  // payload within the scenario's window
+    std::uint64_t send_blocks_max = 0, receive_stripes_max = 0;
     session::SenderStats sender[2];
+    session::ReceiverStats receiver[2];
+    wan::LinkCounters link[2];
     std::string text() const;  // figures, for the log
 };
 

@@ -35,6 +35,10 @@ T through_text(const T& value, Parse parse) {
 void expect_same(const LinkStatus& a, const LinkStatus& b) {
     EXPECT_EQ(std::tie(a.link, a.name, a.session, a.state, a.rate_cap_bps, a.rate_bps),
               std::tie(b.link, b.name, b.session, b.state, b.rate_cap_bps, b.rate_bps));
+    EXPECT_EQ(std::tie(a.loss_upper, a.loss_burst, a.tx_parity_steady, a.tx_parity_tail,
+                       a.tx_interleave_depth, a.tx_redundancy_off, a.rx_loss_events),
+              std::tie(b.loss_upper, b.loss_burst, b.tx_parity_steady, b.tx_parity_tail,
+                       b.tx_interleave_depth, b.tx_redundancy_off, b.rx_loss_events));
     EXPECT_EQ(std::tie(a.rtt_ms, a.rtt_min_ms, a.queue_ms, a.loss),
               std::tie(b.rtt_ms, b.rtt_min_ms, b.queue_ms, b.loss));
     EXPECT_EQ(std::tie(a.tx_packets, a.tx_wire_bytes, a.tx_payload_bytes, a.tx_parity_packets,

@@ -62,12 +62,19 @@ inline LinkStatus status() {
     value.rtt_min_ms = 49.9;
     value.queue_ms = 0.2;
     value.loss = 1e-9;
+    value.loss_upper = 2e-9;
+    value.loss_burst = 7.5;
+    value.tx_parity_steady = 2;
+    value.tx_parity_tail = 16;
+    value.tx_interleave_depth = 512;
+    value.tx_redundancy_off = true;
     std::uint64_t number = kOdd64;
     for (std::uint64_t* field :
          {&value.rate_cap_bps, &value.rate_bps, &value.tx_packets, &value.tx_wire_bytes,
           &value.tx_payload_bytes, &value.tx_parity_packets, &value.tx_repair_packets, &value.tx_lost_packets,
           &value.tx_inflight_bytes, &value.tx_brakes, &value.rx_packets, &value.rx_wire_bytes,
-          &value.rx_payload_bytes, &value.rx_symbols_restored, &value.rx_stripes_repaired})
+          &value.rx_payload_bytes, &value.rx_symbols_restored, &value.rx_stripes_repaired,
+          &value.rx_loss_events})
         *field = number++;
     value.tx_bundles_open = 0xffffffff;
     value.rx_bundles_open = 12;

@@ -111,5 +111,30 @@ TEST(LaneLedger, FlightLongerThanTheRingStillAddsUp) {
     EXPECT_EQ(ledger.inflight_bytes(), 0u);
 }
 
+// A lane that loses clearly more than the others carries fresh packets on, but no repairs; a loss that all lanes have
+// in common keeps none away.
+TEST(LaneLedger, RepairsAvoidALaneThatLosesMore) {
+    for (const bool common : {false, true}) {
+        LaneLedger ledger(4, 46);
+        TimeNs now = kSecond;
+        for (std::uint64_t i = 1; i <= 40; ++i) {
+            now += 5 * kMillisecond;
+            for (unsigned lane = 0; lane < 4; ++lane) {
+                const bool loses = common || lane == 2;
+                ledger.report(report(lane, i * 1000, i * (loses ? 800 : 999), wire_clock_us(now)), now,
+                              kPatience);
+            }
+            ledger.judge(now, 10 * kMillisecond);
+        }
+        unsigned fresh = 0, repairs = 0;
+        for (unsigned i = 0; i < 40; ++i)
+            fresh += ledger.next_lane(false) == 2 ? 1 : 0;
+        for (unsigned i = 0; i < 40; ++i)
+            repairs += ledger.next_lane(true) == 2 ? 1 : 0;
+        EXPECT_GT(fresh, 0u);
+        EXPECT_EQ(repairs > 0, common);
+    }
+}
+
 }  // namespace
 }  // namespace longhaul::session

@@ -386,5 +386,79 @@ TEST_F(SenderTest, CompletionEndsTheFirstPass) {
         EXPECT_GT(header.stripe, done);
 }
 
+// A stripe that is short holds up its own block only: those decoded behind it are freed, and need no repair any more.
+TEST_F(SenderTest, FreesWhatIsDecodedBehindAGap) {
+    offer(200 * 4096);
+    sender->on_feedback(feedback(0, 1000), now);
+    send();
+    ASSERT_EQ(send().size(), 0u) << "no memory, no packets";
+    wire::Feedback gap = feedback(0, 1000);
+    gap.decoded_from = 0;
+    gap.decoded = {(std::uint64_t{1} << 50) - 2};  // all of the first fifty but stripe 0
+    gap.nacks = {{0, 1, 1, {}}, {7, 1, 1, {}}};
+    sender->on_feedback(gap, now);
+    EXPECT_EQ(sender->stats().stripes_complete, 49u);
+    EXPECT_EQ(sender->stats().nacks, 1u);
+    std::set<std::uint64_t> again, fresh;
+    for (const auto& header : send())
+        ((header.flags & wire::Flags::again) != 0 ? again : fresh).insert(header.stripe);
+    EXPECT_EQ(again, std::set<std::uint64_t>{0});
+    EXPECT_GE(fresh.size(), 40u);
+    // Told again, also with bits beyond what was sent, it changes nothing.
+    gap.sequence = ++sequence;
+    gap.decoded.push_back(~std::uint64_t{0});
+    gap.nacks.clear();
+    const std::uint64_t complete = sender->stats().stripes_complete;
+    gap.decoded_from = std::uint64_t{1} << 40;
+    sender->on_feedback(gap, now);
+    EXPECT_EQ(sender->stats().stripes_complete, complete);
+}
+
+// Where losses come in bursts stripes take turns, inside a quarter of the pool; the ping names the lowest of them,
+// because all below have been sent. A contract's rows stay what they are.
+TEST_F(SenderTest, StripesTakeTurnsWhenBurstsAreKnown) {
+    for (const auto& fixed : {std::optional<unsigned>{}, std::optional<unsigned>{3}}) {
+        SenderConfig config;
+        config.goal = fec::Goal::latency;
+        config.fixed_parity = fixed;
+        make(config);
+        sequence = 0;
+        wire::LaneReport lane;
+        wire::Feedback message = feedback(0);
+        for (unsigned i = 1; i <= 80; ++i) {
+            lane.largest_packet_number = i * 10'000 - 1;
+            lane.packets = i * 9'900;  // 1 % lost
+            lane.bytes = lane.packets * 1072;
+            lane.echo_tx_time_us = wire_clock_us(now + 40 * kMillisecond);  // a round trip of 10 ms
+            message = feedback(0, 1000);
+            message.lanes = {lane};
+            message.loss_events = i * 12;
+            sender->on_feedback(message, now += 50 * kMillisecond);
+        }
+        EXPECT_NEAR(sender->stats().loss_burst, 100.0 / 12, 1);
+        EXPECT_EQ(sender->stats().interleave_depth, 64u);
+        offer(40 * 4096, fixed ? 2 : 1);
+        const auto sent = send(100 * kMicrosecond);
+        std::set<std::uint64_t> before_the_second_symbol;
+        for (const auto& header : sent) {
+            if (header.stripe == 1 && header.symbol == 1) break;
+            before_the_second_symbol.insert(header.stripe);
+        }
+        EXPECT_GE(before_the_second_symbol.size(), 8u);
+        EXPECT_LE(before_the_second_symbol.size(), 33u);
+        const auto rest = send();
+        std::map<std::uint64_t, unsigned> rows;
+        for (const auto* part : {&sent, &rest})
+            for (const auto& header : *part)
+                rows[header.stripe] += header.symbol >= 128 ? 1 : 0;
+        for (const auto& [stripe, count] : rows) {
+            if (fixed)
+                EXPECT_EQ(count, 3u) << stripe;
+            else
+                EXPECT_GE(count, 2u) << stripe;
+        }
+    }
+}
+
 }  // namespace
 }  // namespace longhaul::session

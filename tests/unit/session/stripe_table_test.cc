@@ -139,5 +139,19 @@ TEST(StripeTable, CreditIsMonotoneAndHonest) {
     }
 }
 
+// What is decoded is told stripe by stripe, below the base as well as behind a gap, never beyond what is known.
+TEST(StripeTable, NamesWhatIsDecodedBehindAGap) {
+    Table t;
+    for (const std::uint64_t number : {0, 1, 2, 3, 4})
+        t.take(symbol_header(number, 0, 1, Section::payload));
+    EXPECT_EQ(t.table.decoded_word(0), 0u);
+    for (const std::uint64_t number : {0, 2, 3})
+        t.table.mark_decoded(t.table.find(number));
+    EXPECT_EQ(t.table.complete_below(), 1u);
+    EXPECT_EQ(t.table.decoded_word(0), 0b1101u);
+    EXPECT_EQ(t.table.decoded_word(2), 0b11u);
+    EXPECT_EQ(t.table.decoded_word(1000), 0u);
+}
+
 }  // namespace
 }  // namespace longhaul::session

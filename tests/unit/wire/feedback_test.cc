@@ -20,6 +20,9 @@ Feedback sample() {
     feedback.sequence = 0x01020304;
     feedback.complete_below = 0x111213141516;
     feedback.stripe_limit = 0x212223242526;
+    feedback.loss_events = 0x61626364;
+    feedback.decoded_from = 0x717273747576;
+    feedback.decoded = {0x8182838485868788, 0, ~std::uint64_t{0}};
     feedback.lanes = {{3, 0x3132333435363738, 0x41424344, 0x51525354, 1000, 1448000, -5},
                       {0, 7, 1, 2, 3, 4, 0}};
     feedback.nacks = {{9, 2, 1, {0xfffffffffffffffe, 1}}, {10, kNeedUnknown, 0, {}}};
@@ -58,7 +61,7 @@ TEST(FeedbackCodec, ParsesWhatWasWritten) {
 // refused.
 TEST(FeedbackCodec, SizesAreThoseAnnounced) {
     const std::size_t bytes = kFeedbackFixedBytes + 2 * kLaneReportBytes + 2 * kNackBytes +
-                              2 * kStatusFixedBytes + 2 * kEntryFailureBytes;
+                              2 * kStatusFixedBytes + 2 * kEntryFailureBytes + 3 * kDecodedWordBytes;
     Bytes exact(bytes), short_by_one(bytes - 1, 0x77);
     EXPECT_EQ(write_feedback(sample(), exact), bytes);
     EXPECT_EQ(write_feedback(sample(), short_by_one), 0u);
@@ -95,7 +98,9 @@ TEST(FeedbackCodec, ValuesOutOfRangeAreRefused) {
         {"lane count", 16, kLanesMax + 1},
         {"nack count", 17, kNacksMax + 1},
         {"status count", 18, kStatusesMax + 1},
-        {"reserved byte", 19, 1},
+        {"word count", 19, kDecodedWordsMax + 1},
+        {"a word more than stand there", 19, 4},
+        {"a word less than stand there", 19, 2},
         {"lane number", lane, kLanesMax},
         {"nothing needed", nack + 6, 0},
         {"more needed than a stripe has", nack + 6, 129},
@@ -123,6 +128,8 @@ TEST(FeedbackCodec, FullListsFit) {
     BundleStatus status{1, Stage::failed, FailReason::internal, ~std::uint32_t{0}, {}};
     status.failures.assign(kFailuresListed, {7, FailReason::integrity});
     feedback.bundles.assign(kStatusesMax, status);
+    feedback.decoded_from = kStripeMax;
+    feedback.decoded.assign(kDecodedWordsMax, 0x0123456789abcdef);
     Bytes bytes(20000);
     bytes.resize(write_feedback(feedback, bytes));
     ASSERT_FALSE(bytes.empty());

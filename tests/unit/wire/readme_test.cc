@@ -191,6 +191,9 @@ TEST(Readme, Feedback) {
     feedback.sequence = 0x01020304;
     feedback.complete_below = 10;
     feedback.stripe_limit = 266;
+    feedback.loss_events = 7;
+    feedback.decoded_from = 12;
+    feedback.decoded = {0x8000000000000003};
     feedback.lanes = {{2, 1000, 0x11223344, 500, 992, 1484800, 200}};
     feedback.nacks = {{11, 2, 1, {~std::uint64_t{6}, 0}}};
     feedback.bundles = {{5, Stage::failed, FailReason::target_no_space, 1, {{3, FailReason::target_io}}}};
