@@ -89,6 +89,9 @@ struct Sender::State {
            flight_since = 0;  // a lane moved on; something was put in flight where nothing was
     unsigned backoff = 0;     // timeouts since the last feedback
     TimeNs queue_delay = 0;
+    bool delivered_limited =
+        true;  // stats.delivered_bps is what the application gave, not what the path took
+    std::uint64_t brakes_before = 0;  // of the controllers before this one
     mutable SenderStats stats;
 };
 
