@@ -137,8 +137,8 @@ class PacedWindow {
     void observe(const Sample& sample, TimeNs base, TimeNs queue, double ceiling_bps,
                  TimeNs queue_allowed) noexcept {
         if (sample.delivered_packets > 0)
-            packet_bytes_ =
-                static_cast<double>(sample.delivered_bytes) / static_cast<double>(sample.delivered_packets);
+            packet_bytes_ = std::max(kPacketMin, static_cast<double>(sample.delivered_bytes) /
+                                                     static_cast<double>(sample.delivered_packets));
         const double rate = rate_bps();
         round_trip_ = base + queue + feedback(base);
         most_ = flight(ceiling_bps, base + queue_allowed + feedback(base));
@@ -153,11 +153,12 @@ class PacedWindow {
     double rate_bps() const noexcept { return bytes_ * 8e9 / static_cast<double>(round_trip_); }
     void set_rate(double rate_bps) noexcept { set(flight(rate_bps, round_trip_)); }
     std::uint64_t cap_bytes() const noexcept {
-        return static_cast<std::uint64_t>(kRoom * bytes_ + flight(rate_bps(), kFeedbackLate)) + 1;
+        return static_cast<std::uint64_t>(
+            std::max(4 * packet_bytes_, kRoom * bytes_ + flight(rate_bps(), kFeedbackLate)));
     }
 
   private:
-    static constexpr double kRoom = 1.1;
+    static constexpr double kRoom = 1.1, kPacketMin = 512;
     static constexpr TimeNs kFeedbackLate = 3 * kMillisecond;
     static TimeNs feedback(TimeNs base) noexcept {
         return std::clamp(base / 32, 500 * kMicrosecond, 5 * kMillisecond);
