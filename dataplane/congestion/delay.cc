@@ -108,7 +108,7 @@ void DelayController::end_round(const Round& round) noexcept {
         return;
     }
     if (round.ended < hold_until_) return;  // still the echo of the rate before the brake
-    if (round.lost_packets >= kLossEventsMin && loss_floor_.excess(round) > kLossMax) return brake(round);
+    if (round.judged_lost >= kLossEventsMin && loss_floor_.excess(round) > kLossMax) return brake(round);
     double factor = growth(round);
     if (factor > 1) {
         if (round.application_limited) return;  // a window that is not used proves nothing

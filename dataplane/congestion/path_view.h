@@ -26,9 +26,12 @@ struct Round {
     std::uint64_t inflight_max = 0;
     bool application_limited = false;
 
-    std::uint64_t packets() const noexcept { return delivered_packets + lost_packets; }
+    // What loss is judged by: this round's packets and those of rounds before it that had too few; 0: still too few.
+    std::uint64_t judged_packets = 0, judged_lost = 0;
+
     double loss() const noexcept {
-        return packets() == 0 ? 0 : static_cast<double>(lost_packets) / static_cast<double>(packets());
+        return judged_packets == 0 ? 0
+                                   : static_cast<double>(judged_lost) / static_cast<double>(judged_packets);
     }
     TimeNs queue_mean() const noexcept { return samples == 0 ? 0 : queue_sum / samples; }
     double delivered_bps() const noexcept {
@@ -54,14 +57,20 @@ class RoundMeter {
         if (sample.now < round_.began + std::max(kRoundMin, sample.rtt)) return std::nullopt;
         Round ended = round_;
         ended.ended = sample.now;
+        pending_packets_ += ended.delivered_packets + ended.lost_packets;
+        pending_lost_ += ended.lost_packets;
+        if (pending_packets_ >= kRoundPacketsMin) {
+            ended.judged_packets = std::exchange(pending_packets_, 0);
+            ended.judged_lost = std::exchange(pending_lost_, 0);
+        }
         round_ = Round{};
         round_.began = sample.now;
         return ended;
     }
-    void restart() noexcept { round_ = Round{}; }
 
   private:
     Round round_;
+    std::uint64_t pending_packets_ = 0, pending_lost_ = 0;
 };
 
 // The smallest of the last one to two windows of five seconds: BBR's ten, in two halves.
@@ -114,7 +123,7 @@ class LossFloor {
     }
     // Loss of a round above what the path loses by itself; 0 where there are too few packets to tell.
     double excess(const Round& round) const noexcept {
-        return round.packets() < kRoundPacketsMin ? 0 : std::max(0.0, round.loss() - value());
+        return round.judged_packets == 0 ? 0 : std::max(0.0, round.loss() - value());
     }
 
   private:

@@ -119,7 +119,7 @@ void ScavengerController::steer(const Round& round) noexcept {
     const TimeNs now = round.ended;
     const auto target = static_cast<double>(queue_target());
     const auto queue = static_cast<double>(round.queue_mean());
-    const bool lossy = round.lost_packets >= kLossEventsMin && loss_floor_.excess(round) > kLossMax;
+    const bool lossy = round.judged_lost >= kLossEventsMin && loss_floor_.excess(round) > kLossMax;
     const bool growing = phase_ == Phase::start || phase_ == Phase::ramp;
     if (lossy || queue > target) {
         if (now < hold_until_ && lossy) return;  // the echo of what was halved a round ago

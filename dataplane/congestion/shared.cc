@@ -255,7 +255,7 @@ void SharedController::end_round(const Round& round) noexcept {
         queue_round_ = queue_before_ = 0;
         return;
     }
-    const double excess = round.lost_packets >= kLossEventsMin ? loss_floor_.excess(round) : 0;
+    const double excess = round.judged_lost >= kLossEventsMin ? loss_floor_.excess(round) : 0;
     // What a probe loses comes to light a round trip later.
     const bool echo = phase_ == Phase::probe_down && rounds_in_phase_ <= 2;
     if (phase_ == Phase::startup) {
