@@ -194,6 +194,34 @@ constexpr Family kFamilies[] = {
      }},
     {{"longhaul_link_rate_bits_per_second", "gauge", "Rate that the congestion control sends at now."},
      each_link<&Link::rate_bps>},
+    {{"longhaul_link_congestion", "gauge",
+      "Always 1; the labels say the congestion mode in force and its phase."},
+     [](const MetricsInput& in, Samples& out) {
+         for (const LinkView& view : in.links) {
+             if (!view.up()) continue;
+             Labels labels = of(view);
+             labels.emplace_back("mode", view.status.mode);
+             labels.emplace_back("phase", view.status.phase);
+             out.add(labels, true);
+         }
+     }},
+    {{"longhaul_link_bandwidth_bits_per_second", "gauge",
+      "What the congestion control takes the path to carry for us; 0 where its mode has no estimate."},
+     each_link<&Link::bandwidth_bps>},
+    {{"longhaul_link_delivered_bits_per_second", "gauge", "What arrived, by the newest sample of feedback."},
+     each_link<&Link::delivered_bps>},
+    {{"longhaul_link_rtt_base_seconds", "gauge",
+      "Round-trip time without queue, as the congestion control sees it; absent while the link is not up."},
+     each_up_link_ms<&Link::rtt_base_ms>},
+    {{"longhaul_link_queue_target_seconds", "gauge",
+      "Queue delay that the mode steers to or yields at; absent while the link is not up."},
+     each_up_link_ms<&Link::queue_target_ms>},
+    {{"longhaul_link_loss_floor_ratio", "gauge",
+      "Packet loss that is taken for the path's own; absent while the link is not up."},
+     [](const MetricsInput& in, Samples& out) {
+         for (const LinkView& view : in.links)
+             if (view.up()) out.add(of(view), view.status.loss_floor);
+     }},
     {{"longhaul_link_rtt_seconds", "gauge", "Smoothed round-trip time; absent while the link is not up."},
      each_up_link_ms<&Link::rtt_ms>},
     {{"longhaul_link_rtt_min_seconds", "gauge", "Smallest round-trip time; absent while the link is not up."},

@@ -136,6 +136,13 @@ json link_document(const LinkView& view) {
     out["measured"] = {
         {"rate_cap_bps", status.rate_cap_bps},
         {"rate_bps", status.rate_bps},
+        {"mode", status.mode},
+        {"phase", known(status.phase)},
+        {"bandwidth_bps", status.bandwidth_bps},
+        {"delivered_bps", status.delivered_bps},
+        {"rtt_base_s", while_up(status.rtt_base_ms / 1e3)},
+        {"queue_target_s", while_up(status.queue_target_ms / 1e3)},
+        {"loss_floor_ratio", while_up(status.loss_floor)},
         {"rtt_s", while_up(status.rtt_ms / 1e3)},
         {"rtt_min_s", while_up(status.rtt_min_ms / 1e3)},
         {"queue_s", while_up(status.queue_ms / 1e3)},

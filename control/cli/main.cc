@@ -96,10 +96,10 @@ json dataset_body(const Arguments& arguments) {
 
 void change_link(const Arguments& arguments, const RestClient& client) {
     json body = json::object();
-    for (const char* option : {"rate", "goal", "fec"})
+    for (const char* option : {"rate", "mode", "goal", "fec"})
         if (arguments.has(option)) body[option] = arguments.option(option);
     if (body.empty())
-        throw Failure{Exit::usage, "\"links set\" changes nothing: give --rate, --goal or --fec"};
+        throw Failure{Exit::usage, "\"links set\" changes nothing: give --rate, --mode, --goal or --fec"};
     const json document = client.patch("/v1/links/" + path_segment(arguments.operands.at(0)), body);
     print_result(arguments, document, show_link_change(document));
 }

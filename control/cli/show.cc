@@ -107,14 +107,14 @@ std::string show_sites(const json& document) {
 
 std::string show_links(const json& document) {
     Table table({"LINK", "SITE", "STATE", ">CONTRACT", ">RATE", ">RTT", ">QUEUE", ">LOSS", ">SENT",
-                 ">RECEIVED", "FEC", "GOAL"});
+                 ">RECEIVED", "MODE", "FEC", "GOAL"});
     for (const json& link : at(document, "links")) {
         const json& measured = at(link, "measured");
         const std::string fec = text(link, "fec");
         table.add({text(link, "name"), text(link, "site"), text(link, "state"), rate(link, "rate_bps"),
                    rate(measured, "rate_bps"), milliseconds(measured, "rtt_s"),
                    milliseconds(measured, "queue_s"), percent(measured, "loss_ratio"),
-                   bytes(measured, "tx_wire_bytes"), bytes(measured, "rx_wire_bytes"),
+                   bytes(measured, "tx_wire_bytes"), bytes(measured, "rx_wire_bytes"), text(link, "mode"),
                    fec.empty() ? "adaptive" : fec, text(link, "goal")});
     }
     return table.text("no links") + remarks(at(document, "links"), "name", "reason");

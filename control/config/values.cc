@@ -11,6 +11,8 @@
 #include <cstdio>
 #include <ctime>
 
+#include "dataplane/command/messages.h"
+
 namespace longhaul::control {
 namespace {
 
@@ -179,8 +181,9 @@ Result<void> check_goal(std::string_view goal) {
 }
 
 Result<void> check_mode(std::string_view mode) {
-    if (mode == "reserved") return {};
-    return invalid(in_quotes(mode) + " is not a congestion mode of this version: write \"reserved\"");
+    if (command::is_congestion_mode(mode)) return {};
+    return invalid(in_quotes(mode) +
+                   " is not a congestion mode: write \"reserved\", \"shared\", \"scavenger\" or \"delay\"");
 }
 
 IpFamily ip_family(const std::string& text) {

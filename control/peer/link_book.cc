@@ -90,6 +90,7 @@ Result<command::LinkSettings> LinkBook::change(const std::string& name, const Li
         known.push_back(settings.name);
         if (settings.name != name) continue;
         if (change.rate_bps) settings.rate_bps = *change.rate_bps;
+        if (change.mode) settings.mode = *change.mode;
         if (change.goal) settings.goal = *change.goal;
         if (change.fixed_parity) settings.fixed_parity = *change.fixed_parity;
         return settings;
@@ -149,7 +150,6 @@ std::string settings_mismatch(const command::LinkSettings& ours, const command::
     const std::string same = "set the same in both control.toml";
     differ("lanes", std::to_string(ours.lanes), std::to_string(theirs.lanes), same);
     differ("udp_port_base", std::to_string(ours.udp_port_base), std::to_string(theirs.udp_port_base), same);
-    differ("mode", ours.mode, theirs.mode, same);
     differ("remote_ip", canonical_ip(ours.remote_ip), canonical_ip(theirs.local_ip),
            "it must be the far end's local_ip");
     differ("local_ip", canonical_ip(ours.local_ip), canonical_ip(theirs.remote_ip),

@@ -30,11 +30,16 @@ void check(FieldReader& fields, const LinkSettings& value) {
         fields.refuse("port", "must name a port of the dataplane's configuration");
     if (value.udp_port_base + value.lanes > 65536u)
         fields.refuse("udp_port_base", "plus lanes must stay within 65536; choose a lower base");
-    if (value.mode != "reserved") fields.refuse("mode", "must be 'reserved'");
+    if (!is_congestion_mode(value.mode))
+        fields.refuse("mode", "must be 'reserved', 'shared', 'scavenger' or 'delay'");
     if (value.goal != "throughput" && value.goal != "balanced" && value.goal != "latency")
         fields.refuse("goal", "must be 'throughput', 'balanced' or 'latency'");
 }
 }  // namespace
+
+bool is_congestion_mode(std::string_view name) noexcept {
+    return name == "reserved" || name == "shared" || name == "scavenger" || name == "delay";
+}
 
 void to_json(json& out, const LinkSettings& value) {
     out = json{
@@ -145,6 +150,13 @@ void to_json(json& out, const LinkStatus& value) {
                {"rtt_min_ms", finite(value.rtt_min_ms)},
                {"queue_ms", finite(value.queue_ms)},
                {"loss", finite(value.loss)},
+               {"mode", value.mode},
+               {"phase", value.phase},
+               {"bandwidth_bps", value.bandwidth_bps},
+               {"delivered_bps", value.delivered_bps},
+               {"rtt_base_ms", finite(value.rtt_base_ms)},
+               {"queue_target_ms", finite(value.queue_target_ms)},
+               {"loss_floor", finite(value.loss_floor)},
                {"loss_upper", finite(value.loss_upper)},
                {"loss_burst", finite(value.loss_burst)},
                {"tx_parity_steady", value.tx_parity_steady},
@@ -187,6 +199,13 @@ Result<LinkStatus> link_status_from(const json& in) {
     fields.read("rtt_min_ms", value.rtt_min_ms);
     fields.read("queue_ms", value.queue_ms);
     fields.read("loss", value.loss);
+    fields.read("mode", value.mode);
+    fields.read("phase", value.phase);
+    fields.read("bandwidth_bps", value.bandwidth_bps);
+    fields.read("delivered_bps", value.delivered_bps);
+    fields.read("rtt_base_ms", value.rtt_base_ms);
+    fields.read("queue_target_ms", value.queue_target_ms);
+    fields.read("loss_floor", value.loss_floor);
     fields.read("loss_upper", value.loss_upper);
     fields.read("loss_burst", value.loss_burst);
     fields.read("tx_parity_steady", value.tx_parity_steady);

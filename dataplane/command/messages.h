@@ -19,7 +19,7 @@
 //   store_open     store, directory, role                    -
 //   store_close    store                                     -
 //   link_add       LinkSettings; again with the same id:     -     (may be repeated)
-//                  rate, goal
+//                  rate, mode, goal, parity change live
 //   link_remove    link                                      -
 //   link_prepare   link                                      LinkOffer: a fresh nonce and SPIs, valid for one
 //                                                            link_start
@@ -92,11 +92,12 @@ struct LinkSettings {
     unsigned lanes = 4;
     std::uint64_t rate_bps = 1'000'000'000;  // contracted L2 rate of the sending direction
     unsigned rtt_max_ms = 200;               // sizes memory: rate x RTT
-    std::string mode = "reserved";
-    std::string goal = "balanced";         // throughput | balanced | latency
-    std::optional<unsigned> fixed_parity;  // --fec fixed:k,m
+    std::string mode = "reserved";           // reserved | shared | scavenger | delay
+    std::string goal = "balanced";           // throughput | balanced | latency
+    std::optional<unsigned> fixed_parity;    // --fec fixed:k,m
     std::uint8_t traffic_class = 0;
 };
+bool is_congestion_mode(std::string_view name) noexcept;  // those of dataplane/congestion
 void to_json(nlohmann::json& out, const LinkSettings& value);
 Result<LinkSettings> link_settings_from(const nlohmann::json& in);
 
@@ -132,6 +133,10 @@ struct LinkStatus {
     LinkState state = LinkState::unconfigured;
     std::uint64_t rate_cap_bps = 0, rate_bps = 0;
     double rtt_ms = 0, rtt_min_ms = 0, queue_ms = 0, loss = 0;
+    // The congestion mode, its phase and what it goes by (congestion::Figures); phase is empty without a session.
+    std::string mode, phase;
+    std::uint64_t bandwidth_bps = 0, delivered_bps = 0;
+    double rtt_base_ms = 0, queue_target_ms = 0, loss_floor = 0;
     // What the redundancy was decided from last (upper 95 % bound; mean packets per loss event), and the decision: rows
     // of a full stripe in bulk and for the last tail, stripes that take turns, off but for tails.
     double loss_upper = 0, loss_burst = 1;

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string_view>
 
 #include "dataplane/base/time.h"
@@ -26,8 +27,19 @@ struct Sample {
     bool application_limited = false;  // the sender had nothing to send during part of the interval
 };
 
-enum class Mode : std::uint8_t { reserved };  // shared, scavenger, delay: later
+enum class Mode : std::uint8_t { reserved, shared, scavenger, delay };
 std::string_view to_string(Mode mode) noexcept;
+std::optional<Mode> parse(std::string_view name) noexcept;  // nullopt: no mode has that name
+
+// What a controller believes, for telemetry: never read by the sender to decide anything. Zero where a mode has none.
+struct Figures {
+    Mode mode = Mode::reserved;
+    std::string_view phase;           // of static storage
+    std::uint64_t bandwidth_bps = 0;  // estimate of what the path carries for us
+    TimeNs rtt_base = 0;              // without queue, as the controller sees it
+    TimeNs queue_target = 0;          // the queue delay that the mode steers to or yields at
+    double loss_floor = 0;            // share of packets that is taken for the path's own loss
+};
 
 class Controller {
   public:
@@ -37,13 +49,25 @@ class Controller {
     virtual std::uint64_t rate_bps() const noexcept = 0;           // L2, headers and redundancy included
     virtual std::uint64_t inflight_cap_bytes() const noexcept = 0;
     virtual std::uint64_t brakes() const noexcept = 0;  // times the brake was pulled
+    virtual Figures figures() const noexcept = 0;
 };
+
+struct ControllerConfig {
+    std::uint64_t cap_bps = 1'000'000'000;
+    double share_of_cap = 0.97;               // transport note B6: never paced above this share of the cap
+    TimeNs rtt_assumed = 100 * kMillisecond;  // until the first RTT sample
+    std::uint64_t start_bps = 0;  // a change of mode: what is delivered now; 0: the mode's own start
+    std::uint64_t seed = 1;       // of the jitter that keeps two flows from probing in step
+};
+// The controller of a mode. All of its memory is inside the object.
+std::unique_ptr<Controller> make(Mode mode, const ControllerConfig& config);
 
 struct ReservedConfig {
     std::uint64_t cap_bps = 1'000'000'000;
     double share_of_cap = 0.97;               // transport note B6
     double floor_share = 0.05;                // never below this share of the cap
     TimeNs rtt_assumed = 100 * kMillisecond;  // until the first RTT sample
+    std::uint64_t start_bps = 0;              // 0: at the share of the cap
 };
 // Paced at the contracted rate; brakes to 0.9 x the delivered rate when loss over an RTT exceeds max(1 %, 4 x its long
 // baseline) or the queue exceeds max(10 ms, RTT/4); recovers +2 % of the cap per RTT.

@@ -28,8 +28,6 @@ constexpr double kOverwhelming = 0.5;  // next to nothing arrives: few samples a
 constexpr unsigned kSuspiciousRoundsMin = 2;
 
 constexpr TimeNs kQueueStandingMin = 10 * kMillisecond;
-constexpr std::uint64_t kRoundPacketsMin = 64;  // below this a loss share says nothing
-constexpr TimeNs kRoundMin = 5 * kMillisecond;
 constexpr double kBaselineMemoryPackets = 131072;  // 2^17, B4
 constexpr double kWellBelow = 0.96;  // of what arrived before the brake: loss at that rate is the path's own
 
@@ -41,12 +39,12 @@ constexpr std::uint64_t kInflightMin = 256u << 10;
 
 }  // namespace
 
-double ReservedController::Round::loss() const noexcept {
+double ReservedController::Evidence::loss() const noexcept {
     const std::uint64_t sent = delivered_packets + lost_packets;
     return sent == 0 ? 0 : static_cast<double>(lost_packets) / static_cast<double>(sent);
 }
 
-double ReservedController::Round::delivered_bps() const noexcept {
+double ReservedController::Evidence::delivered_bps() const noexcept {
     return interval == 0 ? 0 : static_cast<double>(delivered_bytes) * 8e9 / static_cast<double>(interval);
 }
 
@@ -56,6 +54,7 @@ ReservedController::ReservedController(const ReservedConfig& config) noexcept
     LH_ASSERT(config.share_of_cap > 0 && config.share_of_cap <= 1);
     LH_ASSERT(config.floor_share > 0 && config.floor_share <= config.share_of_cap);
     rate_ = ceiling();
+    if (config.start_bps > 0) rate_ = std::clamp(static_cast<double>(config.start_bps), floor(), ceiling());
 }
 
 void ReservedController::set_cap_bps(std::uint64_t cap_bps) noexcept {
@@ -64,6 +63,17 @@ void ReservedController::set_cap_bps(std::uint64_t cap_bps) noexcept {
     const double share = rate_ / ceiling();
     config_.cap_bps = cap_bps;
     rate_ = std::clamp(ceiling() * share, floor(), ceiling());
+}
+
+Figures ReservedController::figures() const noexcept {
+    Figures figures;
+    figures.mode = Mode::reserved;
+    figures.phase = holding_ ? "hold" : rate_ < ceiling() ? "recover" : "cruise";
+    figures.bandwidth_bps = static_cast<std::uint64_t>(delivered_at_brake_);
+    figures.rtt_base = rtt_min_;
+    figures.queue_target = std::max(kQueueStandingMin, rtt_min_ / 4);
+    figures.loss_floor = baseline_;
+    return figures;
 }
 
 std::uint64_t ReservedController::inflight_cap_bytes() const noexcept {
@@ -78,8 +88,11 @@ void ReservedController::on_sample(const Sample& sample) noexcept {
         rtt_min_ = sample.rtt_min;
         rtt_known_ = true;
     }
-    if (sample.now < hold_until_) return;  // still the echo of the rate before the brake
-    add_to_round(sample);
+    const TimeNs queue = route_.queue(sample);
+    watch_route(sample, queue);
+    holding_ = sample.now < hold_until_;
+    if (holding_) return;  // still the echo of the rate before the brake
+    add_to_round(sample, queue);
     const TimeNs round_length = std::max(kRoundMin, rtt_min_);
     const bool enough = round_.delivered_packets + round_.lost_packets >= kRoundPacketsMin;
     // A quiet sender still recovers: after eight RTTs a round ends with whatever it holds.
@@ -87,12 +100,23 @@ void ReservedController::on_sample(const Sample& sample) noexcept {
         end_round(sample.now);
 }
 
-void ReservedController::add_to_round(const Sample& sample) noexcept {
+// What the brake took for a queue was a longer route: it is taken back.
+void ReservedController::watch_route(const Sample& sample, TimeNs queue) noexcept {
+    const auto round = rounds_.add(sample, queue);
+    if (!round) return;
+    if (const auto before = route_.round(*round, rtt_min_, rate_)) {
+        rate_ = std::clamp(*before, floor(), ceiling());
+        round_ = Evidence{};
+        suspicious_rounds_ = 0;
+    }
+}
+
+void ReservedController::add_to_round(const Sample& sample, TimeNs queue) noexcept {
     round_.interval += sample.interval;
     round_.delivered_bytes += sample.delivered_bytes;
     round_.delivered_packets += sample.delivered_packets;
     round_.lost_packets += sample.lost_packets;
-    round_.queue_min = std::min(round_.queue_min, sample.queue_delay);
+    round_.queue_min = std::min(round_.queue_min, queue);
     round_.application_limited |= sample.application_limited;
     const std::uint64_t packets = sample.delivered_packets + sample.lost_packets;
     if (packets == 0) return;
@@ -101,7 +125,7 @@ void ReservedController::add_to_round(const Sample& sample) noexcept {
         ++round_.lossy_samples;
 }
 
-bool ReservedController::loss_exceeds_history(const Round& round) const noexcept {
+bool ReservedController::loss_exceeds_history(const Evidence& round) const noexcept {
     if (round.delivered_packets + round.lost_packets < kRoundPacketsMin) return false;
     const double loss = round.loss();
     if (loss < kOverwhelming && round.lossy_samples < kLossyShare * round.samples) return false;
@@ -110,7 +134,7 @@ bool ReservedController::loss_exceeds_history(const Round& round) const noexcept
     return loss > kShortfall || queue_grows;
 }
 
-void ReservedController::learn_baseline(const Round& round, bool suspicious) noexcept {
+void ReservedController::learn_baseline(const Evidence& round, bool suspicious) noexcept {
     const double packets = static_cast<double>(round.delivered_packets + round.lost_packets);
     if (packets < static_cast<double>(kRoundPacketsMin)) return;
     if (rate_ <= kWellBelow * delivered_at_brake_) {
@@ -124,7 +148,7 @@ void ReservedController::learn_baseline(const Round& round, bool suspicious) noe
 }
 
 void ReservedController::end_round(TimeNs now) noexcept {
-    const Round round = std::exchange(round_, Round{});
+    const Evidence round = std::exchange(round_, Evidence{});
     const TimeNs standing = std::max(kQueueStandingMin, rtt_min_ / 4);
     const bool queue_stands = rtt_known_ && round.queue_min != kNever && round.queue_min > standing;
     const bool loss_suspicious = loss_exceeds_history(round);
@@ -143,7 +167,7 @@ void ReservedController::end_round(TimeNs now) noexcept {
     }
 }
 
-void ReservedController::brake(const Round& round, TimeNs now) noexcept {
+void ReservedController::brake(const Evidence& round, TimeNs now) noexcept {
     // What an application-limited sender delivered says nothing about the path; its loss share does.
     const double delivered = round.application_limited ? rate_ * (1 - round.loss()) : round.delivered_bps();
     rate_ = std::clamp(std::min(rate_, kBrakeShare * delivered), floor(), ceiling());
@@ -151,18 +175,11 @@ void ReservedController::brake(const Round& round, TimeNs now) noexcept {
     delivered_at_brake_ = delivered;
     suspicious_rounds_ = 0;
     hold_until_ = now + rtt_min_ + kFeedbackSlack;
+    holding_ = true;
 }
 
 std::unique_ptr<Controller> make_reserved(const ReservedConfig& config) {
     return std::make_unique<ReservedController>(config);
-}
-
-std::string_view to_string(Mode mode) noexcept {
-    switch (mode) {
-        case Mode::reserved:
-            return "reserved";
-    }
-    return "unknown";
 }
 
 }  // namespace longhaul::congestion

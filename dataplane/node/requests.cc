@@ -210,6 +210,7 @@ Result<void> Node::link_add(const Json& request, std::uint64_t sequence) {
     known.settings = link;
     known.status.link = link.link;
     known.status.name = link.name;
+    known.status.mode = link.mode;
     known.port = configure.port;
     known.local_ip = configure.local_ip;
     known.remote_ip = configure.remote_ip;

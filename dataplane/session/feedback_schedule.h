@@ -43,7 +43,7 @@ class FeedbackSchedule {
     }
 
   private:
-    static constexpr unsigned kManyChanges = 16;  // packets: feedback stays below 2 % of what it answers
+    static constexpr unsigned kManyChanges = 32;  // packets: feedback stays below 1 % of what it answers
     unsigned changes_ = 0;
     TimeNs minimum_, maximum_, idle_, last_;
     TimeNs repeat_at_ = kNever;

@@ -125,6 +125,21 @@ void Sender::set_rate_cap(std::uint64_t cap_bps) {
     state_->controller->set_cap_bps(cap_bps);
 }
 
+void Sender::set_mode(congestion::Mode mode, std::uint64_t cap_bps) {
+    State& state = *state_;
+    if (state.controller->figures().mode == mode) return;
+    congestion::ControllerConfig config;
+    config.cap_bps = cap_bps;
+    config.rtt_assumed = state.rtt.smallest();
+    config.seed = state.stats.packets + 1;
+    // A sender that had little to send delivered little: that says nothing about the path.
+    const std::uint64_t rate = state.controller->rate_bps();
+    config.start_bps = std::max<std::uint64_t>(
+        1, state.delivered_limited ? rate : std::min(rate, state.stats.delivered_bps));
+    state.brakes_before += state.controller->brakes();
+    state.controller = congestion::make(mode, config);
+}
+
 void Sender::set_redundancy(fec::Goal goal, std::optional<unsigned> fixed_parity) {
     state_->parity.set(goal, fixed_parity);
 }
@@ -134,7 +149,8 @@ const SenderStats& Sender::stats() const {
     stats.inflight_bytes = state_->lanes.inflight_bytes();
     stats.rate_bps = state_->controller->rate_bps();
     stats.inflight_cap_bytes = state_->controller->inflight_cap_bytes();
-    stats.brakes = state_->controller->brakes();
+    stats.brakes = state_->brakes_before + state_->controller->brakes();
+    stats.congestion = state_->controller->figures();
     stats.rtt = state_->rtt.known() ? state_->rtt.smoothed() : 0;
     stats.rtt_min = state_->rtt.known() ? state_->rtt.smallest() : 0;
     stats.queue_delay = state_->queue_delay;

@@ -72,7 +72,10 @@ struct SenderStats {
     std::uint64_t lost_packets = 0;  // before FEC
     std::uint64_t stripes_sent = 0, stripes_complete = 0, nacks = 0;
     std::uint64_t inflight_bytes = 0;
-    std::uint64_t rate_bps = 0, inflight_cap_bytes = 0, brakes = 0;
+    std::uint64_t rate_bps = 0, inflight_cap_bytes = 0,
+                  brakes = 0;         // brakes: of the mode of now and those before
+    std::uint64_t delivered_bps = 0;  // of the newest sample
+    congestion::Figures congestion;
     TimeNs rtt = 0, rtt_min = 0, queue_delay = 0;
     double loss = 0;  // long-run estimate, before FEC
     // What the redundancy was decided from last, and what was decided.
@@ -131,6 +134,9 @@ class Sender {
 
     // --- live settings and figures -----------------------------------------------------------------------------
     void set_rate_cap(std::uint64_t cap_bps);
+    // Another congestion mode from here on: it begins at what is delivered now, within the cap. The mode that is
+    // already in force is left as it is.
+    void set_mode(congestion::Mode mode, std::uint64_t cap_bps);
     void set_redundancy(fec::Goal goal, std::optional<unsigned> fixed_parity);
     const SenderStats& stats() const;
 

@@ -160,6 +160,9 @@ void Sender::State::give_sample(TimeNs now) {
     sample->rtt_min = rtt.known() ? rtt.smallest() : 0;
     sample->queue_delay = queue_delay;
     sample->inflight_bytes = lanes.inflight_bytes();
+    stats.delivered_bps = static_cast<std::uint64_t>(static_cast<double>(sample->delivered_bytes) * 8e9 /
+                                                     static_cast<double>(sample->interval));
+    delivered_limited = sample->application_limited;
     controller->on_sample(*sample);
 }
 

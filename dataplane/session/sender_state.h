@@ -103,6 +103,9 @@ struct Sender::State {
     unsigned backoff = 0;     // timeouts since the last feedback
     TimeNs queue_delay = 0;
     std::uint32_t loss_events = 0, feedback_sequence = 0;
+    bool delivered_limited =
+        true;  // stats.delivered_bps is what the application gave, not what the path took
+    std::uint64_t brakes_before = 0;  // of the controllers before this one
     mutable SenderStats stats;
 };
 

@@ -13,6 +13,11 @@ fec::Goal goal_of(const std::string& name) {
     return fec::Goal::balanced;
 }
 
+congestion::Mode mode_of(const std::string& name) {
+    return congestion::parse(name).value_or(
+        congestion::Mode::reserved);  // checked where the message was read
+}
+
 // A polling worker is never late by more than the transport note's 200 us. One that sleeps shares its cores, and is
 // put aside for milliseconds at a time: it makes good as much as a burst of 256 KiB allows, a tenth of the queue that
 // a gigabit link is provisioned with.
@@ -56,6 +61,7 @@ void Worker::obey(ConfigureLink& command, TimeNs now) {
             link->path_symbol_bytes = 0;
             end_session(*link);
         } else if (link->session != nullptr) {
+            link->session->sender.set_mode(mode_of(link->settings.mode), link->settings.rate_bps);
             link->session->sender.set_rate_cap(link->settings.rate_bps);
             link->session->sender.set_redundancy(goal_of(link->settings.goal), link->settings.fixed_parity);
         }
@@ -126,8 +132,9 @@ Result<void> Worker::start_session(Link& link, StartSession& command, TimeNs now
     session::ReceiverConfig receiver;
     receiver.parameters = parameters;
     receiver.stripes_open_max = static_cast<std::uint32_t>(link.receive_pool->total());
-    congestion::ReservedConfig reserved;
-    reserved.cap_bps = link.settings.rate_bps;
+    congestion::ControllerConfig control;
+    control.cap_bps = link.settings.rate_bps;
+    control.seed = next_epoch_;
 
     session::PathProbeConfig probe;
     probe.symbol_bytes = parameters.symbol_bytes;
@@ -136,9 +143,9 @@ Result<void> Worker::start_session(Link& link, StartSession& command, TimeNs now
     probe.v6 = link.local_ip.v6;
     probe.lanes = parameters.lanes;
 
-    auto session = std::make_unique<LinkSession>(command.session, next_epoch_++, sender, receiver, codec_,
-                                                 *link.send_pool, *link.receive_pool,
-                                                 congestion::make_reserved(reserved), probe, now);
+    auto session = std::make_unique<LinkSession>(
+        command.session, next_epoch_++, sender, receiver, codec_, *link.send_pool, *link.receive_pool,
+        congestion::make(mode_of(link.settings.mode), control), probe, now);
     for (unsigned i = 0; i < parameters.lanes; ++i) {
         const LaneKeys& keys = command.lanes[i];
         auto sealer = aead_->make_sealer(keys.transmit, keys.transmit_spi);

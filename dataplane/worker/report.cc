@@ -94,6 +94,7 @@ command::LinkStatus Worker::status_of(const Link& link) const {
     status.state = link.state;
     status.rate_cap_bps = link.settings.rate_bps;
     status.path_symbol_bytes = link.path_symbol_bytes;
+    status.mode = link.settings.mode;
     if (link.session == nullptr) {
         status.reason = "no session: waiting for the other site's control";
         return status;
@@ -123,6 +124,13 @@ command::LinkStatus Worker::status_of(const Link& link) const {
     status.tx_lost_packets = sent.lost_packets;
     status.tx_inflight_bytes = sent.inflight_bytes;
     status.tx_brakes = sent.brakes;
+    status.mode = congestion::to_string(sent.congestion.mode);
+    status.phase = sent.congestion.phase;
+    status.bandwidth_bps = sent.congestion.bandwidth_bps;
+    status.delivered_bps = sent.delivered_bps;
+    status.rtt_base_ms = ms(sent.congestion.rtt_base);
+    status.queue_target_ms = ms(sent.congestion.queue_target);
+    status.loss_floor = sent.congestion.loss_floor;
     status.rx_packets = received.packets;
     status.rx_wire_bytes = received.wire_bytes;
     status.rx_payload_bytes = received.payload_bytes;

@@ -88,11 +88,12 @@ Endpoint::Endpoint(unsigned index, const Scenario& scenario, const fec::Codec& c
     session::ReceiverConfig receiver;
     receiver.parameters = parameters_;
     receiver.stripes_open_max = scenario.receive_blocks;
-    congestion::ReservedConfig congestion;
+    congestion::ControllerConfig congestion;
     congestion.cap_bps = scenario.cap_bps;
     congestion.share_of_cap = scenario.share_of_cap;
+    congestion.seed = index + 1;
     sender_ = std::make_unique<session::Sender>(sender, codec, send_pool_,
-                                                congestion::make_reserved(congestion), local(0));
+                                                congestion::make(scenario.mode, congestion), local(0));
     receiver_ = std::make_unique<session::Receiver>(receiver, codec, receive_pool_, local(0));
 }
 

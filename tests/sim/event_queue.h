@@ -49,6 +49,7 @@ class EventQueue {
         heap_.push(event);
     }
     bool empty() const { return first() == nullptr; }
+    TimeNs next_at() const { return empty() ? kNever : first()->at; }
     Event pop() {
         const Event event = *first();
         if (!heap_.empty() && heap_.top().order == event.order) {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "dataplane/base/time.h"
+#include "dataplane/congestion/controller.h"
 #include "dataplane/fec/redundancy.h"
 #include "drivers/wan/link_model.h"
 
@@ -53,6 +54,7 @@ struct Scenario {
     std::uint16_t symbol_bytes = 1408;
     std::uint8_t stripe_symbols = 64;
     std::uint8_t lanes = 4;
+    congestion::Mode mode = congestion::Mode::reserved;
     fec::Goal goal = fec::Goal::balanced;
     std::optional<unsigned> fixed_parity;
     std::uint32_t send_blocks = 1024, receive_blocks = 640, read_ahead_blocks = 64;

@@ -6,6 +6,7 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "dataplane/wire/packet.h"
@@ -28,13 +29,18 @@ class SimulatedWire {
 
     SimulatedWire(const wan::LinkSettings& forward, const wan::LinkSettings& backward, std::uint64_t seed,
                   EventQueue& events)
-        : models_{wan::LinkModel(forward, seed * 2 + 1), wan::LinkModel(backward, seed * 2 + 2)},
+        : own_{std::make_unique<wan::LinkModel>(forward, seed * 2 + 1),
+               std::make_unique<wan::LinkModel>(backward, seed * 2 + 2)},
+          models_{own_[0].get(), own_[1].get()},
           events_(events) {}
+    // On a path that others use too; it outlives the wire.
+    SimulatedWire(wan::LinkModel& forward, wan::LinkModel& backward, EventQueue& events)
+        : models_{&forward, &backward}, events_(events) {}
 
     void send(unsigned from, const wire::Header& header, const std::uint8_t* payload, std::size_t bytes,
               TimeNs now, bool carry = true) {
         const std::size_t frame = kFrameHeaderBytes + wire::kHeaderBytes + bytes + wire::kTagBytes;
-        const wan::Fate fate = models_[from].send(frame, now);
+        const wan::Fate fate = models_[from]->send(frame, now);
         if (lane_dead_[header.lane]) return;
         for (unsigned copy = 0; copy < fate.copies; ++copy) {
             const std::uint32_t index = take();
@@ -51,7 +57,7 @@ class SimulatedWire {
     PacketUnderWay& packet(std::uint64_t index) { return packets_[index]; }
     void done(std::uint64_t index) { free_.push_back(static_cast<std::uint32_t>(index)); }
 
-    wan::LinkModel& model(unsigned direction) { return models_[direction]; }
+    wan::LinkModel& model(unsigned direction) { return *models_[direction]; }
     void set_lane(unsigned lane, bool dead) { lane_dead_[lane] = dead; }
     std::size_t under_way() const { return packets_.size() - free_.size(); }
 
@@ -76,7 +82,8 @@ class SimulatedWire {
         return index;
     }
 
-    std::array<wan::LinkModel, 2> models_;
+    std::unique_ptr<wan::LinkModel> own_[2];
+    std::array<wan::LinkModel*, 2> models_;
     std::array<bool, 256> lane_dead_{};
     std::vector<PacketUnderWay> packets_;
     std::vector<std::uint32_t> free_;

@@ -41,6 +41,10 @@ void expect_same(const LinkStatus& a, const LinkStatus& b) {
                        b.tx_interleave_depth, b.tx_redundancy_off, b.rx_loss_events));
     EXPECT_EQ(std::tie(a.rtt_ms, a.rtt_min_ms, a.queue_ms, a.loss),
               std::tie(b.rtt_ms, b.rtt_min_ms, b.queue_ms, b.loss));
+    EXPECT_EQ(std::tie(a.mode, a.phase, a.bandwidth_bps, a.delivered_bps, a.rtt_base_ms, a.queue_target_ms,
+                       a.loss_floor),
+              std::tie(b.mode, b.phase, b.bandwidth_bps, b.delivered_bps, b.rtt_base_ms, b.queue_target_ms,
+                       b.loss_floor));
     EXPECT_EQ(std::tie(a.tx_packets, a.tx_wire_bytes, a.tx_payload_bytes, a.tx_parity_packets,
                        a.tx_repair_packets, a.tx_lost_packets, a.tx_inflight_bytes, a.tx_brakes),
               std::tie(b.tx_packets, b.tx_wire_bytes, b.tx_payload_bytes, b.tx_parity_packets,

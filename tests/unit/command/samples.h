@@ -29,6 +29,7 @@ inline LinkSettings settings() {
     value.lanes = 64;
     value.rate_bps = 99'999'999'999;
     value.rtt_max_ms = 150;
+    value.mode = "scavenger";
     value.goal = "latency";
     value.fixed_parity = 2;
     value.traffic_class = 46;
@@ -62,6 +63,11 @@ inline LinkStatus status() {
     value.rtt_min_ms = 49.9;
     value.queue_ms = 0.2;
     value.loss = 1e-9;
+    value.mode = "shared";
+    value.phase = "probe_up";
+    value.rtt_base_ms = 48.5;
+    value.queue_target_ms = 12.5;
+    value.loss_floor = 0.0025;
     value.loss_upper = 2e-9;
     value.loss_burst = 7.5;
     value.tx_parity_steady = 2;
@@ -70,11 +76,11 @@ inline LinkStatus status() {
     value.tx_redundancy_off = true;
     std::uint64_t number = kOdd64;
     for (std::uint64_t* field :
-         {&value.rate_cap_bps, &value.rate_bps, &value.tx_packets, &value.tx_wire_bytes,
-          &value.tx_payload_bytes, &value.tx_parity_packets, &value.tx_repair_packets, &value.tx_lost_packets,
-          &value.tx_inflight_bytes, &value.tx_brakes, &value.rx_packets, &value.rx_wire_bytes,
-          &value.rx_payload_bytes, &value.rx_symbols_restored, &value.rx_stripes_repaired,
-          &value.rx_loss_events})
+         {&value.rate_cap_bps, &value.rate_bps, &value.bandwidth_bps, &value.delivered_bps, &value.tx_packets,
+          &value.tx_wire_bytes, &value.tx_payload_bytes, &value.tx_parity_packets, &value.tx_repair_packets,
+          &value.tx_lost_packets, &value.tx_inflight_bytes, &value.tx_brakes, &value.rx_packets,
+          &value.rx_wire_bytes, &value.rx_payload_bytes, &value.rx_symbols_restored,
+          &value.rx_stripes_repaired, &value.rx_loss_events})
         *field = number++;
     value.tx_bundles_open = 0xffffffff;
     value.rx_bundles_open = 12;

@@ -89,6 +89,8 @@ TEST_F(Api, AnswersAsDocumented) {
         {"GET", "/v1/links/{name}", "/v1/links/east-west-1", "", 200},
         {"GET", "/v1/links/{name}", "/v1/links/nowhere", "", 404},
         {"PATCH", "/v1/links/{name}", "/v1/links/east-west-1", R"({"rate":"500M","fec":"fixed:64,2"})", 200},
+        {"PATCH", "/v1/links/{name}", "/v1/links/east-west-1", R"({"mode":"scavenger"})", 200},
+        {"PATCH", "/v1/links/{name}", "/v1/links/east-west-1", R"({"mode":"polite"})", 400},
         {"PATCH", "/v1/links/{name}", "/v1/links/east-west-1", "{}", 400},
         {"GET", "/v1/datasets", "/v1/datasets", "", 200},
         {"POST", "/v1/datasets", "/v1/datasets", kDataset, 409},

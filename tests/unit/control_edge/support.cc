@@ -247,12 +247,14 @@ command::LinkStatus FakeDataplane::status_of(const Link& link) const {
     status.lanes = link.settings.lanes;
     status.rate_cap_bps = link.settings.rate_bps;
     status.state = command::LinkState::idle;
+    status.mode = link.settings.mode;
     if (!link.start) return status;
     status.session = link.start->session;
     status.state = links_come_up_ ? command::LinkState::up : command::LinkState::down;
     status.reason = links_come_up_ ? "" : "nothing heard for 2 s";
     status.rtt_ms = 50;
     status.loss = 0.001;
+    status.phase = "cruise";
     status.tx_packets = 1000;
     return status;
 }

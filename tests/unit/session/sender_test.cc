@@ -460,5 +460,24 @@ TEST_F(SenderTest, StripesTakeTurnsWhenBurstsAreKnown) {
     }
 }
 
+// Another congestion mode takes over at the rate of the one before, and counts its brakes on; the same one again
+// changes nothing.
+TEST_F(SenderTest, CongestionModeChangesLive) {
+    const std::uint64_t before = sender->stats().rate_bps;
+    for (const congestion::Mode mode : {congestion::Mode::shared, congestion::Mode::scavenger,
+                                        congestion::Mode::delay, congestion::Mode::reserved}) {
+        sender->set_mode(mode, 1'000'000'000);
+        EXPECT_EQ(sender->stats().congestion.mode, mode);
+        EXPECT_NEAR(static_cast<double>(sender->stats().rate_bps), static_cast<double>(before), 0.03e9);
+        EXPECT_GT(sender->stats().inflight_cap_bytes, 0u);
+        const auto rate = sender->stats().rate_bps;
+        sender->set_mode(mode, 500'000'000);
+        EXPECT_EQ(sender->stats().rate_bps, rate);
+    }
+    EXPECT_EQ(sender->stats().brakes, 0u);
+    offer(64 << 10);
+    EXPECT_FALSE(send().empty());
+}
+
 }  // namespace
 }  // namespace longhaul::session
