@@ -2,6 +2,7 @@
 # as Longhaul, tuned as a network engineer would tune hosts for that link. All that is changed is put back.
 # SPDX-License-Identifier: Apache-2.0
 import contextlib
+import fcntl
 import json
 import os
 import re
@@ -21,6 +22,7 @@ INTERFACE = {"east": "wan-east", "west": "wan-west"}     # one longhaul-wan hold
 CORE_LIMITS = ("net.core.rmem_max", "net.core.wmem_max")
 UDP_BUFFER_BYTES = 64 << 20
 LISTENING = {"tcp": "0A", "udp": "07"}      # state of a socket that waits, as /proc/PID/net/* writes it
+LOCK = "/run/lock/longhaul-bench"
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 
@@ -79,10 +81,21 @@ def require_root():
 
 
 class SocketLimits:
-    """The limits of socket buffers are the machine's, not a namespace's: raised while the lab stands, then put back."""
+    """The limits of socket buffers are the machine's, not a namespace's: raised while the lab stands, then put back.
+    One lab at a time: a second one would take the raised limits for the machine's own, and disturb the first's figures."""
 
     def __init__(self):
         self.before = {}
+        self.lock = None
+
+    def take(self):
+        self.lock = open(LOCK, "w")
+        try:
+            fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            self.lock.close()
+            self.lock = None
+            raise Failed(f"another bench runs on this machine (it holds {LOCK}): wait for its end") from error
 
     def raise_to(self, limit):
         for name in CORE_LIMITS:
@@ -94,6 +107,9 @@ class SocketLimits:
         for name, value in self.before.items():
             run("sysctl", "-q", "-w", f"{name}={value}", check=False)
         self.before.clear()
+        if self.lock:
+            self.lock.close()
+            self.lock = None
 
 
 class WanControl:
@@ -136,6 +152,7 @@ class Hosts:
         return ["nsenter", f"--net=/run/netns/{self.spaces[site]}", *map(str, command)]
 
     def make(self):
+        self.limits.take()
         for site in SITES:
             run("ip", "netns", "add", self.spaces[site])
             run(*self.inside(site, "ip", "link", "set", "lo", "up"))
