@@ -174,7 +174,8 @@ void ReservedController::brake(const Evidence& round, TimeNs now) noexcept {
     ++brakes_;
     delivered_at_brake_ = delivered;
     suspicious_rounds_ = 0;
-    hold_until_ = now + rtt_min_ + kFeedbackSlack;
+    // A loss is told from reordering up to a quarter round trip late, and a sample covers another quarter.
+    hold_until_ = now + rtt_min_ + rtt_min_ / 2 + kFeedbackSlack;
     holding_ = true;
 }
 

@@ -2,7 +2,7 @@
 // evidence that the path carries less. Random loss is not such evidence; loss that exceeds its own history
 // while less arrives, or a queue that stands, is.
 //
-//   cruise --(evidence over two rounds)--> hold (one RTT: samples still show the old rate) --> recover -->
+//   cruise --(evidence over two rounds)--> hold (samples still show the old rate) --> recover -->
 //   cruise
 //                                           ^-------------------(evidence)---------------------'
 // SPDX-License-Identifier: Apache-2.0

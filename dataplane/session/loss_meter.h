@@ -6,6 +6,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
 
 #include "dataplane/fec/redundancy.h"
@@ -101,6 +102,27 @@ class LossMeter {
 
     Window short_{kShortPackets}, long_{kLongPackets};
     double waiting_ = 0;  // events whose losses are not confirmed yet
+};
+
+// What the meter knew a few round trips ago. Loss that makes the congestion controller brake was the load's, not the
+// path's: parity against it would only add to it, so the meter forgets what it learned meanwhile.
+class LossRecall {
+  public:
+    // Once a sample of the controller, a quarter round trip apart.
+    void note(const LossMeter& meter) noexcept { meters_[next_++ % meters_.size()] = meter; }
+    LossMeter before() const noexcept {
+        return next_ < meters_.size() ? LossMeter{} : meters_[next_ % meters_.size()];
+    }
+    void begin_again(const LossMeter& meter) noexcept {
+        meters_.fill(meter);
+        next_ = meters_.size();
+    }
+
+  private:
+    // Two rounds of evidence, the one in which it began, and the time until a loss is told from reordering.
+    static constexpr std::size_t kSamples = 18;
+    std::array<LossMeter, kSamples> meters_{};
+    std::size_t next_ = 0;
 };
 
 }  // namespace longhaul::session

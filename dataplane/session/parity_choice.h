@@ -40,6 +40,14 @@ class ParityChoice {
         decide(now);
     }
 
+    // What was learned lately was about congestion: back to this, at once.
+    void forget(const LossMeter::Estimate& loss, TimeNs now) noexcept {
+        loss_ = loss;
+        rows_ = {};
+        depth_ = {1, kNever};
+        decide(now);
+    }
+
     // Bulk payload with more behind it.
     unsigned steady(unsigned k) const noexcept {
         if (fixed_) return std::min(*fixed_, kRowsMax);

@@ -138,6 +138,7 @@ void Sender::set_mode(congestion::Mode mode, std::uint64_t cap_bps) {
         1, state.delivered_limited ? rate : std::min(rate, state.stats.delivered_bps));
     state.brakes_before += state.controller->brakes();
     state.controller = congestion::make(mode, config);
+    state.brakes_seen = state.controller->brakes();
 }
 
 void Sender::set_redundancy(fec::Goal goal, std::optional<unsigned> fixed_parity) {

@@ -164,6 +164,11 @@ void Sender::State::give_sample(TimeNs now) {
                                                      static_cast<double>(sample->interval));
     delivered_limited = sample->application_limited;
     controller->on_sample(*sample);
+    if (controller->brakes() == brakes_seen) return loss_recall.note(loss);
+    brakes_seen = controller->brakes();
+    loss = loss_recall.before();
+    loss_recall.begin_again(loss);
+    parity.forget(loss.estimate(), now);
 }
 
 }  // namespace longhaul::session

@@ -79,6 +79,7 @@ struct Sender::State {
     RttEstimator rtt;
     SampleMeter meter;
     LossMeter loss;
+    LossRecall loss_recall;
     std::uint64_t loss_delivered = 0, loss_lost = 0;  // not handed to the meter yet
     TimeNs loss_since = 0;
     ParityChoice parity;
@@ -105,6 +106,7 @@ struct Sender::State {
     std::uint32_t loss_events = 0, feedback_sequence = 0;
     bool delivered_limited =
         true;  // stats.delivered_bps is what the application gave, not what the path took
+    std::uint64_t brakes_seen = 0;    // of this controller
     std::uint64_t brakes_before = 0;  // of the controllers before this one
     mutable SenderStats stats;
 };

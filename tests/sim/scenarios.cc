@@ -169,6 +169,14 @@ void add_outages(std::vector<Scenario>& all) {
     s.link[0].police_burst_bytes = 256 << 10;
     s.complete_within = 4 * kSecond;
     all.push_back(s);
+
+    s = on_link("policed_at_80_percent_200m_100ms", kGigabit / 5, 100 * kMillisecond);
+    send_bundles(s, 16, 8 * kMiB);
+    s.link[0].police_bps = kGigabit / 5 * 8 / 10;
+    s.link[0].police_burst_bytes = 100 << 10;
+    s.goodput_min = 0.85 * 0.8;  // loss that the load makes must not be answered with parity
+    s.complete_within = 9 * kSecond;
+    all.push_back(s);
 }
 
 void add_receivers(std::vector<Scenario>& all) {

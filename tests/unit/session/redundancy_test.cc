@@ -119,6 +119,41 @@ LossMeter after(std::uint64_t packets, double share, double burst, std::uint64_t
     return meter;
 }
 
+// Proves: what is learned while a brake builds up can be taken back, whole; and with nothing noted yet, to nothing.
+TEST(LossRecallTest, GoesBackToBeforeTheBrake) {
+    LossMeter meter;
+    LossRecall recall;
+    EXPECT_EQ(recall.before().estimate().packets, 0);
+    for (unsigned sample = 0; sample < 100; ++sample) {
+        meter.add(1000, 1);
+        recall.note(meter);
+    }
+    const double calm = meter.estimate().share;
+    for (unsigned sample = 0; sample < 12; ++sample) {  // three round trips of a policer
+        meter.add(800, 200);
+        recall.note(meter);
+    }
+    EXPECT_GT(meter.estimate().share, 5 * calm);
+    meter = recall.before();
+    EXPECT_NEAR(meter.estimate().share, calm, calm / 100);
+    recall.begin_again(meter);
+    EXPECT_NEAR(recall.before().estimate().share, calm, calm / 100);
+}
+
+// Proves: rows that were raised for such loss are given up at once, not after ten calm seconds.
+TEST(LossRecallTest, RowsAreGivenUpAtOnce) {
+    ParityChoice choice(fec::Goal::balanced, std::nullopt, 64);
+    LossMeter calm, stormy;
+    calm.add(1'000'000, 10);
+    stormy.add(97'000, 3'000);
+    choice.learn(calm.estimate(), 10, kSecond);
+    const unsigned before = choice.steady(64);
+    choice.learn(stormy.estimate(), 3'000, 2 * kSecond);
+    EXPECT_GE(choice.steady(64), before + 3);
+    choice.forget(calm.estimate(), 2 * kSecond + kMillisecond);
+    EXPECT_EQ(choice.steady(64), before);
+}
+
 // Proves: share and burst are found; the bounds enclose the share, wider where the same losses are fewer events.
 TEST(LossMeterTest, BoundsCountEvents) {
     const auto single = after(1 << 20, 1e-3, 1).estimate();
