@@ -68,7 +68,7 @@ void Receiver::settle(const wire::Header& header, const Ticket& ticket, bool aut
     state.bundles.touch(header.bundle);
     OpenStripe& stripe = state.stripes.at(ticket.slot);
     const bool first_pass = (header.flags & wire::Flags::again) == 0;
-    if (first_pass) state.note_spacing(stripe, now);
+    if (first_pass) state.turns.came(stripe);
     state.expect_more(stripe, first_pass, now);
     state.overtake_below(state.stripes.next_known() - 1, now);
     state.decode_if_enough(ticket.slot);
@@ -113,25 +113,31 @@ void Receiver::State::overtake_below(std::uint64_t number, TimeNs now) {
         if (place == kNoPlace) continue;
         OpenStripe& stripe = stripes.at(place);
         stripe.overtaken = true;
-        stripe.ask_at = now + patience();
-        ask_at = std::min(ask_at, stripe.ask_at);
+        turns.begun(stripe);
+        ask_not_before(stripe, now + patience());
     }
+}
+
+// A ping overtakes what left before it on other lanes: from here on they have the time that reordering takes.
+void Receiver::State::first_pass_over_below(std::uint64_t number, TimeNs now) {
+    for (std::uint64_t over = std::max(turns.over_below(), stripes.complete_below()); over < number; ++over) {
+        const std::uint32_t place = stripes.find(over);
+        if (place != kNoPlace && !turns.passed_over(stripes.at(place)))
+            ask_not_before(stripes.at(place), now + patience());
+    }
+    turns.over_below(number);
+}
+
+void Receiver::State::ask_not_before(OpenStripe& stripe, TimeNs at) {
+    stripe.ask_at = stripe.ask_at == kNever ? at : std::max(stripe.ask_at, at);
+    ask_at = std::min(ask_at, stripe.ask_at);
 }
 
 // A symbol of the first pass says that the pass is not over, whatever was asked for before.
 void Receiver::State::expect_more(OpenStripe& stripe, bool first_pass, TimeNs now) {
-    stripe.touched = now;
     if (!stripe.overtaken) return;
-    const TimeNs at = now + patience();
-    stripe.ask_at = first_pass ? at : std::max(stripe.ask_at, at);
-    ask_at = std::min(ask_at, stripe.ask_at);
-}
-
-void Receiver::State::note_spacing(OpenStripe& stripe, TimeNs now) {
-    if (stripe.touched == 0 || stripe.epoch != 0) return;
-    // A pause of the sender is none of the interleaving's.
-    const TimeNs gap = std::min(now - stripe.touched, patience());
-    symbol_spacing = (symbol_spacing * (kSpacingMemory - 1) + gap) / kSpacingMemory;
+    if (first_pass) stripe.ask_at = kNever;
+    ask_not_before(stripe, now + patience());
 }
 
 void Receiver::on_authentic(const wire::Header& header, std::size_t datagram_bytes, TimeNs now) {
@@ -150,7 +156,9 @@ void Receiver::on_ping(std::uint8_t lane, const wire::Ping& ping, TimeNs now) {
     static_cast<void>(lane);
     if (ping.hold_us != ~std::uint32_t{0}) state.rtt.sample_echo(now, ping.echo_tx_time_us, ping.hold_us);
     state.stripes.known_below(ping.next_stripe);
-    state.overtake_below(std::min(ping.next_stripe, state.stripes.next_known()), now);
+    const std::uint64_t sent_below = std::min(ping.next_stripe, state.stripes.next_known());
+    state.overtake_below(sent_below, now);
+    state.first_pass_over_below(sent_below, now);
     state.bundles.settle_below(ping.settled_below);
 }
 

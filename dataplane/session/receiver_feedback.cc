@@ -87,7 +87,9 @@ std::size_t Receiver::State::add_nacks(TimeNs now, std::size_t room) {
          place = stripes.at(place).next) {
         OpenStripe& stripe = stripes.at(place);
         if (!stripe.overtaken) break;  // the list ascends, and so does what has been overtaken
-        if (stripe.ask_at <= now && !stripe.claims() && feedback.nacks.size() < most) {
+        if (stripe.ask_at <= now && !turns.passed_over(stripe)) {
+            stripe.ask_at = now + patience();  // its turn may still come: looked at again then
+        } else if (stripe.ask_at <= now && !stripe.claims() && feedback.nacks.size() < most) {
             if (++stripe.epoch == 0) stripe.epoch = 1;
             stripe.ask_at = now + ask_again_after(stripe.epoch);
             wire::Nack nack;

@@ -10,6 +10,7 @@
 #include "dataplane/session/receiver.h"
 #include "dataplane/session/rtt_estimator.h"
 #include "dataplane/session/stripe_table.h"
+#include "dataplane/session/turn_meter.h"
 
 namespace longhaul::session {
 
@@ -21,13 +22,11 @@ struct Receiver::State {
     void restore_data(OpenStripe& stripe);
     void overtake_below(std::uint64_t number, TimeNs now);
     void expect_more(OpenStripe& stripe, bool first_pass, TimeNs now);
+    void first_pass_over_below(std::uint64_t number, TimeNs now);
+    void ask_not_before(OpenStripe& stripe, TimeNs at);
 
     // --- feedback (receiver_feedback.cc)
-    // Interleaved stripes get their symbols one in a while: several of those may be lost before one is late.
-    TimeNs patience() const {
-        return std::max({kPatienceMin, rtt.smallest() / 8, kSpacingsMissed * symbol_spacing});
-    }
-    void note_spacing(OpenStripe& stripe, TimeNs now);
+    TimeNs patience() const { return std::max(kPatienceMin, rtt.smallest() / 8); }
     TimeNs ask_again_after(unsigned epoch) const;
     TimeNs status_repeat() const { return std::max(kStatusRepeatMin, rtt.smallest() / 2); }
     TimeNs due_at() const;
@@ -38,8 +37,6 @@ struct Receiver::State {
     void add_decoded(std::size_t room);
 
     static constexpr TimeNs kPatienceMin = 2 * kMillisecond;
-    static constexpr unsigned kSpacingsMissed = 4;
-    static constexpr unsigned kSpacingMemory = 64;  // symbols
     static constexpr TimeNs kStatusRepeatMin = 5 * kMillisecond;
 
     ReceiverConfig config;
@@ -52,10 +49,10 @@ struct Receiver::State {
     FeedbackSchedule schedule;
 
     std::uint64_t overtaken_below = 0;  // the sender has moved past every stripe below
-    TimeNs symbol_spacing = 0;          // smoothed, between symbols of one stripe in its first pass
-    std::uint64_t decoded_told = 0;     // where the next list of decoded stripes begins
-    TimeNs ask_at = kNever;             // no incomplete stripe is to be asked for before this
-    wire::Feedback feedback;            // reused; keeps the last one for its second copy
+    TurnMeter turns;
+    std::uint64_t decoded_told = 0;  // where the next list of decoded stripes begins
+    TimeNs ask_at = kNever;          // no incomplete stripe is to be asked for before this
+    wire::Feedback feedback;         // reused; keeps the last one for its second copy
     bool copy_due = false;
     unsigned lane_rotation = 0;
     mutable ReceiverStats stats;

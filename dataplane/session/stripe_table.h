@@ -40,11 +40,11 @@ struct OpenStripe {
     std::uint16_t slots_here = 0, slots_claimed = 0;  // bit per parity slot
     std::uint8_t data_here = 0, data_claimed = 0, parity_here = 0, parity_claimed = 0;
 
-    // When to ask for more: not before the sender has moved on and reordering has had its time.
+    // When to ask for more: not before its turns have passed and reordering has had its time (TurnMeter).
     bool overtaken = false;
     TimeNs ask_at = ~TimeNs{0};
-    std::uint8_t epoch = 0;
-    TimeNs touched = 0;  // when its last symbol came; 0: none yet
+    std::uint8_t epoch = 0;       // of the last request; 0: none yet
+    std::uint64_t turn_seen = 0;  // symbols of first passes that had come when this stripe's last one came
 
     std::uint32_t previous = kNoPlace, next = kNoPlace;  // incomplete stripes, ascending by number
     std::uint32_t next_held = kNoPlace;                  // decoded, waiting for its bundle

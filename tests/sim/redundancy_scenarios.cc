@@ -48,6 +48,23 @@ void add_tails(std::vector<Scenario>& all) {
     }
 }
 
+// A sender that shares its core: while it is not let run, none of the many stripes that take turns is short, and none may
+// be asked for. Nearly all of what is lost is covered by parity.
+void add_pauses(std::vector<Scenario>& all) {
+    for (const TimeNs pause : {13 * kMillisecond, 40 * kMillisecond}) {
+        Scenario s = on_link("sender_pauses_" + std::to_string(pause / kMillisecond) + "ms_bursts_of_8",
+                             kGigabit, 100 * kMillisecond);
+        send_bundles(s, 32, 16 * kMiB);
+        s.symmetric_loss(0.01, 8);
+        s.worker_pause_every = 10 * pause;
+        s.worker_pause = pause;
+        s.repairs_per_loss_max = 0.3;
+        s.goodput_min = 0.75;
+        s.complete_within = 8 * kSecond;
+        all.push_back(s);
+    }
+}
+
 // A change of 4 KiB on an idle link is durable, and known to be, within 1.5 round trips plus the flush.
 void add_small_work(std::vector<Scenario>& all) {
     for (const TimeNs rtt : {10 * kMillisecond, 100 * kMillisecond}) {
@@ -107,6 +124,7 @@ std::vector<Scenario> redundancy_scenarios() {
     std::vector<Scenario> all;
     add_bursts(all);
     add_tails(all);
+    add_pauses(all);
     add_small_work(all);
     add_virtual(all);
     return all;

@@ -60,6 +60,8 @@ struct Scenario {
     std::uint32_t send_blocks = 1024, receive_blocks = 640, read_ahead_blocks = 64;
     std::uint32_t bundles_open_max = 256;
     TimeNs poll_quantum = 20 * kMicrosecond;  // the worker looks at its inbox this often
+    // Endpoint 0's worker is not let run for `worker_pause` out of every `worker_pause_every`; 0: it always runs.
+    TimeNs worker_pause_every = 0, worker_pause = 0;
     TimeNs read_latency = 300 * kMicrosecond, write_latency = 500 * kMicrosecond;
     TimeNs durable_delay = 3 * kMillisecond, publish_delay = kMillisecond;
     std::int64_t clock_skew_ppm = 0;  // endpoint 1's clock runs faster by this much
@@ -76,6 +78,8 @@ struct Scenario {
     double goodput_min = 0;  // share of what the link's rate can carry in payload, 0: not asserted
     TimeNs complete_within = 60 * kSecond;
     std::uint64_t brakes_max = ~std::uint64_t{0};
+    double repairs_per_loss_max =
+        0;  // repaired and resent symbols for each packet that was lost, 0: not asserted
     bool peer_silent_expected = false;  // some time without an answer must have been noticed
     bool symmetric_loss(double share, double burst = 1) {
         for (auto& direction : link) {

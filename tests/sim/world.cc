@@ -67,10 +67,17 @@ class World {
     void wake(unsigned endpoint, TimeNs at) {
         if (at == kNever) return;
         const TimeNs quantum = scenario_.poll_quantum;
-        at = (std::max(at, now_) + quantum - 1) / quantum * quantum;
+        at = when_let_run(endpoint, (std::max(at, now_) + quantum - 1) / quantum * quantum);
         if (at >= tick_at_[endpoint]) return;
         tick_at_[endpoint] = at;
         events_.push({at, 0, Event::Kind::tick, static_cast<std::uint8_t>(endpoint), 0, 0});
+    }
+
+    // Other programs have the sender's core at the end of every period; what is due then waits.
+    TimeNs when_let_run(unsigned endpoint, TimeNs at) const {
+        const TimeNs every = scenario_.worker_pause_every;
+        if (endpoint != 0 || every == 0 || at % every < every - scenario_.worker_pause) return at;
+        return at - at % every + every;
     }
 
     void handle(const Event& event) {
@@ -197,12 +204,19 @@ class World {
             // A direction that carries feedback only is judged by some hundred packets: chance.
             if (outcome_.sender[i].payload_bytes > 0 && outcome_.sender[i].brakes > scenario_.brakes_max)
                 broken(i, "the brake was pulled too often");
+            if (repairs_per_loss(i) > scenario_.repairs_per_loss_max && scenario_.repairs_per_loss_max > 0)
+                broken(i, "repairs for each lost packet: " + std::to_string(repairs_per_loss(i)));
             outcome_.goodput = std::max(outcome_.goodput, goodput(i));
         }
         const bool silent = endpoints_[0]->was_silent() || endpoints_[1]->was_silent();
         if (scenario_.peer_silent_expected && !silent) broken(0, "silence was not noticed");
         if (outcome_.goodput < scenario_.goodput_min)
             broken(0, "goodput below the bound: " + std::to_string(outcome_.goodput));
+    }
+    double repairs_per_loss(unsigned i) const {
+        const session::SenderStats& stats = outcome_.sender[i];
+        return static_cast<double>(stats.repair_packets + stats.resent_packets) /
+               static_cast<double>(std::max<std::uint64_t>(stats.lost_packets, 1));
     }
     // `end`: 0 where the plan's sender is meant, 1 for its target.
     std::vector<TimeNs> since_offer(const std::vector<TimeNs>& (Endpoint::*at)() const, unsigned end) const {

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
+#include <set>
 
 #include "tests/unit/session/fixture.h"
 
@@ -195,11 +196,12 @@ TEST_F(ReceiverTest, ParityRestoresLostSymbols) {
 // A stripe is asked for only after later packets and the patience, twice, and again with a higher epoch.
 TEST_F(ReceiverTest, AsksForWhatIsShort) {
     const auto data = payload(4096);
-    stripe(0, Section::head, head_for(8192), true);
+    stripe(0, Section::head, head_for(12288), true);
     stripe(1, Section::payload, data, false, 0b0001);
     EXPECT_TRUE(feedback()->nacks.empty()) << "nothing later has come: it may still be on its way";
     const TimeNs passed = now;
     stripe(2, Section::payload, data);
+    stripe(3, Section::payload, data);
     std::optional<wire::Feedback> message;
     do
         message = feedback();
@@ -220,6 +222,56 @@ TEST_F(ReceiverTest, AsksForWhatIsShort) {
     ASSERT_TRUE(message);
     EXPECT_EQ(message->nacks[0].epoch, 2);
     EXPECT_GE(now, passed + 100 * kMillisecond);
+}
+
+// Five stripes take turns and lose their first symbol. While the sender pauses none is asked for, however long it takes;
+// once several turns of others have passed, each is, though its last symbols never came.
+TEST_F(ReceiverTest, WaitsForStripesThatTakeTurns) {
+    const auto data = payload(1024);
+    const auto turn_of = [&](std::uint64_t from, unsigned symbol) {
+        for (std::uint64_t s = from; s < from + 5; ++s)
+            arrive(symbol_header(s, symbol, 4, Section::payload), data.data());
+    };
+    stripe(0, Section::head, head_for(64 * 4096), true);
+    const auto asked_within = [&](TimeNs time) {
+        std::set<std::uint64_t> asked;
+        for (const TimeNs end = now + time; now < end; now += kMillisecond)
+            while (const auto message = feedback(0))
+                for (const wire::Nack& nack : message->nacks)
+                    asked.insert(nack.stripe);
+        return asked.size();
+    };
+    turn_of(1, 1);
+    turn_of(1, 2);
+    EXPECT_EQ(asked_within(kSecond), 0u) << "the sender is not let run: none of them is late";
+    ping(1);
+    EXPECT_EQ(asked_within(kSecond), 0u) << "it says itself that their first pass goes on";
+    turn_of(6, 1);
+    turn_of(6, 2);
+    EXPECT_EQ(asked_within(kSecond), 0u) << "they may only have fallen behind";
+    turn_of(6, 0);
+    turn_of(6, 3);
+    turn_of(11, 1);
+    EXPECT_EQ(asked_within(50 * kMillisecond), 5u) << "turn after turn has passed without them";
+}
+
+// A ping that says that the first pass is over is enough, after the time that reordering takes.
+TEST_F(ReceiverTest, PingEndsTheTurns) {
+    const auto data = payload(1024);
+    stripe(0, Section::head, head_for(64 * 4096), true);
+    for (const std::uint64_t s : {1u, 2u})
+        arrive(symbol_header(s, 1, 4, Section::payload), data.data());
+    now += kSecond;
+    ping(3);
+    const TimeNs told = now;
+    std::optional<wire::Feedback> message;
+    do
+        message = feedback();
+    while (message && message->nacks.empty());
+    ASSERT_TRUE(message);
+    EXPECT_EQ(message->nacks.size(), 2u);
+    EXPECT_GE(now, told + 100 * kMillisecond / 8);
+    EXPECT_LT(now, told + 100 * kMillisecond / 4);
 }
 
 // A ping says how far the sender came, so a lost tail is asked for though nothing follows it.
