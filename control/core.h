@@ -38,7 +38,9 @@ struct DatasetSpec {
     double rpo_target_s = 300;
     std::string traffic = "bulk";  // class: latency | bulk | scavenger
     double rescan_s = 10;
-    std::string link;  // empty: the scheduler chooses
+    std::string link;                 // empty: the scheduler chooses
+    double delete_hold_share = 0.01;  // mode namespace: more removals than this share of the objects wait
+    std::uint64_t delete_hold_objects = 10'000;  // ... or than so many, if that is fewer; 0: none ever waits
 };
 
 // ---- views ---------------------------------------------------------------------------------------------------------
@@ -82,7 +84,8 @@ struct DatasetView {
     WallNs last_sweep_started = 0;
     double last_sweep_took_s = 0;
     std::uint64_t sweeps = 0;
-    std::string problem;  // why it does not move, empty if it does
+    std::uint64_t deletes_held = 0;  // removals that wait for dataset_release_deletes
+    std::string problem;             // why it does not move, empty if it does
 };
 struct BundleView {
     std::string id, dataset, link, stage;
@@ -158,6 +161,9 @@ class Core {
     virtual Result<DatasetView> dataset(const std::string& name) = 0;
     virtual std::vector<DatasetView> datasets() = 0;
     virtual Result<void> dataset_rescan(const std::string& name) = 0;  // now instead of at the next period
+
+    // Lets the removals go that are held as a surge; their number, 0 when none are.
+    virtual Result<std::uint64_t> dataset_release_deletes(const std::string& name) = 0;
 
     // Datasets whose target is here (called by the peer's control through the edge).
     virtual Result<TargetAccepted> accept_target(const std::string& source_site, const DatasetSpec& spec) = 0;

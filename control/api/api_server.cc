@@ -133,6 +133,11 @@ void ApiServer::install_dataset_routes() {
         return result ? json_reply({{"dataset", call.arguments.at(0)}, {"rescan", "started"}}, 202)
                       : refusal(result.error());
     });
+    server_.add("POST", "/v1/datasets/{name}/release-deletes", [&core](const Call& call) {
+        const auto released = core.dataset_release_deletes(call.arguments.at(0));
+        return released ? json_reply({{"dataset", call.arguments.at(0)}, {"released", released.value()}}, 202)
+                        : refusal(released.error());
+    });
     server_.add("GET", "/v1/datasets/{name}/failures",
                 [this](const Call& call) { return failures(call.arguments.at(0)); });
 }

@@ -161,6 +161,11 @@ constexpr Family kFamilies[] = {
      each_rpo<&Rpo::objects_failing>},
     {{"longhaul_drain_bits_per_second", "gauge", "Payload published over the last seconds."},
      each_rpo<&Rpo::drain_bps>},
+    {{"longhaul_deletes_held", "gauge", "Deletes that wait for an operator because they are unusually many."},
+     [](const MetricsInput& in, Samples& out) {
+         for (const DatasetView& view : in.datasets)
+             out.add(of(view), view.deletes_held);
+     }},
     {{"longhaul_dataset_sweeps_total", "counter", "Clean walks of the source tree."},
      [](const MetricsInput& in, Samples& out) {
          for (const DatasetView& view : in.datasets)

@@ -66,6 +66,7 @@ json dataset_view_document(const DatasetView& view) {
     out["last_sweep_started"] = when(view.last_sweep_started);
     out["last_sweep_took_s"] = view.last_sweep_started == 0 ? json() : json(view.last_sweep_took_s);
     out["sweeps"] = view.sweeps;
+    out["deletes_held"] = view.deletes_held;
     out["problem"] = known(view.problem);
     return out;
 }

@@ -91,6 +91,15 @@ json dataset_body(const Arguments& arguments) {
     pass_on("mode", "mode");
     pass_on("traffic", "traffic");
     pass_on("link", "link");
+    const auto pass_on_number = [&](const char* option, const char* field) {
+        if (!arguments.has(option)) return;
+        body[field] = json::parse(arguments.option(option), nullptr, false);
+        if (!body[field].is_number())
+            throw Failure{Exit::usage, "--" + std::string(option) + " " +
+                                           in_quotes(arguments.option(option)) + " is not a number"};
+    };
+    pass_on_number("delete-hold-share", "delete_hold_share");
+    pass_on_number("delete-hold-objects", "delete_hold_objects");
     return body;
 }
 
@@ -136,6 +145,11 @@ void run(const Arguments& arguments) {
     if (arguments.command == "datasets remove") {
         client.remove(path);
         return print_result(arguments, {{"removed", name}}, "removed " + name + "; the replica stays\n");
+    }
+    if (arguments.command == "datasets release-deletes") {
+        const json document = client.post(path + "/release-deletes", json::object());
+        return print_result(arguments, document,
+                            "released " + document.at("released").dump() + " held deletes of " + name + "\n");
     }
     LH_ASSERT(arguments.command == "datasets rescan");
     print_result(arguments, client.post(path + "/rescan", json::object()),

@@ -27,7 +27,9 @@ nlohmann::json dataset_document(const DatasetSpec& spec) {
             {"rpo_target_s", spec.rpo_target_s},
             {"traffic", spec.traffic},
             {"rescan_s", spec.rescan_s},
-            {"link", spec.link}};
+            {"link", spec.link},
+            {"delete_hold_share", spec.delete_hold_share},
+            {"delete_hold_objects", spec.delete_hold_objects}};
 }
 
 }  // namespace longhaul::control

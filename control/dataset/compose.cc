@@ -127,6 +127,7 @@ bool Runner::fill(Draft& draft, Place place) {
     for (auto next = list.begin(); next != list.end();) {
         const Pending::Handle change = next++;
         if (place == Place::settles && (!change->known || !pending_.settle_may_go(*change))) continue;
+        if (change->action == Action::remove && !remove_may_go(*change)) continue;
         if (const auto path = pending_.obstacle(*change)) {
             pending_.wait_for(change, *path);
             continue;
@@ -137,6 +138,11 @@ bool Runner::fill(Draft& draft, Place place) {
         pending_.take(change);
     }
     return true;
+}
+
+// A removal that the running sweep has found waits for its end: only then is it known how many there are.
+bool Runner::remove_may_go(const Change& change) const {
+    return !delete_hold_.holds() && !(sweeping_ && change.first >= record_.sweeps);
 }
 
 bool Runner::fits(const Draft& draft, const Change& change) const {

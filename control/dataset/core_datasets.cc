@@ -70,6 +70,16 @@ Result<void> CoreLoop::dataset_rescan(const std::string& name) {
     });
 }
 
+Result<std::uint64_t> CoreLoop::dataset_release_deletes(const std::string& name) {
+    return call<std::uint64_t>([this, &name](Moment) -> Result<std::uint64_t> {
+        const auto found = find(name);
+        if (found == datasets_.end()) return unknown(name);
+        const std::uint64_t held = found->second->runner.release_deletes();
+        if (held > 0) spdlog::warn("dataset {}: {} held deletes were released", name, held);
+        return held;
+    });
+}
+
 Result<TargetAccepted> CoreLoop::accept_target(const std::string& source_site, const DatasetSpec& spec) {
     if (source_site.empty() || source_site == config_.site)
         return Error{ErrorCode::invalid_argument,

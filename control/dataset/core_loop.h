@@ -43,6 +43,7 @@ class CoreLoop final : public Core {
     Result<DatasetView> dataset(const std::string& name) override;
     std::vector<DatasetView> datasets() override;
     Result<void> dataset_rescan(const std::string& name) override;
+    Result<std::uint64_t> dataset_release_deletes(const std::string& name) override;
 
     Result<TargetAccepted> accept_target(const std::string& source_site, const DatasetSpec& spec) override;
     Result<void> release_target(const std::string& source_site, const std::string& dataset) override;

@@ -182,10 +182,13 @@ void Runner::desire(std::optional<Pending::Handle> change, const std::string& pa
         }
         pending_.insert(std::move(fresh));
         ++stats_.changes;
+        if (action == Action::remove) delete_hold_.found(turn_at_);
         return;
     }
     news_.erase(path);
     if (action == Action::remove && (*change)->action == Action::remove) return;
+    if (action == Action::remove) delete_hold_.found(turn_at_);
+    if ((*change)->action == Action::remove) delete_hold_.undone(turn_at_);
     forget_large(path);  // another version: its ranges would never meet those of the one before
     pending_.replace(*change, action, now);
 }
@@ -201,6 +204,7 @@ void Runner::replace_by_kind(std::optional<Pending::Handle> change, const std::s
 
 void Runner::drop(Pending::Handle change) {
     const std::string path = change->path;
+    if (change->action == Action::remove) delete_hold_.undone(turn_at_);
     forget_large(path);
     news_.erase(path);
     failures_->succeeded(path);

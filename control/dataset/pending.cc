@@ -35,7 +35,10 @@ void Pending::count_in(const Change& change) {
     ledger_.unpublished.add(change.first);
     if (!change.durable) ledger_.undurable.add(change.first);
     if (change.action != Action::settle) main_.add(change.first);
-    if (change.action == Action::remove) ++removes_under_[std::string(parent_of(change.path))];
+    if (change.action == Action::remove) {
+        ++removes_under_[std::string(parent_of(change.path))];
+        ++removes_;
+    }
     undurable_bytes_ += weight(change);
 }
 
@@ -45,6 +48,7 @@ void Pending::count_out(const Change& change) {
     if (change.action != Action::settle) main_.remove(change.first);
     undurable_bytes_ -= weight(change);
     if (change.action != Action::remove) return;
+    --removes_;
     const std::string parent(parent_of(change.path));
     const auto count = removes_under_.find(parent);
     LH_ASSERT(count != removes_under_.end());

@@ -101,6 +101,7 @@ class Pending {
     }
 
     std::size_t size() const { return index_.size(); }
+    std::size_t removes() const { return removes_; }  // wherever they stand
     std::uint64_t undurable_bytes() const { return undurable_bytes_; }
     bool main_active() const;      // something other than settling is ready or in flight
     const Change* oldest() const;  // for people
@@ -116,6 +117,7 @@ class Pending {
     SweepLedger& ledger_;
     PendingBySweep main_;  // all but settling
     std::size_t main_in_flight_ = 0;
+    std::size_t removes_ = 0;
     std::uint64_t undurable_bytes_ = 0;
     std::array<List, kPlacesListed> lists_;
     std::unordered_map<std::string, List> waiting_;                 // by the path waited for

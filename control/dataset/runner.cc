@@ -27,7 +27,10 @@ void Runner::set_flow(const Flow& flow) {
 }
 
 void Runner::tick(Moment now) {
+    turn_at_ = now.steady;
     pending_.release_due(now.steady);
+    delete_hold_.judge({record_.spec.delete_hold_share, record_.spec.delete_hold_objects}, now.steady,
+                       published_.objects);
     const bool waits = busy() || mark_wanted();
     if (waits && !work_waits_) {
         moved_at_ = now.wall;
@@ -51,7 +54,18 @@ std::string Runner::obstacle() const {
     if (!connected_) return "the dataplane is not connected: start longhaul-dataplane, or look at its log";
     for (const auto* text : {&store_problem_, &flow_.obstacle, &offer_problem_, &target_problem_})
         if (!text->empty()) return *text;
+    if (delete_hold_.holds())
+        return std::to_string(pending_.removes()) +
+               " deletes are held because they are unusually many: if they are meant, release them with "
+               "`longhaul datasets release-deletes " +
+               record_.spec.name + "`";
     return {};
+}
+
+std::uint64_t Runner::release_deletes() {
+    const std::uint64_t held = delete_hold_.holds() ? pending_.removes() : 0;
+    delete_hold_.release();
+    return held;
 }
 
 std::string Runner::limited_by() const {
@@ -106,6 +120,7 @@ RunnerView Runner::view(Moment now) {
     view.dataset.last_sweep_started = sweep_started_;
     view.dataset.last_sweep_took_s = sweep_took_s_;
     view.dataset.sweeps = sweeps_done_;
+    view.dataset.deletes_held = delete_hold_.holds() ? pending_.removes() : 0;
     view.dataset.problem = view.facts.obstacle;
     if (view.dataset.problem.empty() && rpo.objects_failing > 0)
         view.dataset.problem = std::to_string(rpo.objects_failing) +

@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "control/capture/sweep.h"
+#include "control/dataset/delete_hold.h"
 #include "control/dataset/failures.h"
 #include "control/dataset/large.h"
 #include "control/dataset/pending.h"
@@ -73,6 +74,7 @@ class Runner {
     void on_dataplane_down();
     bool on_bundle(const command::BundleEvent& event, Moment now);  // false: not a bundle of this dataset
     void cancel_all();
+    std::uint64_t release_deletes();  // how many were held
 
     // -- work
     // ---------------------------------------------------------------------------------------------------------
@@ -135,6 +137,7 @@ class Runner {
     bool compose_range(Moment now);
     bool compose_mark(Moment now);
     bool fill(Draft& draft, Place place);
+    bool remove_may_go(const Change& change) const;
     bool fits(const Draft& draft, const Change& change) const;
     bool becomes_large(Pending::Handle change);
     void add_entry(Draft& draft, const Change& change);
@@ -210,6 +213,8 @@ class Runner {
     bool work_waits_ = false;
     TimeNs accept_retry_at_ = 0;
     DrainMeter drain_;
+    DeleteHold delete_hold_;
+    TimeNs turn_at_ = 0;  // of the last tick
 };
 
 }  // namespace longhaul::control

@@ -39,6 +39,8 @@ std::variant<DatasetSpec, Problem> dataset_spec_from(const nlohmann::json& docum
         body.refuse("traffic", in_quotes(spec.traffic) +
                                    " is not a class: write \"latency\", \"bulk\" or \"scavenger\"");
     spec.link = body.text("link", {});
+    spec.delete_hold_share = body.number("delete_hold_share", spec.delete_hold_share, 0, 1);
+    spec.delete_hold_objects = body.whole("delete_hold_objects", spec.delete_hold_objects);
     body.finish();
     if (!problems.empty()) return field_problem(std::move(problems));
     return spec;

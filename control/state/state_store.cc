@@ -152,10 +152,11 @@ void StateStore::commit() {
 
 std::int64_t StateStore::dataset_add(const DatasetRecord& record) {
     writing();
-    Statement insert(database_,
-                     "INSERT INTO datasets (name,source,target_site,target_directory,mode,consistency,"
-                     "rpo_target_s,traffic,rescan_s,link,target_store,created) "
-                     "VALUES (?,?,?,?,?,?,?,?,?,?,?,?)");
+    Statement insert(
+        database_,
+        "INSERT INTO datasets (name,source,target_site,target_directory,mode,consistency,"
+        "rpo_target_s,traffic,rescan_s,link,target_store,created,delete_hold_share,delete_hold_objects) "
+        "VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)");
     const auto& spec = record.spec;
     insert.bind_text(spec.name)
         .bind_text(spec.source)
@@ -164,6 +165,7 @@ std::int64_t StateStore::dataset_add(const DatasetRecord& record) {
     insert.bind(static_cast<std::int64_t>(spec.mode)).bind(static_cast<std::int64_t>(spec.consistency));
     insert.bind(spec.rpo_target_s).bind_text(spec.traffic).bind(spec.rescan_s).bind_text(spec.link);
     insert.bind(record.target_store).bind(record.created);
+    insert.bind(spec.delete_hold_share).bind(spec.delete_hold_objects);
     insert.run();
     return database_.last_insert_rowid();
 }
@@ -189,7 +191,8 @@ std::vector<DatasetRecord> StateStore::datasets() {
     Statement query(database_,
                     "SELECT id,name,source,target_site,target_directory,mode,consistency,rpo_target_s,"
                     "traffic,rescan_s,link,target_store,created,w_disc,w_dur,w_pub,sweeps,objects_total,"
-                    "bytes_total,root_device,root_inode FROM datasets ORDER BY id");
+                    "bytes_total,root_device,root_inode,delete_hold_share,delete_hold_objects FROM datasets "
+                    "ORDER BY id");
     std::vector<DatasetRecord> records;
     while (query.step()) {
         DatasetRecord record;
@@ -212,6 +215,8 @@ std::vector<DatasetRecord> StateStore::datasets() {
         record.bytes_total = query.number(18);
         record.root_device = query.number(19);
         record.root_inode = query.number(20);
+        record.spec.delete_hold_share = query.real(21);
+        record.spec.delete_hold_objects = query.number(22);
         records.push_back(std::move(record));
     }
     return records;

@@ -98,6 +98,8 @@ TEST_F(Api, AnswersAsDocumented) {
         {"POST", "/v1/datasets", "/v1/datasets", kDataset, 201},
         {"GET", "/v1/datasets/{name}", "/v1/datasets/lake", "", 200},
         {"POST", "/v1/datasets/{name}/rescan", "/v1/datasets/lake/rescan", "{}", 202},
+        {"POST", "/v1/datasets/{name}/release-deletes", "/v1/datasets/lake/release-deletes", "{}", 202},
+        {"POST", "/v1/datasets/{name}/release-deletes", "/v1/datasets/none/release-deletes", "{}", 404},
         {"GET", "/v1/datasets/{name}/failures", "/v1/datasets/lake/failures", "", 200},
         {"GET", "/v1/datasets/{name}/failures", "/v1/datasets/none/failures", "", 404},
         {"GET", "/v1/flows", "/v1/flows", "", 200},

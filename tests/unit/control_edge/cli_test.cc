@@ -74,17 +74,22 @@ TEST_F(Cli, ShowsEveryView) {
 TEST_F(Cli, SteersDatasets) {
     const std::string create =
         "datasets create --name lake --source posix:/lake --target west=posix:/srv/replica/lake --rpo 60s "
-        "--rescan 5s --mode copy";
+        "--rescan 5s --mode copy --delete-hold-share 0.25 --delete-hold-objects 5000";
     EXPECT_EQ(longhaul(create).status, 0);
     const auto spec = node_.core.dataset("lake").value().spec;
     EXPECT_EQ(spec.rpo_target_s, 60);
     EXPECT_EQ(spec.rescan_s, 5);
     EXPECT_EQ(spec.mode, Mode::copy);
+    EXPECT_EQ(spec.delete_hold_share, 0.25);
+    EXPECT_EQ(spec.delete_hold_objects, 5000u);
     EXPECT_EQ(spec.target.site, "west");
     const Outcome again = longhaul(create);
     EXPECT_EQ(again.status, 1);
     EXPECT_THAT(again.output, HasSubstr("Already exists: a dataset lake exists: choose another name"));
     EXPECT_EQ(longhaul("datasets rescan lake").status, 0);
+    EXPECT_THAT(longhaul("datasets release-deletes lake").output,
+                HasSubstr("released 0 held deletes of lake"));
+    EXPECT_EQ(longhaul("datasets release-deletes nothing").status, 1);
     EXPECT_EQ(longhaul("datasets remove lake").status, 0);
     EXPECT_EQ(longhaul("datasets remove lake").status, 1);
     const Outcome wrong =

@@ -102,6 +102,11 @@ Result<void> FakeCore::dataset_rescan(const std::string& name) {
     if (!view) return view.error();
     return {};
 }
+Result<std::uint64_t> FakeCore::dataset_release_deletes(const std::string& name) {
+    const auto view = dataset(name);
+    if (!view) return view.error();
+    return view.value().deletes_held;
+}
 Result<TargetAccepted> FakeCore::accept_target(const std::string& source_site, const DatasetSpec& spec) {
     const std::lock_guard lock(mutex);
     if (spec.target.store.starts_with("posix:/etc"))
