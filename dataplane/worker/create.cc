@@ -60,6 +60,8 @@ Result<std::unique_ptr<Worker>> Worker::create(const WorkerConfig& config, std::
         worker->neighbours_.push_back(std::make_unique<nic::Neighbours>(
             port->mac(), port->config().addresses, port->config().gateway_v4, port->config().gateway_v6,
             port->config().vlan));
+    for (nic::Port* port : worker->ports_)
+        worker->empty_frames_.emplace_back(port->pool());
     worker->link_epochs_.assign(worker->ports_.size(), 0);
     return worker;
 }

@@ -14,6 +14,7 @@ bool Worker::transmit_frames(TimeNs now) {
     for (std::size_t port = 0; port < ports_.size(); ++port) {
         busy |= send_neighbour_frames(port, now);
         flush_frames(port);
+        empty_frames_[port].refill();
     }
     clock_.enter(before);
     return busy;
@@ -103,7 +104,7 @@ void Worker::send_packets(Link& link, std::span<const session::PacketOut> packet
 }
 
 rte_mbuf* Worker::build_frame(Link& link, const session::PacketOut& packet, crypto::SealJob& job) {
-    rte_mbuf* frame = rte_pktmbuf_alloc(ports_[link.port]->pool());
+    rte_mbuf* frame = empty_frames_[link.port].take();
     if (frame == nullptr) return nullptr;
     const Lane& lane = link.session->lanes[packet.header.lane];
     const std::size_t overhead = lane.frame.overhead_bytes();

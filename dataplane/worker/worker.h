@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "dataplane/fec/codec.h"
+#include "dataplane/worker/frame_stock.h"
 #include "dataplane/worker/link.h"
 #include "dataplane/worker/mailbox.h"
 #include "dataplane/worker/memory_plan.h"
@@ -163,6 +164,7 @@ class Worker {
         unsigned count = 0;
     };
     std::vector<Outgoing> outgoing_frames_;  // per port
+    std::vector<FrameStock> empty_frames_;   // per port
     wire::DropCounters drops_;
     std::uint64_t loops_ = 0, busy_loops_ = 0, sleeps_ = 0;
     unsigned idle_turns_ = 0;

@@ -2,16 +2,22 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "drivers/crypto/aead.h"
 
+#include <rte_prefetch.h>
+
 #include <algorithm>
 #include <vector>
 
 #include "dataplane/base/assert.h"
+#include "dataplane/base/prefetch.h"
 #include "dataplane/wire/packet.h"
 #include "drivers/crypto/gcm_queue.h"
 #include "drivers/crypto/lanes.h"
 
 namespace longhaul::crypto {
 namespace {
+
+constexpr std::size_t kSealsAtOnce = 4;
+constexpr std::uint32_t kFetchBytes = 1536;  // of a packet: the rest streams by itself
 
 class QueueDevice final : public AeadDevice {
   public:
@@ -45,6 +51,7 @@ class QueueDevice final : public AeadDevice {
 
   private:
     void run_seals(std::size_t count);
+    void fetch_sources(std::size_t from, std::size_t to) const noexcept;
     void run_opens(std::size_t count);
 
     const AeadConfig config_;
@@ -83,13 +90,26 @@ void QueueDevice::seal(std::span<SealJob> jobs) {
     run_seals(count);
 }
 
+// A device that computes on this core gets a few packets at a time, while those after them come from memory.
 void QueueDevice::run_seals(std::size_t count) {
-    if (count == 0) return;
-    queue_->run(std::span(pending_).first(count));
+    const std::size_t part = queue_->computes_here() ? kSealsAtOnce : std::max<std::size_t>(count, 1);
+    for (std::size_t at = 0; at < count; at += part) {
+        if (queue_->computes_here()) fetch_sources(at + part, std::min(count, at + 2 * part));
+        queue_->run(std::span(pending_).subspan(at, std::min(part, count - at)));
+    }
     for (std::size_t i = 0; i < count; ++i) {
         if (pending_[i].outcome == GcmOutcome::good) continue;
         ++device_errors_;
         std::fill_n(seal_jobs_[i]->sealed, seal_jobs_[i]->bytes + wire::kTagBytes, std::uint8_t{0});
+    }
+}
+
+// Blocks that a disk has filled, or that were sent before, are in no cache.
+void QueueDevice::fetch_sources(std::size_t from, std::size_t to) const noexcept {
+    for (; from < to; ++from) {
+        const std::size_t most = std::min(pending_[from].bytes, kFetchBytes);
+        for (std::size_t at = 0; at < most; at += kCacheLineBytes)
+            rte_prefetch1(pending_[from].source + at);
     }
 }
 

@@ -80,6 +80,8 @@ class GcmQueue {
     // done.
     void run(std::span<GcmOperation> operations) noexcept;
     std::size_t burst() const noexcept { return operations_.size(); }
+    // Not a device beside this core: run() is a function call, and a large burst has no advantage.
+    bool computes_here() const noexcept { return !device_.hardware; }
     const std::string& name() const noexcept { return device_.name; }
 
   private:

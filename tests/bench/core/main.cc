@@ -26,6 +26,8 @@ nlohmann::json side_object(const bench::RigFigures& figures, const bench::SideFi
     }
     return {{"cycles_per_byte", static_cast<double>(total) / bytes},
             {"stages_cycles_per_byte", stages},
+            {"waited_share", static_cast<double>(side.waited_cycles) /
+                                 static_cast<double>(figures.cycles_per_second) / figures.seconds},
             {"core_share", side.cpu_share}};
 }
 

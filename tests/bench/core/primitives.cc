@@ -22,6 +22,8 @@ namespace {
 constexpr std::size_t kColdBytes = 512u << 20;
 constexpr unsigned kSymbols = 64;
 constexpr unsigned kBurst = 32;
+constexpr unsigned kFrames =
+    512;  // as many as a transmit ring holds: one that is filled was used that long ago
 
 wire::Header data_header() {
     wire::Header header;
@@ -67,7 +69,7 @@ class Bench {
           stride_((kSymbols + fec::kErasuresMax) * symbol_bytes),
           stripes_(kColdBytes / stride_),
           seconds_(seconds),
-          frames_(kBurst, std::vector<std::uint8_t>(wire::kHeaderBytes + symbol_bytes + wire::kTagBytes)) {
+          frames_(kFrames, std::vector<std::uint8_t>(wire::kHeaderBytes + symbol_bytes + wire::kTagBytes)) {
         Random random(2);
         for (std::size_t at = 0; at + 8 <= arena_.size(); at += 8) {
             const std::uint64_t noise = random.next();
@@ -78,7 +80,7 @@ class Bench {
     double copy() {
         return rate_of(stripes_, kSymbols * symbol_, seconds_, [this](std::size_t stripe) {
             for (unsigned i = 0; i < kSymbols; ++i)
-                std::memcpy(frames_[i % kBurst].data(), data(stripe) + i * symbol_, symbol_);
+                std::memcpy(next_frame(), data(stripe) + i * symbol_, symbol_);
         });
     }
     Result<double> seal() {
@@ -87,7 +89,7 @@ class Bench {
         return rate_of(stripes_, kSymbols * symbol_, seconds_, [&](std::size_t stripe) {
             for (unsigned first = 0; first < kSymbols; first += kBurst)
                 seal_burst(*sealer.value(), data(stripe) + first * symbol_,
-                           [this](unsigned i) { return frames_[i].data(); });
+                           [this](unsigned) { return next_frame(); });
         });
     }
     // Only the first opening of a packet is authentic: a cold memory full of them is sealed, then opened, and only the
@@ -154,6 +156,7 @@ class Bench {
     }
 
   private:
+    std::uint8_t* next_frame() { return frames_[frame_++ % kFrames].data(); }
     std::uint8_t* data(std::size_t stripe) { return arena_.data() + stripe * stride_; }
     std::uint8_t* parity(std::size_t stripe) { return data(stripe) + kSymbols * symbol_; }
     template <typename Place>
@@ -173,6 +176,7 @@ class Bench {
     const std::size_t symbol_, stride_, stripes_;
     const double seconds_;
     std::vector<std::vector<std::uint8_t>> frames_;
+    std::size_t frame_ = 0;  // the next one
 };
 
 }  // namespace

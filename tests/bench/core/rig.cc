@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <atomic>
 #include <future>
 #include <optional>
 
@@ -41,6 +42,25 @@ double now_seconds() {
     ::clock_gettime(CLOCK_MONOTONIC, &time);
     return seconds_of(time);
 }
+
+// Back-pressure, as the transmit queue of a NIC gives it to a sender that is paced by the line: a full ring makes the
+// sender wait, nothing is dropped, and the cycles of waiting are not work.
+struct Room {
+    rte_ring* ring = nullptr;
+    std::atomic<std::uint64_t> waited_cycles{0};  // written by the sender's lcore alone
+    std::atomic<bool> given_up{false};            // at the end nobody takes frames any more
+
+    static std::uint16_t wait(std::uint16_t, std::uint16_t, rte_mbuf**, std::uint16_t count, void* room) {
+        auto& self = *static_cast<Room*>(room);
+        if (rte_ring_free_count(self.ring) >= count) return count;
+        const std::uint64_t begin = rte_rdtsc();
+        while (rte_ring_free_count(self.ring) < count && !self.given_up.load(std::memory_order_relaxed))
+            rte_pause();
+        self.waited_cycles.store(self.waited_cycles.load(std::memory_order_relaxed) + rte_rdtsc() - begin,
+                                 std::memory_order_relaxed);
+        return count;
+    }
+};
 
 // One worker with its port, mailboxes and thread.
 struct Side {
@@ -125,6 +145,8 @@ class Rig {
     explicit Rig(const RigConfig& config)
         : config_(config), rings_(config.devices[0].empty() && config.devices[1].empty()) {}
     ~Rig() {
+        for (Room& room : rooms_)
+            room.given_up.store(true, std::memory_order_relaxed);
         for (Side& side : sides_) {
             if (side.lcore == LCORE_ID_ANY) continue;
             side.tell(worker::Stop{});
@@ -151,6 +173,7 @@ class Rig {
 
     const RigConfig config_;
     const bool rings_;
+    std::array<Room, 2> rooms_;  // in front of each side's ring out; outlive the sides
     std::array<Side, 2> sides_;  // sender, receiver
     std::uint64_t offered_ = 0;
 };
@@ -168,6 +191,7 @@ Result<void> Rig::make_rings() {
         // Ring devices are born without an address; the first one that is added becomes theirs.
         if (port < 0 || rte_eth_dev_mac_addr_add(static_cast<std::uint16_t>(port), &mac, 0) != 0)
             return Error{ErrorCode::unavailable, "no ring device: install librte-net-ring23"};
+        rooms_[i].ring = out;
     }
     return {};
 }
@@ -181,11 +205,16 @@ Result<void> Rig::open_ports() {
         port.mtu = config_.jumbo ? 8896 : 1500;
         port.addresses = {nic::parse_prefix(i == 0 ? "10.77.0.1/24" : "10.77.0.2/24").value()};
         port.descriptors = kRingFrames;
-        port.mbufs = 4096;
+        port.mbufs =
+            2048;  // little more than the ring and the caches hold, as with a NIC that gives frames back
         port.udp_checksum = false;  // as with a NIC that computes it
         auto opened = nic::Port::open(port);
         if (!opened.ok()) return opened.error();
         sides_[i].port = std::move(opened).value();
+        std::uint16_t number = 0;
+        if (rings_ && (rte_eth_dev_get_port_by_name(port.device.c_str(), &number) != 0 ||
+                       rte_eth_add_tx_callback(number, 0, &Room::wait, &rooms_[i]) == nullptr))
+            return Error{ErrorCode::unavailable, "a ring device without transmit callbacks"};
     }
     return {};
 }
@@ -324,6 +353,11 @@ Result<RigFigures> Rig::measure() {
             const Side& side = sides_[each == &figures.sender ? 0 : 1];
             if (side.port == nullptr) continue;
             each->cpu_share += sign * side.cpu_seconds();
+            // The worker's clock counted the waiting among its frames.
+            const std::uint64_t waited = rooms_[each == &figures.sender ? 0 : 1].waited_cycles.load();
+            auto& frames = each->busy_cycles[static_cast<std::size_t>(worker::Stage::frames)];
+            frames -= sign > 0 ? waited : 0 - waited;
+            each->waited_cycles += sign > 0 ? waited : 0 - waited;
             for (std::size_t stage = 0; stage < worker::kStages; ++stage)
                 each->busy_cycles[stage] += sign > 0 ? side.cycles[stage] : 0 - side.cycles[stage];
         }

@@ -24,7 +24,8 @@ struct RigConfig {
 };
 
 struct SideFigures {
-    worker::StageCycles busy_cycles{};  // within the measured time
+    worker::StageCycles busy_cycles{};  // within the measured time, without `waited_cycles`
+    std::uint64_t waited_cycles = 0;    // that the other side let this one wait
     double cpu_share = 0;               // of one core that this side's thread was given
 };
 struct RigFigures {
