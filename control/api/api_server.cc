@@ -214,6 +214,7 @@ Reply ApiServer::change_link(const Call& call) {
         else
             body.refuse("rate", rate.error().text);
     }
+    if (body.has("share")) change.share = body.number("share", 1, command::kShareMin, command::kShareMax);
     if (body.has("mode")) {
         change.mode = body.text("mode");
         if (auto result = check_mode(*change.mode); !result) body.refuse("mode", result.error().text);
@@ -229,8 +230,9 @@ Reply ApiServer::change_link(const Call& call) {
             body.refuse("fec", fec.error().text);
     }
     body.finish();
-    if (problems.empty() && !change.rate_bps && !change.mode && !change.goal && !change.fixed_parity)
-        body.refuse("", "changes nothing: give rate, mode, goal or fec");
+    if (problems.empty() && !change.rate_bps && !change.share && !change.mode && !change.goal &&
+        !change.fixed_parity)
+        body.refuse("", "changes nothing: give rate, share, mode, goal or fec");
     if (!problems.empty()) return problem_reply(field_problem(std::move(problems)));
 
     const std::string& name = call.arguments.at(0);
@@ -239,8 +241,9 @@ Reply ApiServer::change_link(const Call& call) {
     if (!settings) return refusal(settings.error());
     const auto applied = context_.dataplane.link_add(settings.value());
     if (!applied && applied.error().code != ErrorCode::unavailable) {  // unavailable: stated when it is back
-        (void)context_.links.change(name, {before->settings.rate_bps, before->settings.mode,
-                                           before->settings.goal, before->settings.fixed_parity});
+        (void)context_.links.change(name,
+                                    {before->settings.rate_bps, before->settings.share, before->settings.mode,
+                                     before->settings.goal, before->settings.fixed_parity});
         return refusal(applied.error());
     }
     return json_reply(link_document(*context_.links.view(name)));

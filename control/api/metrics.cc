@@ -197,6 +197,12 @@ constexpr Family kFamilies[] = {
          for (const LinkView& view : in.links)
              out.add(of(view), view.settings.rate_bps);
      }},
+    {{"longhaul_link_contracted_share_ratio", "gauge",
+      "Share of the contracted rate that is never exceeded."},
+     [](const MetricsInput& in, Samples& out) {
+         for (const LinkView& view : in.links)
+             out.add(of(view), view.settings.share);
+     }},
     {{"longhaul_link_rate_bits_per_second", "gauge", "Rate that the congestion control sends at now."},
      each_link<&Link::rate_bps>},
     {{"longhaul_link_congestion", "gauge",

@@ -120,6 +120,7 @@ json link_document(const LinkView& view) {
                 {"udp_port_base", settings.udp_port_base},
                 {"lanes", settings.lanes},
                 {"rate_bps", settings.rate_bps},
+                {"share", settings.share},
                 {"rtt_max_ms", settings.rtt_max_ms},
                 {"mode", settings.mode},
                 {"goal", settings.goal},

@@ -28,7 +28,7 @@ const std::vector<Command>& commands() {
         {"status", "", {}, "the node at a glance"},
         {"sites", "", {}, "this site and the others"},
         {"links", "", {}, "links: state, rate, RTT, loss"},
-        {"links set", "NAME", {"rate", "mode", "goal", "fec"}, "change a link while it runs"},
+        {"links set", "NAME", {"rate", "share", "mode", "goal", "fec"}, "change a link while it runs"},
         {"datasets", "", {}, "datasets whose source is here"},
         {"datasets create",
          "",
@@ -77,9 +77,11 @@ po::options_description general_options() {
 po::options_description all_options() {
     po::options_description out;
     out.add(general_options());
-    out.add(text_options("links set", {{"rate", "RATE", "contracted rate, e.g. 500M"},
-                                       {"goal", "GOAL", "throughput, balanced or latency"},
-                                       {"fec", "FEC", "\"adaptive\", or fixed:64,M"}}));
+    out.add(
+        text_options("links set", {{"rate", "RATE", "contracted rate, e.g. 500M"},
+                                   {"share", "SHARE", "of the rate, never exceeded: 0.5 to 1 (default 0.97)"},
+                                   {"goal", "GOAL", "throughput, balanced or latency"},
+                                   {"fec", "FEC", "\"adaptive\", or fixed:64,M"}}));
     out.add(text_options(
         "datasets create",
         {{"name", "NAME", "of the dataset, or with pki init of the authority"},

@@ -107,8 +107,16 @@ void change_link(const Arguments& arguments, const RestClient& client) {
     json body = json::object();
     for (const char* option : {"rate", "mode", "goal", "fec"})
         if (arguments.has(option)) body[option] = arguments.option(option);
+    if (arguments.has("share")) {
+        const json share = json::parse(arguments.option("share"), nullptr, false);
+        if (!share.is_number())
+            throw Failure{Exit::usage, "--share " + in_quotes(arguments.option("share")) +
+                                           " is not a number: write e.g. 0.99"};
+        body["share"] = share;
+    }
     if (body.empty())
-        throw Failure{Exit::usage, "\"links set\" changes nothing: give --rate, --mode, --goal or --fec"};
+        throw Failure{Exit::usage,
+                      "\"links set\" changes nothing: give --rate, --share, --mode, --goal or --fec"};
     const json document = client.patch("/v1/links/" + path_segment(arguments.operands.at(0)), body);
     print_result(arguments, document, show_link_change(document));
 }

@@ -72,6 +72,16 @@ class Section {
         refuse(key, "must be a whole number from " + std::to_string(low) + " to " + std::to_string(high));
         return otherwise;
     }
+    double real(const std::string& key, double otherwise, double low, double high) {
+        const toml::node* node = find(key, false);
+        if (!node) return otherwise;
+        const auto value = node->value<double>();  // whole numbers too
+        if (node->is_number() && value && *value >= low && *value <= high) return *value;
+        std::ostringstream text;
+        text << "must be a number from " << low << " to " << high;
+        refuse(key, text.str());
+        return otherwise;
+    }
     std::vector<std::string> list(const std::string& key) {
         std::vector<std::string> out;
         const toml::node* node = find(key, false);
@@ -255,6 +265,7 @@ void read_link(Section section, ControlConfig& config) {
     if (settings.udp_port_base + settings.lanes > 65536)
         section.refuse("udp_port_base", "leaves no room for the lanes below 65536: lower it");
     settings.rate_bps = section.parsed<std::uint64_t>("rate", settings.rate_bps, parse_rate_bps);
+    settings.share = section.real("share", settings.share, command::kShareMin, command::kShareMax);
     settings.rtt_max_ms = static_cast<unsigned>(section.number("rtt_max_ms", settings.rtt_max_ms, 1, 5000));
     settings.traffic_class = static_cast<std::uint8_t>(section.number("traffic_class", 0, 0, 255));
     settings.mode = section.text("mode", settings.mode);

@@ -90,6 +90,7 @@ Result<command::LinkSettings> LinkBook::change(const std::string& name, const Li
         known.push_back(settings.name);
         if (settings.name != name) continue;
         if (change.rate_bps) settings.rate_bps = *change.rate_bps;
+        if (change.share) settings.share = *change.share;
         if (change.mode) settings.mode = *change.mode;
         if (change.goal) settings.goal = *change.goal;
         if (change.fixed_parity) settings.fixed_parity = *change.fixed_parity;

@@ -29,6 +29,7 @@ struct LinkView {
 
 struct LinkChange {
     std::optional<std::uint64_t> rate_bps;
+    std::optional<double> share;      // of the rate
     std::optional<std::string> mode;  // of our sending direction
     std::optional<std::string> goal;
     std::optional<std::optional<unsigned>> fixed_parity;  // inner nullopt: adaptive

@@ -30,6 +30,8 @@ void check(FieldReader& fields, const LinkSettings& value) {
         fields.refuse("port", "must name a port of the dataplane's configuration");
     if (value.udp_port_base + value.lanes > 65536u)
         fields.refuse("udp_port_base", "plus lanes must stay within 65536; choose a lower base");
+    if (!(value.share >= kShareMin && value.share <= kShareMax))
+        fields.refuse("share", "must be from 0.5 to 1");
     if (!is_congestion_mode(value.mode))
         fields.refuse("mode", "must be 'reserved', 'shared', 'scavenger' or 'delay'");
     if (value.goal != "throughput" && value.goal != "balanced" && value.goal != "latency")
@@ -42,11 +44,19 @@ bool is_congestion_mode(std::string_view name) noexcept {
 }
 
 void to_json(json& out, const LinkSettings& value) {
-    out = json{
-        {"link", value.link},         {"name", value.name},           {"port", value.port},
-        {"local_ip", value.local_ip}, {"remote_ip", value.remote_ip}, {"udp_port_base", value.udp_port_base},
-        {"lanes", value.lanes},       {"rate_bps", value.rate_bps},   {"rtt_max_ms", value.rtt_max_ms},
-        {"mode", value.mode},         {"goal", value.goal},           {"traffic_class", value.traffic_class}};
+    out = json{{"link", value.link},
+               {"name", value.name},
+               {"port", value.port},
+               {"local_ip", value.local_ip},
+               {"remote_ip", value.remote_ip},
+               {"udp_port_base", value.udp_port_base},
+               {"lanes", value.lanes},
+               {"rate_bps", value.rate_bps},
+               {"share", value.share},
+               {"rtt_max_ms", value.rtt_max_ms},
+               {"mode", value.mode},
+               {"goal", value.goal},
+               {"traffic_class", value.traffic_class}};
     if (value.fixed_parity) out["fixed_parity"] = *value.fixed_parity;
 }
 
@@ -61,6 +71,7 @@ Result<LinkSettings> link_settings_from(const json& in) {
     fields.read("udp_port_base", value.udp_port_base, 65535, 1);
     fields.read("lanes", value.lanes, wire::kLanesMax, 1);
     fields.read("rate_bps", value.rate_bps, kRateBpsMax, 1);
+    fields.read("share", value.share);
     fields.read("rtt_max_ms", value.rtt_max_ms, kRttMsMax, 1);
     fields.read("mode", value.mode);
     fields.read("goal", value.goal);

@@ -19,7 +19,7 @@
 //   store_open     store, directory, role                    -
 //   store_close    store                                     -
 //   link_add       LinkSettings; again with the same id:     -     (may be repeated)
-//                  rate, mode, goal, parity change live
+//                  rate, share, mode, goal, parity change live
 //   link_remove    link                                      -
 //   link_prepare   link                                      LinkOffer: a fresh nonce and SPIs, valid for one
 //                                                            link_start
@@ -91,12 +91,14 @@ struct LinkSettings {
     std::uint16_t udp_port_base = 49152;  // lane i uses port base + i at both ends
     unsigned lanes = 4;
     std::uint64_t rate_bps = 1'000'000'000;  // contracted L2 rate of the sending direction
+    double share = 0.97;                     // of the contracted rate, never sent above: 0.5 to 1
     unsigned rtt_max_ms = 200;               // sizes memory: rate x RTT
     std::string mode = "reserved";           // reserved | shared | scavenger | delay
     std::string goal = "balanced";           // throughput | balanced | latency
     std::optional<unsigned> fixed_parity;    // --fec fixed:k,m
     std::uint8_t traffic_class = 0;
 };
+inline constexpr double kShareMin = 0.5, kShareMax = 1;
 bool is_congestion_mode(std::string_view name) noexcept;  // those of dataplane/congestion
 void to_json(nlohmann::json& out, const LinkSettings& value);
 Result<LinkSettings> link_settings_from(const nlohmann::json& in);

@@ -45,16 +45,20 @@ class Controller {
   public:
     virtual ~Controller() = default;
     virtual void on_sample(const Sample& sample) noexcept = 0;
-    virtual void set_cap_bps(std::uint64_t cap_bps) noexcept = 0;  // contracted L2 rate, live
-    virtual std::uint64_t rate_bps() const noexcept = 0;           // L2, headers and redundancy included
+    // Contracted L2 rate and the share of it that is never exceeded, live.
+    virtual void set_cap(std::uint64_t cap_bps, double share) noexcept = 0;
+    virtual std::uint64_t rate_bps() const noexcept = 0;  // L2, headers and redundancy included
     virtual std::uint64_t inflight_cap_bytes() const noexcept = 0;
     virtual std::uint64_t brakes() const noexcept = 0;  // times the brake was pulled
     virtual Figures figures() const noexcept = 0;
 };
 
+inline constexpr double kShareOfCap = 0.97;  // transport note B6: room for what others send beside us
+
 struct ControllerConfig {
     std::uint64_t cap_bps = 1'000'000'000;
-    double share_of_cap = 0.97;               // transport note B6: never paced above this share of the cap
+    double share_of_cap =
+        kShareOfCap;  // never paced above this share of the cap (default: transport note B6)
     TimeNs rtt_assumed = 100 * kMillisecond;  // until the first RTT sample
     std::uint64_t start_bps = 0;  // a change of mode: what is delivered now; 0: the mode's own start
     std::uint64_t seed = 1;       // of the jitter that keeps two flows from probing in step
@@ -64,7 +68,7 @@ std::unique_ptr<Controller> make(Mode mode, const ControllerConfig& config);
 
 struct ReservedConfig {
     std::uint64_t cap_bps = 1'000'000'000;
-    double share_of_cap = 0.97;               // transport note B6
+    double share_of_cap = kShareOfCap;        // transport note B6
     double floor_share = 0.05;                // never below this share of the cap
     TimeNs rtt_assumed = 100 * kMillisecond;  // until the first RTT sample
     std::uint64_t start_bps = 0;              // 0: at the share of the cap

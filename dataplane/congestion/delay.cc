@@ -49,9 +49,10 @@ DelayController::DelayController(const ControllerConfig& config) noexcept : conf
     window_.start(start > 0 ? std::min(start, ceiling()) : kStartShare * ceiling(), config.rtt_assumed);
 }
 
-void DelayController::set_cap_bps(std::uint64_t cap_bps) noexcept {
-    LH_ASSERT(cap_bps > 0);
+void DelayController::set_cap(std::uint64_t cap_bps, double share) noexcept {
+    LH_ASSERT(cap_bps > 0 && share > 0 && share <= 1);
     config_.cap_bps = cap_bps;
+    config_.share_of_cap = share;
     if (window_.rate_bps() > ceiling()) window_.set_rate(ceiling());
 }
 

@@ -57,12 +57,13 @@ ReservedController::ReservedController(const ReservedConfig& config) noexcept
     if (config.start_bps > 0) rate_ = std::clamp(static_cast<double>(config.start_bps), floor(), ceiling());
 }
 
-void ReservedController::set_cap_bps(std::uint64_t cap_bps) noexcept {
-    LH_ASSERT(cap_bps > 0);
+void ReservedController::set_cap(std::uint64_t cap_bps, double share) noexcept {
+    LH_ASSERT(cap_bps > 0 && share > 0 && share <= 1);
     // Keep the share that the brake left us: a change of contract says nothing about the path's health.
-    const double share = rate_ / ceiling();
+    const double left = rate_ / ceiling();
     config_.cap_bps = cap_bps;
-    rate_ = std::clamp(ceiling() * share, floor(), ceiling());
+    config_.share_of_cap = share;
+    rate_ = std::clamp(ceiling() * left, floor(), ceiling());
 }
 
 Figures ReservedController::figures() const noexcept {

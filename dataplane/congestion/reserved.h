@@ -16,7 +16,7 @@ class ReservedController final : public Controller {
   public:
     explicit ReservedController(const ReservedConfig& config) noexcept;
     void on_sample(const Sample& sample) noexcept override;
-    void set_cap_bps(std::uint64_t cap_bps) noexcept override;
+    void set_cap(std::uint64_t cap_bps, double share) noexcept override;
     std::uint64_t rate_bps() const noexcept override { return static_cast<std::uint64_t>(rate_); }
     std::uint64_t inflight_cap_bytes() const noexcept override;
     std::uint64_t brakes() const noexcept override { return brakes_; }

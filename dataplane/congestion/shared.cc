@@ -77,9 +77,10 @@ SharedController::SharedController(const ControllerConfig& config) noexcept
     probe_wait_ = kProbeWaitMin / 2;
 }
 
-void SharedController::set_cap_bps(std::uint64_t cap_bps) noexcept {
-    LH_ASSERT(cap_bps > 0);
+void SharedController::set_cap(std::uint64_t cap_bps, double share) noexcept {
+    LH_ASSERT(cap_bps > 0 && share > 0 && share <= 1);
     config_.cap_bps = cap_bps;
+    config_.share_of_cap = share;
 }
 
 double SharedController::bandwidth() const noexcept {

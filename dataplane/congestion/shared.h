@@ -23,7 +23,7 @@ class SharedController final : public Controller {
 
     explicit SharedController(const ControllerConfig& config) noexcept;
     void on_sample(const Sample& sample) noexcept override;
-    void set_cap_bps(std::uint64_t cap_bps) noexcept override;
+    void set_cap(std::uint64_t cap_bps, double share) noexcept override;
     std::uint64_t rate_bps() const noexcept override;
     std::uint64_t inflight_cap_bytes() const noexcept override;
     std::uint64_t brakes() const noexcept override { return brakes_; }

@@ -121,15 +121,16 @@ bool Sender::silent(TimeNs now) const {
     return now - state_->last_heard > state_->config.silence_max;
 }
 
-void Sender::set_rate_cap(std::uint64_t cap_bps) {
-    state_->controller->set_cap_bps(cap_bps);
+void Sender::set_rate_cap(std::uint64_t cap_bps, double share) {
+    state_->controller->set_cap(cap_bps, share);
 }
 
-void Sender::set_mode(congestion::Mode mode, std::uint64_t cap_bps) {
+void Sender::set_mode(congestion::Mode mode, std::uint64_t cap_bps, double share) {
     State& state = *state_;
     if (state.controller->figures().mode == mode) return;
     congestion::ControllerConfig config;
     config.cap_bps = cap_bps;
+    config.share_of_cap = share;
     config.rtt_assumed = state.rtt.smallest();
     config.seed = state.stats.packets + 1;
     // A sender that had little to send delivered little: that says nothing about the path.

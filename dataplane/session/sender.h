@@ -133,10 +133,10 @@ class Sender {
     bool silent(TimeNs now) const;       // the peer has not answered for silence_max
 
     // --- live settings and figures -----------------------------------------------------------------------------
-    void set_rate_cap(std::uint64_t cap_bps);
+    void set_rate_cap(std::uint64_t cap_bps, double share = congestion::kShareOfCap);
     // Another congestion mode from here on: it begins at what is delivered now, within the cap. The mode that is
     // already in force is left as it is.
-    void set_mode(congestion::Mode mode, std::uint64_t cap_bps);
+    void set_mode(congestion::Mode mode, std::uint64_t cap_bps, double share = congestion::kShareOfCap);
     void set_redundancy(fec::Goal goal, std::optional<unsigned> fixed_parity);
     const SenderStats& stats() const;
 

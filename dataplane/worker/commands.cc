@@ -61,8 +61,9 @@ void Worker::obey(ConfigureLink& command, TimeNs now) {
             link->path_symbol_bytes = 0;
             end_session(*link);
         } else if (link->session != nullptr) {
-            link->session->sender.set_mode(mode_of(link->settings.mode), link->settings.rate_bps);
-            link->session->sender.set_rate_cap(link->settings.rate_bps);
+            link->session->sender.set_mode(mode_of(link->settings.mode), link->settings.rate_bps,
+                                           link->settings.share);
+            link->session->sender.set_rate_cap(link->settings.rate_bps, link->settings.share);
             link->session->sender.set_redundancy(goal_of(link->settings.goal), link->settings.fixed_parity);
         }
         return answer(command.request, {});
@@ -134,6 +135,7 @@ Result<void> Worker::start_session(Link& link, StartSession& command, TimeNs now
     receiver.stripes_open_max = static_cast<std::uint32_t>(link.receive_pool->total());
     congestion::ControllerConfig control;
     control.cap_bps = link.settings.rate_bps;
+    control.share_of_cap = link.settings.share;
     control.seed = next_epoch_;
 
     session::PathProbeConfig probe;

@@ -31,6 +31,7 @@ class Link:
     loss: float = 0.001
     burst: float = 1
     seed: int = 1
+    share: float = 0.97    # of rate_bps, that Longhaul never exceeds
 
     def payload_bps(self):
         """What the link can carry of users' bytes: all frames full, none lost, no parity."""
@@ -175,6 +176,7 @@ remote_ip = "{IP[other]}"
 udp_port_base = 49152
 lanes = 4
 rate = "{self.options.link.rate_bps}"
+share = {self.options.link.share}
 rtt_max_ms = {self.rtt_max_ms()}
 mode = "reserved"
 """

@@ -13,6 +13,7 @@ from world import Link, Options, World, find_programs
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 MIB = 1 << 20
+DEDICATED_SHARE = 0.999     # of a link that nobody else uses: what is left keeps its queue from standing
 
 
 def arguments():
@@ -22,6 +23,8 @@ def arguments():
     parser.add_argument("--loss", type=float, default=0.001, help="share of packets, each direction (default 0.001)")
     parser.add_argument("--burst", type=float, default=1, help="mean packets per loss event (default 1)")
     parser.add_argument("--rate", type=int, default=1_000_000_000, metavar="BPS", help="of each direction (default 1e9)")
+    parser.add_argument("--share", type=float, default=DEDICATED_SHARE, metavar="S",
+                        help="of the rate, that Longhaul never exceeds (default %(default)s: nobody else sends meanwhile)")
     return parser
 
 
@@ -83,7 +86,8 @@ def drained(world):
 
 def measure(options, runs, build):
     build = build or default_build()
-    link = Link(rate_bps=options.rate, rtt_ms=options.rtt, loss=options.loss, burst=options.burst)
+    link = Link(rate_bps=options.rate, rtt_ms=options.rtt, loss=options.loss, burst=options.burst,
+                share=options.share)
     ideal_seconds = options.size * MIB * 8 / link.payload_bps()
     rows = []
     top = tempfile.mkdtemp(prefix="longhaul-bench-", dir="/var/tmp")

@@ -52,6 +52,8 @@ def arguments():
     parser.add_argument("--queue-ms", type=float, default=20, metavar="MS",
                         help="depth of the bottleneck's queue (default 20)")
     parser.add_argument("--rate", type=int, default=1_000_000_000, metavar="BPS", help="of each direction (default 1e9)")
+    parser.add_argument("--share", type=float, default=goodput.DEDICATED_SHARE, metavar="S",
+                        help="of the rate, that Longhaul never exceeds (default %(default)s: nobody else sends meanwhile)")
     return parser
 
 
@@ -85,7 +87,7 @@ class Grid:
     def link(self, rtt_ms, loss):
         share, burst = LOSSES[loss]
         return BenchLink(rate_bps=self.options.rate, rtt_ms=rtt_ms, loss=share, burst=burst, seed=self.serial + 1,
-                         queue_ms=self.options.queue_ms)
+                         queue_ms=self.options.queue_ms, share=self.options.share)
 
     def longhaul(self, run, rtt_ms, loss):
         link = self.link(rtt_ms, loss)

@@ -35,6 +35,8 @@ def arguments():
     parser.add_argument("--size", type=int, default=8, metavar="MIB", help="of an object (default 8)")
     parser.add_argument("--rtt", type=float, default=100, metavar="MS", help="default 100")
     parser.add_argument("--rate", type=int, default=1_000_000_000, metavar="BPS", help="of each direction (default 1e9)")
+    parser.add_argument("--share", type=float, default=goodput.DEDICATED_SHARE, metavar="S",
+                        help="of the rate, that Longhaul never exceeds (default %(default)s: nobody else sends meanwhile)")
     parser.add_argument("--queue-ms", type=float, default=20, metavar="MS",
                         help="depth of the bottleneck's queue (default 20)")
     parser.add_argument("--police-ms", type=float, default=5, metavar="MS",
@@ -53,7 +55,7 @@ def arguments():
 def link_of(options, condition):
     loss, policed = CONDITIONS[condition]
     return BenchLink(rate_bps=options.rate, rtt_ms=options.rtt, loss=loss, queue_ms=options.queue_ms, police_ms=options.police_ms,
-                     police_bps=int(options.rate * POLICED_SHARE) if policed else 0)
+                     share=options.share, police_bps=int(options.rate * POLICED_SHARE) if policed else 0)
 
 
 def percentile(values, share):

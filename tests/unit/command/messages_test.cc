@@ -76,10 +76,10 @@ TEST(Messages, LinkSettingsRoundTrip) {
         EXPECT_EQ(
             std::tie(sent.link, sent.name, sent.port, sent.local_ip, sent.remote_ip, sent.udp_port_base),
             std::tie(got.link, got.name, got.port, got.local_ip, got.remote_ip, got.udp_port_base));
-        EXPECT_EQ(std::tie(sent.lanes, sent.rate_bps, sent.rtt_max_ms, sent.mode, sent.goal,
+        EXPECT_EQ(std::tie(sent.lanes, sent.rate_bps, sent.share, sent.rtt_max_ms, sent.mode, sent.goal,
                            sent.fixed_parity, sent.traffic_class),
-                  std::tie(got.lanes, got.rate_bps, got.rtt_max_ms, got.mode, got.goal, got.fixed_parity,
-                           got.traffic_class));
+                  std::tie(got.lanes, got.rate_bps, got.share, got.rtt_max_ms, got.mode, got.goal,
+                           got.fixed_parity, got.traffic_class));
     }
 }
 
@@ -180,19 +180,11 @@ TEST(Messages, LargestReportFitsAFrame) {
 TEST(Messages, UnusableLinkSettingsAreRefused) {
     const json good = samples::settings();
     ASSERT_TRUE(link_settings_from(good).ok());
-    const std::vector<std::pair<std::string, json>> wrong{{"lanes", 0},
-                                                          {"lanes", 65},
-                                                          {"udp_port_base", 65535},
-                                                          {"udp_port_base", 0},
-                                                          {"rate_bps", 0},
-                                                          {"rtt_max_ms", 0},
-                                                          {"mode", "fair"},
-                                                          {"goal", "fast"},
-                                                          {"name", ""},
-                                                          {"port", ""},
-                                                          {"fixed_parity", 129},
-                                                          {"traffic_class", 256},
-                                                          {"name", std::string(65, 'n')}};
+    const std::vector<std::pair<std::string, json>> wrong{
+        {"lanes", 0},      {"lanes", 65},         {"udp_port_base", 65535}, {"udp_port_base", 0},
+        {"rate_bps", 0},   {"rtt_max_ms", 0},     {"share", 0.49},          {"share", 1.01},
+        {"share", "most"}, {"mode", "fair"},      {"goal", "fast"},         {"name", ""},
+        {"port", ""},      {"fixed_parity", 129}, {"traffic_class", 256},   {"name", std::string(65, 'n')}};
     for (const auto& [field, value] : wrong) {
         json changed = good;
         changed[field] = value;

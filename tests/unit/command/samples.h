@@ -28,6 +28,7 @@ inline LinkSettings settings() {
     value.udp_port_base = 50000;
     value.lanes = 64;
     value.rate_bps = 99'999'999'999;
+    value.share = 0.995;
     value.rtt_max_ms = 150;
     value.mode = "scavenger";
     value.goal = "latency";

@@ -50,12 +50,13 @@ TEST(Modes, UseAnIdlePath) {
     }
 }
 
-// Random samples, sensible or not: the rate stays within (0, cap], the window is never empty, nothing divides by zero.
+// Random samples, sensible or not: the rate stays within (0, share of the cap], the window is never empty, nothing divides by zero.
 TEST(Modes, StayWithinTheCapOnAnySample) {
     for (const Mode mode : kModes)
         for (std::uint64_t seed = 1; seed <= 20; ++seed) {
             Random random(seed);
             std::uint64_t cap = kCap;
+            double share = kShareOfCap;
             const auto controller = make(mode, control(cap));
             TimeNs now = kSecond;
             for (int i = 0; i < 2000; ++i) {
@@ -71,11 +72,14 @@ TEST(Modes, StayWithinTheCapOnAnySample) {
                 sample.queue_delay = random.below(kSecond) * random.below(2);
                 sample.inflight_bytes = random.below(1u << 30);
                 sample.application_limited = random.chance(0.3);
-                if (random.chance(0.01)) controller->set_cap_bps(cap = 1'000'000 + random.below(kCap));
+                if (random.chance(0.01)) {
+                    share = 0.5 + static_cast<double>(random.below(501)) / 1000;
+                    controller->set_cap(cap = 1'000'000 + random.below(kCap), share);
+                }
                 controller->on_sample(sample);
                 ASSERT_GT(controller->rate_bps(), 0u)
                     << to_string(mode) << " seed " << seed << " sample " << i;
-                ASSERT_LE(controller->rate_bps(), cap)
+                ASSERT_LE(static_cast<double>(controller->rate_bps()), share * static_cast<double>(cap) + 1)
                     << to_string(mode) << " seed " << seed << " sample " << i;
                 ASSERT_GT(controller->inflight_cap_bytes(), 1500u)
                     << to_string(mode) << " seed " << seed << " sample " << i;

@@ -147,12 +147,14 @@ TEST(Reserved, ApplicationLimitedLossDoesNotCollapseTheRate) {
 // A new contract takes effect at once and keeps the share that the brake left.
 TEST(Reserved, CapChangesLive) {
     ReservedController controller(config());
-    controller.set_cap_bps(kCap / 4);
+    controller.set_cap(kCap / 4, 0.97);
     EXPECT_NEAR(static_cast<double>(controller.rate_bps()), kFull / 4, 1);
     const std::uint64_t small = controller.inflight_cap_bytes();
-    controller.set_cap_bps(kCap);
+    controller.set_cap(kCap, 0.97);
     EXPECT_NEAR(static_cast<double>(controller.rate_bps()), kFull, 1);
     EXPECT_GT(controller.inflight_cap_bytes(), small);
+    controller.set_cap(kCap, 1.0);
+    EXPECT_NEAR(static_cast<double>(controller.rate_bps()), kCap, 1) << "the share is part of the contract";
 }
 
 // The window follows the measured round trip.

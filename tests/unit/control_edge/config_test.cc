@@ -62,6 +62,7 @@ TEST(Config, ReadsACompleteFile) {
     EXPECT_EQ(link.link, 3);
     EXPECT_EQ(link.rate_bps, 2'500'000'000u);
     EXPECT_EQ(link.fixed_parity, 2u);
+    EXPECT_EQ(link.share, 0.97);
     EXPECT_EQ(link.lanes, 4u);
     EXPECT_EQ(link.udp_port_base, 49152);
 }
@@ -90,6 +91,11 @@ TEST(Config, RefusesEachKindOfWrongValue) {
     EXPECT_THAT(refusal("allowed_roots", "rest_listen = \"0.0.0.0:7400\"\nallowed_roots"),
                 HasSubstr("control.toml:5: rest_listen"));
     EXPECT_THAT(refusal("port = \"wan0\"\n", ""), HasSubstr("missing port in [[link]]"));
+    EXPECT_EQ(refusal("fec =", "share = 1\nfec ="), "accepted");
+    for (const char* share : {"0.4", "1.01", "nan", "\"1\"", "true"})
+        EXPECT_THAT(refusal("fec =", std::string("share = ") + share + "\nfec ="),
+                    HasSubstr("share must be a number from 0.5 to 1"))
+            << share;
     EXPECT_THAT(refusal("[[link]]", "[link]"), HasSubstr("must be written [[link]]"));
     EXPECT_THAT(refusal("[pki]", "[pki"), HasSubstr("control.toml:7: not valid TOML"));
 }
