@@ -51,6 +51,8 @@ class Controller {
     virtual std::uint64_t inflight_cap_bytes() const noexcept = 0;
     virtual std::uint64_t brakes() const noexcept = 0;  // times the brake was pulled
     virtual Figures figures() const noexcept = 0;
+    // Share of packets that the controller has dropped on purpose, to know that a bound still stands: not the path's.
+    virtual double own_loss() const noexcept { return 0; }
 };
 
 inline constexpr double kShareOfCap = 0.97;  // transport note B6: room for what others send beside us
@@ -74,7 +76,8 @@ struct ReservedConfig {
     std::uint64_t start_bps = 0;              // 0: at the share of the cap
 };
 // Paced at the contracted rate; brakes to 0.9 x the delivered rate when loss over an RTT exceeds max(1 %, 4 x its long
-// baseline) or the queue exceeds max(10 ms, RTT/4); recovers +2 % of the cap per RTT.
+// baseline) or the queue exceeds max(10 ms, RTT/4); recovers +2 % of the cap per RTT. Behind a policer it rides 2 % above what
+// passes, and tries the contract as soon as that is not dropped any more.
 std::unique_ptr<Controller> make_reserved(const ReservedConfig& config);
 
 }  // namespace longhaul::congestion

@@ -12,7 +12,6 @@ namespace {
 
 // B6: brake when loss over an RTT exceeds max(1 %, 4 x baseline), to 0.9 x delivered; recover 2 % of the cap
 // per RTT.
-constexpr double kLossMin = 0.01;
 constexpr double kLossOverBaseline = 4.0;
 constexpr double kBrakeShare = 0.9;
 constexpr double kRecoverPerRound = 0.02;
@@ -29,6 +28,7 @@ constexpr unsigned kSuspiciousRoundsMin = 2;
 
 constexpr TimeNs kQueueStandingMin = 10 * kMillisecond;
 constexpr double kBaselineMemoryPackets = 131072;  // 2^17, B4
+constexpr std::uint64_t kIdlePacketsMin = 512;     // of a round in which there was not enough to send
 constexpr double kWellBelow = 0.96;  // of what arrived before the brake: loss at that rate is the path's own
 
 // Room beyond the bandwidth-delay product: a standing queue Q* and the time until feedback comes.
@@ -46,6 +46,14 @@ double ReservedController::Evidence::loss() const noexcept {
 
 double ReservedController::Evidence::delivered_bps() const noexcept {
     return interval == 0 ? 0 : static_cast<double>(delivered_bytes) * 8e9 / static_cast<double>(interval);
+}
+
+void ReservedController::Evidence::add(const Sample& sample) noexcept {
+    interval += sample.interval;
+    delivered_bytes += sample.delivered_bytes;
+    delivered_packets += sample.delivered_packets;
+    lost_packets += sample.lost_packets;
+    application_limited |= sample.application_limited;
 }
 
 ReservedController::ReservedController(const ReservedConfig& config) noexcept
@@ -69,8 +77,8 @@ void ReservedController::set_cap(std::uint64_t cap_bps, double share) noexcept {
 Figures ReservedController::figures() const noexcept {
     Figures figures;
     figures.mode = Mode::reserved;
-    figures.phase = holding_ ? "hold" : rate_ < ceiling() ? "recover" : "cruise";
-    figures.bandwidth_bps = static_cast<std::uint64_t>(delivered_at_brake_);
+    figures.phase = holding_ ? "hold" : riding_ ? "ride" : rate_ < ceiling() ? "recover" : "cruise";
+    figures.bandwidth_bps = static_cast<std::uint64_t>(policed_bps_ > 0 ? policed_bps_ : delivered_at_brake_);
     figures.rtt_base = rtt_min_;
     figures.queue_target = std::max(kQueueStandingMin, rtt_min_ / 4);
     figures.loss_floor = baseline_;
@@ -94,6 +102,8 @@ void ReservedController::on_sample(const Sample& sample) noexcept {
     holding_ = sample.now < hold_until_;
     if (holding_) return;  // still the echo of the rate before the brake
     add_to_round(sample, queue);
+    if (riding_) ride(sample);
+    if (holding_) return;
     const TimeNs round_length = std::max(kRoundMin, rtt_min_);
     const bool enough = round_.delivered_packets + round_.lost_packets >= kRoundPacketsMin;
     // A quiet sender still recovers: after eight RTTs a round ends with whatever it holds.
@@ -109,16 +119,13 @@ void ReservedController::watch_route(const Sample& sample, TimeNs queue) noexcep
         rate_ = std::clamp(*before, floor(), ceiling());
         round_ = Evidence{};
         suspicious_rounds_ = 0;
+        riding_ = false;
     }
 }
 
 void ReservedController::add_to_round(const Sample& sample, TimeNs queue) noexcept {
-    round_.interval += sample.interval;
-    round_.delivered_bytes += sample.delivered_bytes;
-    round_.delivered_packets += sample.delivered_packets;
-    round_.lost_packets += sample.lost_packets;
+    round_.add(sample);
     round_.queue_min = std::min(round_.queue_min, queue);
-    round_.application_limited |= sample.application_limited;
     const std::uint64_t packets = sample.delivered_packets + sample.lost_packets;
     if (packets == 0) return;
     ++round_.samples;
@@ -127,7 +134,9 @@ void ReservedController::add_to_round(const Sample& sample, TimeNs queue) noexce
 }
 
 bool ReservedController::loss_exceeds_history(const Evidence& round) const noexcept {
-    if (round.delivered_packets + round.lost_packets < kRoundPacketsMin) return false;
+    // Feedback alone is some ninety packets a round: three of them are chance.
+    const std::uint64_t least = round.application_limited ? kIdlePacketsMin : kRoundPacketsMin;
+    if (round.delivered_packets + round.lost_packets < least) return false;
     const double loss = round.loss();
     if (loss < kOverwhelming && round.lossy_samples < kLossyShare * round.samples) return false;
     if (loss <= std::max(kLossMin, kLossOverBaseline * baseline_)) return false;
@@ -141,6 +150,7 @@ void ReservedController::learn_baseline(const Evidence& round, bool suspicious) 
     if (rate_ <= kWellBelow * delivered_at_brake_) {
         // The path has carried more than this: what is still lost now is lost whatever we do.
         baseline_ += (round.loss() - baseline_) / 2;
+        tell_policer(round);
         return;
     }
     if (suspicious) return;
@@ -152,10 +162,13 @@ void ReservedController::end_round(TimeNs now) noexcept {
     const Evidence round = std::exchange(round_, Evidence{});
     const TimeNs standing = std::max(kQueueStandingMin, rtt_min_ / 4);
     const bool queue_stands = rtt_known_ && round.queue_min != kNever && round.queue_min > standing;
+    if (riding_ && !queue_stands) return;  // its verdicts have periods of their own
     const bool loss_suspicious = loss_exceeds_history(round);
-    learn_baseline(round, loss_suspicious);
+    const bool policed = policed_again(round);
+    learn_baseline(round, loss_suspicious || policed);
 
     suspicious_rounds_ = loss_suspicious ? suspicious_rounds_ + 1 : 0;
+    if (policed && !queue_stands) return begin_ride(round, now);
     if (queue_stands || suspicious_rounds_ >= kSuspiciousRoundsMin) {
         brake(round, now);
         return;
@@ -168,12 +181,23 @@ void ReservedController::end_round(TimeNs now) noexcept {
     }
 }
 
+// What an application-limited sender delivered says nothing about the path; its loss share does.
+double ReservedController::delivered(const Evidence& round) const noexcept {
+    return round.application_limited ? rate_ * (1 - round.loss()) : round.delivered_bps();
+}
+
 void ReservedController::brake(const Evidence& round, TimeNs now) noexcept {
-    // What an application-limited sender delivered says nothing about the path; its loss share does.
-    const double delivered = round.application_limited ? rate_ * (1 - round.loss()) : round.delivered_bps();
-    rate_ = std::clamp(std::min(rate_, kBrakeShare * delivered), floor(), ceiling());
+    delivered_at_brake_ = delivered(round);
+    loss_at_brake_ = round.loss();
+    policed_bps_ = 0;  // until loss is seen to end below
+    riding_ = false;
+    rate_ = std::clamp(std::min(rate_, kBrakeShare * delivered_at_brake_), floor(), ceiling());
+    hold(now);
+}
+
+// The rate was lowered: what samples show for a while is the echo of the rate before.
+void ReservedController::hold(TimeNs now) noexcept {
     ++brakes_;
-    delivered_at_brake_ = delivered;
     suspicious_rounds_ = 0;
     // A loss is told from reordering up to a quarter round trip late, and a sample covers another quarter.
     hold_until_ = now + rtt_min_ + rtt_min_ / 2 + kFeedbackSlack;

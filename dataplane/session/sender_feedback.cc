@@ -13,6 +13,7 @@ namespace {
 constexpr TimeNs kReorderMin = 2 * kMillisecond;
 constexpr TimeNs kLossIntervalMin = 10 * kMillisecond;
 constexpr unsigned kLumps = 3;
+constexpr double kOwnLossesMax = 256;  // that have not been found missing yet
 
 }  // namespace
 
@@ -114,9 +115,19 @@ void Sender::State::on_lanes(const wire::Feedback& feedback, TimeNs now) {
 void Sender::State::learn_loss(TimeNs now) {
     if (now - loss_since < std::max(kLossIntervalMin, kLumps * reorder_patience())) return;
     loss_since = now;
-    const std::uint64_t lost = std::exchange(loss_lost, 0);
+    const std::uint64_t lost = loss_of_path(std::exchange(loss_lost, 0));
     loss.add(std::exchange(loss_delivered, 0), lost);
     parity.learn(loss.estimate(), lost, now);
+}
+
+// What the controller has dropped on purpose is no reason for parity.
+std::uint64_t Sender::State::loss_of_path(std::uint64_t lost) {
+    const double own = controller->own_loss();
+    own_losses = own == 0 ? 0 : own_losses + own * static_cast<double>(loss_delivered + lost);
+    const std::uint64_t taken = std::min(lost, static_cast<std::uint64_t>(own_losses));
+    own_losses = own == 1 ? 0 : std::min(own_losses - static_cast<double>(taken), kOwnLossesMax);
+    if (taken > 0) loss.add_excused(taken);
+    return lost - taken;
 }
 
 void Sender::State::on_nack(const wire::Nack& nack, TimeNs now) {

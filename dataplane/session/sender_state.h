@@ -58,6 +58,7 @@ struct Sender::State {
     void on_complete(const wire::Feedback& feedback);
     void on_loss_events(const wire::Feedback& feedback);
     void learn_loss(TimeNs now);
+    std::uint64_t loss_of_path(std::uint64_t lost);
     void note_progress(TimeNs now);
     void on_lanes(const wire::Feedback& feedback, TimeNs now);
     void on_nack(const wire::Nack& nack, TimeNs now);
@@ -82,6 +83,7 @@ struct Sender::State {
     LossRecall loss_recall;
     std::uint64_t loss_delivered = 0, loss_lost = 0;  // not handed to the meter yet
     TimeNs loss_since = 0;
+    double own_losses = 0;  // that the controller will have caused, not found missing yet
     ParityChoice parity;
     PingSchedule pings;
 

@@ -12,9 +12,9 @@ constexpr TimeNs kRtt = 50 * kMillisecond;
 constexpr TimeNs kBegin = 4 * kSecond;
 constexpr double kFullFlow = 0.85;  // of the path; `shared` and `scavenger` hold a little back
 constexpr double kRecoveryRtts = 3;
-// The only fault after which three round trips do not do: what a policer took comes back at the pace of the mode, 2 %
-// of the cap a round trip, or with the next probe for bandwidth.
-constexpr double kBackToCapRtts = 15, kNextProbeRtts = 65;
+// The only fault after which three round trips do not do: what a policer took comes back in `shared` with the next probe
+// for bandwidth. `reserved` rides the policer and sees its end.
+constexpr double kNextProbeRtts = 65;
 
 using Change = std::function<void(wan::LinkSettings& forward, wan::LinkSettings& backward)>;
 
@@ -126,7 +126,7 @@ void add_faults(std::vector<PathScenario>& all, Mode mode) {
     all.push_back(passing(mode, "every_packet_twice_3s", 3 * kSecond, duplicates(1), duplicates(0)));
     all.push_back(passing(mode, "reordered_by_1000_packets_3s", 3 * kSecond, disorder(0.02), disorder(0)));
     all.push_back(passing(mode, "policer_drops_3s", 3 * kSecond, policer(kRate * 7 / 10), policer(0),
-                          mode == Mode::reserved ? kBackToCapRtts : kNextProbeRtts));
+                          mode == Mode::reserved ? kRecoveryRtts : kNextProbeRtts));
     all.push_back(stalled_receiver(mode));
     all.push_back(drifting_clocks(mode));
     all.push_back(thin_way_back(mode));

@@ -174,7 +174,7 @@ void add_outages(std::vector<Scenario>& all) {
     send_bundles(s, 16, 8 * kMiB);
     s.link[0].police_bps = kGigabit / 5 * 8 / 10;
     s.link[0].police_burst_bytes = 100 << 10;
-    s.goodput_min = 0.85 * 0.8;  // loss that the load makes must not be answered with parity
+    s.goodput_min = 0.94 * 0.8;  // loss that the load makes must not be answered with parity
     s.complete_within = 9 * kSecond;
     all.push_back(s);
 }

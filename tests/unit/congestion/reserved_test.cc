@@ -109,18 +109,88 @@ TEST(Reserved, BrakesForAStandingQueue) {
     EXPECT_LT(static_cast<double>(controller.rate_bps()), 0.9 * kCap);
 }
 
-// When the cause is gone the rate comes back by 2 % of the cap a round trip.
+// When a queue has gone the rate comes back by 2 % of the cap a round trip.
 TEST(Reserved, RecoversTwoPercentPerRoundTrip) {
     ReservedController controller(config());
     Path path;
-    path.capacity_bps = 0.5e9;
+    path.queue = 30 * kMillisecond;
     path.run(controller, 2 * kSecond);
-    path.capacity_bps = 2e9;
+    path.queue = 0;
+    path.run(controller, kRtt * 2);
     const auto before = static_cast<double>(controller.rate_bps());
     path.run(controller, kSecond);
     EXPECT_NEAR(static_cast<double>(controller.rate_bps()), before + 10 * 0.02 * kCap, 0.05 * kCap);
     path.run(controller, 5 * kSecond);
     EXPECT_NEAR(static_cast<double>(controller.rate_bps()), kFull, 1);
+}
+
+// Behind a policer the rate stays within 2 % of what passes, with the path's own loss or without, and does not saw.
+TEST(Reserved, RidesAPolicer) {
+    for (const double loss : {0.0, 0.002, 0.01}) {
+        ReservedController controller(config());
+        Path path;
+        path.run(controller, 5 * kSecond);
+        path.loss = loss;
+        path.run(controller, 20 * kSecond);
+        path.capacity_bps = 0.7e9;
+        path.run(controller, 5 * kSecond);
+        const std::uint64_t brakes = controller.brakes();
+        for (int i = 0; i < 300; ++i) {
+            path.run(controller, kRtt);
+            ASSERT_NEAR(static_cast<double>(controller.rate_bps()), 1.02 * 0.7e9, 0.025 * 0.7e9)
+                << "loss " << loss << " round " << i;
+        }
+        EXPECT_EQ(controller.brakes(), brakes) << "loss " << loss;
+        EXPECT_NEAR(controller.own_loss(), 0.02, 0.001);
+    }
+}
+
+// When the policer ends the contract is tried at once; one that only lets pass a little more is found again.
+TEST(Reserved, TriesTheContractWhenAPolicerEnds) {
+    ReservedController controller(config());
+    Path path;
+    path.capacity_bps = 0.6e9;
+    path.run(controller, 10 * kSecond);
+    path.capacity_bps = 0.7e9;
+    path.run(controller, 20 * kRtt);
+    EXPECT_NEAR(static_cast<double>(controller.rate_bps()), 1.02 * 0.7e9, 0.01 * 0.7e9);
+    path.capacity_bps = 0.5e9;
+    path.run(controller, 40 * kRtt);
+    EXPECT_NEAR(static_cast<double>(controller.rate_bps()), 1.02 * 0.5e9, 0.01 * 0.5e9);
+    path.capacity_bps = 2e9;
+    path.run(controller, 3 * kRtt);
+    EXPECT_NEAR(static_cast<double>(controller.rate_bps()), kFull, 1);
+    EXPECT_EQ(controller.own_loss(), 0);
+}
+
+// While there is not enough to send, every loss costs somebody a round trip: then just below what passes.
+TEST(Reserved, StaysBelowAPolicerWithoutBulk) {
+    ReservedController controller(config());
+    Path path;
+    path.capacity_bps = 0.6e9;
+    path.run(controller, 10 * kSecond);
+    path.run(controller, 2 * kSecond, true);
+    EXPECT_NEAR(static_cast<double>(controller.rate_bps()), 0.98 * 0.6e9, 0.01 * 0.6e9);
+    EXPECT_EQ(controller.own_loss(), 0);
+    path.run(controller, 20 * kSecond, true);
+    EXPECT_NEAR(static_cast<double>(controller.rate_bps()), kFull, 1) << "it is not remembered for ever";
+}
+
+// A direction that carries feedback alone: a few losses among ninety packets are chance.
+TEST(Reserved, FewPacketsDoNotBrake) {
+    ReservedController controller(config());
+    for (TimeNs now = kSecond; now < 61 * kSecond; now += kRtt / 4) {
+        Sample sample;
+        sample.now = now;
+        sample.interval = kRtt / 4;
+        sample.delivered_packets = 20;
+        sample.delivered_bytes = 20 * 200;
+        sample.lost_packets = now / kSecond % 10 == 0 ? 3 : 0;
+        sample.rtt = sample.rtt_min = kRtt;
+        sample.application_limited = true;
+        controller.on_sample(sample);
+    }
+    EXPECT_EQ(controller.brakes(), 0u);
 }
 
 // Never above the share of the cap, never below the floor, whatever the path says.
