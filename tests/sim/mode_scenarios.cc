@@ -22,15 +22,20 @@ struct Bounds {
     double alone_least, alone_queue_ms;
     double self_share_least, self_total_least, self_queue_ms;
     double tcp_least, tcp_most, tcp_left_least;
+    double bbr_least, bbr_most, bbr_left_least;
     double policed_least, policed_loss_most;
     double cut_least, cut_queue_ms, restored_rtts;
     double detour_rtts, detour_least;
 };
 constexpr Bounds kBounds[] = {
-    {Mode::reserved, 0.96, 1, 0.40, 0.95, 20, 0.03, 0.30, 0.60, 0.98, 0.03, 0.90, 100, 50, 12, 0.82},
-    {Mode::shared, 0.93, 2, 0.25, 0.95, 25, 0.30, 0.85, 0.15, 0.85, 0.03, 0.85, 25, 65, 3, 0.82},
-    {Mode::scavenger, 0.85, 2, 0.35, 0.80, 12, 0.00, 0.10, 0.88, 0.50, 0.03, 0.75, 20, 65, 25, 0.80},
-    {Mode::delay, 0.96, 2, 0.42, 0.97, 18, 0.03, 0.45, 0.50, 0.93, 0.02, 0.95, 45, 50, 15, 0.93},
+    {Mode::reserved, 0.96, 1, 0.40, 0.95, 20, 0.03, 0.30, 0.60, 0.03, 0.95, 0.05, 0.98, 0.03, 0.90, 100, 50,
+     12, 0.82},
+    {Mode::shared, 0.93, 2, 0.25, 0.95, 25, 0.30, 0.85, 0.15, 0.02, 0.50, 0.50, 0.85, 0.03, 0.85, 25, 65, 3,
+     0.82},
+    {Mode::scavenger, 0.85, 2, 0.35, 0.80, 12, 0.00, 0.10, 0.88, 0.00, 0.10, 0.88, 0.50, 0.03, 0.75, 20, 65,
+     25, 0.80},
+    {Mode::delay, 0.96, 2, 0.42, 0.97, 18, 0.03, 0.45, 0.50, 0.02, 0.45, 0.50, 0.93, 0.02, 0.95, 45, 50, 15,
+     0.93},
 };
 
 PathPlan path(const Bounds& bounds, const std::string& situation, TimeNs duration) {
@@ -97,9 +102,18 @@ void add_itself(std::vector<PathScenario>& all, const Bounds& bounds) {
 void add_tcp(std::vector<PathScenario>& all, const Bounds& bounds) {
     constexpr TimeNs kFrom = 15 * kSecond, kTo = 45 * kSecond;
     PathScenario s{path(bounds, "tcp", kTo), {}};
-    s.plan.competitors.push_back({4 * kSecond, kNever});
+    s.plan.competitors.push_back({4 * kSecond, kNever, CompetitorPlan::Kind::cubic});
     s.accepted = {share("beside TCP", 0, kFrom, kTo, bounds.tcp_least, bounds.tcp_most),
                   tcp_share(kFrom, kTo, bounds.tcp_left_least), queue(kFrom, kTo, 1e9)};
+    all.push_back(std::move(s));
+}
+
+void add_bbr(std::vector<PathScenario>& all, const Bounds& bounds) {
+    constexpr TimeNs kFrom = 12 * kSecond, kTo = 32 * kSecond;
+    PathScenario s{path(bounds, "bbr", kTo), {}};
+    s.plan.competitors.push_back({4 * kSecond, kNever, CompetitorPlan::Kind::bbr});
+    s.accepted = {share("beside BBR", 0, kFrom, kTo, bounds.bbr_least, bounds.bbr_most),
+                  tcp_share(kFrom, kTo, bounds.bbr_left_least), queue(kFrom, kTo, 1e9)};
     all.push_back(std::move(s));
 }
 
@@ -167,6 +181,7 @@ std::vector<PathScenario> mode_scenarios() {
         add_alone(all, bounds);
         add_itself(all, bounds);
         add_tcp(all, bounds);
+        add_bbr(all, bounds);
         add_policer(all, bounds);
         add_cut(all, bounds);
         add_detour(all, bounds);

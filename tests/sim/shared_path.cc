@@ -119,10 +119,14 @@ class SharedPath {
         for (const SessionPlan& session : plan.sessions)
             sessions_.push_back(std::make_unique<Session>(plan, session, models_[0], models_[1], codec_,
                                                           [this](const std::string& what) { broken(what); }));
-        for (const CompetitorPlan& flow : plan.competitors)
-            competitors_.push_back(
-                std::make_unique<CubicFlow>(models_[0], models_[1], kStart + flow.start,
-                                            flow.stop == kNever ? kNever : kStart + flow.stop));
+        for (const CompetitorPlan& flow : plan.competitors) {
+            const TimeNs start = kStart + flow.start,
+                         stop = flow.stop == kNever ? kNever : kStart + flow.stop;
+            if (flow.kind == CompetitorPlan::Kind::bbr)
+                competitors_.push_back(std::make_unique<BbrFlow>(models_[0], models_[1], start, stop));
+            else
+                competitors_.push_back(std::make_unique<CubicFlow>(models_[0], models_[1], start, stop));
+        }
     }
 
     PathRecord run() {
@@ -131,7 +135,7 @@ class SharedPath {
         std::size_t next_incident = 0;
         while (record_.broken.size() < kBrokenListed) {
             Session* session = nullptr;
-            CubicFlow* flow = nullptr;
+            Competitor* flow = nullptr;
             TimeNs at = next_sample;
             for (const auto& each : sessions_)
                 if (each->next() < at) {
@@ -209,7 +213,7 @@ class SharedPath {
     wan::LinkModel models_[2];
     fec::Codec codec_;
     std::vector<std::unique_ptr<Session>> sessions_;
-    std::vector<std::unique_ptr<CubicFlow>> competitors_;
+    std::vector<std::unique_ptr<Competitor>> competitors_;
     TimeNs now_ = kStart;
     PathRecord record_;
 };

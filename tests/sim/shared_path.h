@@ -20,7 +20,9 @@ struct SessionPlan {
     std::int64_t clock_skew_ppm = 0;
 };
 struct CompetitorPlan {
+    enum class Kind { cubic, bbr };
     TimeNs start = 0, stop = kNever;
+    Kind kind = Kind::cubic;
 };
 struct Incident {  // at `at` something happens: to the path, to the session's receiver, to the mode
     TimeNs at = 0;
