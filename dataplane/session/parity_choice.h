@@ -9,6 +9,7 @@
 #include <bit>
 #include <cstdint>
 #include <optional>
+#include <utility>
 
 #include "dataplane/base/time.h"
 #include "dataplane/fec/redundancy.h"
@@ -66,7 +67,9 @@ class ParityChoice {
     unsigned tail(unsigned k, std::uint64_t stripes, unsigned depth) noexcept {
         if (fixed_) return std::min(*fixed_, kRowsMax);
         const double budget = kBudget / static_cast<double>(std::max<std::uint64_t>(stripes, 1));
-        tail_rows_ = std::max(steady(k), fec::protected_parity(failures(k, depth), budget, 2));
+        const bool guess = k == k_full_ && unknown();
+        tail_rows_ = std::max(steady(k),
+                              fec::protected_parity(guess ? guessed(depth) : failures(k, depth), budget, 2));
         return tail_rows_;
     }
 
@@ -88,7 +91,8 @@ class ParityChoice {
     static constexpr TimeNs kInterval = 250 * kMillisecond, kHaste = 10 * kMillisecond;
     static constexpr TimeNs kCalm = 10 * kSecond;      // B4: raise at once, lower after this
     static constexpr TimeNs kCleanFor = 60 * kSecond;  // B4.5: no redundancy but for tails
-    static constexpr unsigned kDepths = 10;            // 1, 2, 4 .. 512
+    static constexpr double kLossGuessed = 1e-4, kBurstGuessed = 64;
+    static constexpr unsigned kDepths = 10;  // 1, 2, 4 .. 512
 
     struct Held {
         unsigned held = 0;
@@ -107,7 +111,9 @@ class ParityChoice {
     void decide(TimeNs now) noexcept {
         decided_ = now;
         known_ = 0;
-        depth_.want(fec::interleave_depth(loss_.burst), now);
+        if (std::exchange(guessing_, unknown()) && !guessing_)
+            depth_ = {1, kNever};  // what is known counts at once
+        depth_.want(fec::interleave_depth(guessing_ ? kBurstGuessed : loss_.burst), now);
         rows_.want(steady_wanted(k_full_), now);
     }
 
@@ -117,8 +123,24 @@ class ParityChoice {
         return fec::steady_parity(goal_, k, loss_.upper, failures(k, depth()));
     }
 
+    // The first burst on a path is one that nobody has seen coming. Where latency is the goal a tail is prepared for it
+    // until a loss shows what the path's are like, or a minute passes without one.
+    bool unknown() const noexcept { return goal_ == fec::Goal::latency && loss_.share == 0 && !off_; }
+    const fec::ParityFailures& guessed(unsigned depth) const noexcept {
+        const unsigned exponent = exponent_of(depth);
+        if ((guesses_known_ >> exponent & 1) == 0) {
+            guesses_[exponent] =
+                fec::failures_by_parity(k_full_, {kLossGuessed, kBurstGuessed, 1u << exponent});
+            guesses_known_ |= 1u << exponent;
+        }
+        return guesses_[exponent];
+    }
+
+    static unsigned exponent_of(unsigned depth) noexcept {
+        return std::min<unsigned>(std::bit_width(std::max(depth, 1u)) - 1u, kDepths - 1);
+    }
     fec::ParityFailures failures(unsigned k, unsigned depth) const noexcept {
-        const unsigned exponent = std::min<unsigned>(std::bit_width(std::max(depth, 1u)) - 1u, kDepths - 1);
+        const unsigned exponent = exponent_of(depth);
         const fec::LossModel model{loss_.upper, loss_.burst, 1u << exponent};
         if (k != k_full_) return fec::failures_by_parity(k, model);
         if ((known_ >> exponent & 1) == 0) {
@@ -134,10 +156,12 @@ class ParityChoice {
     LossMeter::Estimate loss_;
     Held rows_, depth_{1, kNever};
     unsigned tail_rows_ = 0;
-    bool off_ = false;
+    bool off_ = false, guessing_ = false;
     TimeNs decided_ = 0, last_loss_ = kNever;
-    mutable std::array<fec::ParityFailures, kDepths> table_{};  // of full stripes, by the depth's exponent
-    mutable unsigned known_ = 0;                                // which of them hold for this decision
+    mutable std::array<fec::ParityFailures, kDepths> table_{};    // of full stripes, by the depth's exponent
+    mutable std::array<fec::ParityFailures, kDepths> guesses_{};  // the same before any loss
+    mutable unsigned guesses_known_ = 0;
+    mutable unsigned known_ = 0;  // which of them hold for this decision
 };
 
 }  // namespace longhaul::session

@@ -116,6 +116,16 @@ void add_virtual(std::vector<Scenario>& all) {
         s.complete_within = 400 * kMillisecond + (40 + 6) * kMillisecond * 23 / 20;
         all.push_back(s);
     }
+
+    // A path that has never lost anything begins to, in bursts, with the tail that is waited for.
+    s = on_hundred_gigabit("virtual_100g_40ms_64mib_first_burst", 40 * kMillisecond);
+    s.symmetric_loss(0, 64);
+    s.goal = fec::Goal::latency;
+    send_bundles(s, 1, 512 * kMiB, 0, 40 * kMillisecond);
+    send_bundles(s, 1, 64 * kMiB, 0, 400 * kMillisecond);
+    s.changes = {{399 * kMillisecond, Change::Kind::loss, 0, 30'000}};
+    s.complete_within = 400 * kMillisecond + (40 + 6) * kMillisecond * 23 / 20;
+    all.push_back(s);
 }
 
 }  // namespace

@@ -268,20 +268,20 @@ std::string Outcome::text() const {
     for (unsigned i = 0; i < 2; ++i) {
         const auto& s = sender[i];
         if (s.payload_bytes == 0 && s.stripes_sent == 0) continue;
-        std::snprintf(line, sizeof line,
-                      "  %u: loss at most %.2g, burst %.1f: %u rows steady, %u tail, %u stripes in turn\n"
-                      "     payload %.1f MiB, %llu packets (%llu parity, %llu repair, %llu resent), %llu "
-                      "lost, %llu nacks, "
-                      "brakes %llu, rate %.1f Mbit/s, rtt %.1f ms\n",
-                      i, s.loss_upper, s.loss_burst, s.parity_steady, s.parity_tail, s.interleave_depth,
-                      static_cast<double>(s.payload_bytes) / (1 << 20),
-                      static_cast<unsigned long long>(s.packets),
-                      static_cast<unsigned long long>(s.parity_packets),
-                      static_cast<unsigned long long>(s.repair_packets),
-                      static_cast<unsigned long long>(s.resent_packets),
-                      static_cast<unsigned long long>(s.lost_packets),
-                      static_cast<unsigned long long>(s.nacks), static_cast<unsigned long long>(s.brakes),
-                      static_cast<double>(s.rate_bps) / 1e6, static_cast<double>(s.rtt) / 1e6);
+        std::snprintf(
+            line, sizeof line,
+            "  %u: loss at most %.2g, burst %.1f: %u rows steady, %u tail, %u stripes in turn\n"
+            "     payload %.1f MiB, %llu packets (%llu parity, %llu repair, %llu resent), %llu "
+            "lost (%llu on the link), %llu nacks, "
+            "brakes %llu, rate %.1f Mbit/s, rtt %.1f ms\n",
+            i, s.loss_upper, s.loss_burst, s.parity_steady, s.parity_tail, s.interleave_depth,
+            static_cast<double>(s.payload_bytes) / (1 << 20), static_cast<unsigned long long>(s.packets),
+            static_cast<unsigned long long>(s.parity_packets),
+            static_cast<unsigned long long>(s.repair_packets),
+            static_cast<unsigned long long>(s.resent_packets),
+            static_cast<unsigned long long>(s.lost_packets), static_cast<unsigned long long>(link[i].lost),
+            static_cast<unsigned long long>(s.nacks), static_cast<unsigned long long>(s.brakes),
+            static_cast<double>(s.rate_bps) / 1e6, static_cast<double>(s.rtt) / 1e6);
         all += line;
     }
     std::snprintf(line, sizeof line,

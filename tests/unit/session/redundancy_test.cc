@@ -275,6 +275,25 @@ TEST(ParityChoiceTest, GoalsAndContract) {
     EXPECT_EQ(fixed.tail(64, 100, 32), 3u);
 }
 
+// Proves: where latency is the goal a tail is prepared for a burst before any was seen, bulk and small stripes are not;
+// the first loss, or a clean minute, ends the guess at once.
+TEST(ParityChoiceTest, LatencyPreparesForTheFirstBurst) {
+    ParityChoice choice(fec::Goal::latency, std::nullopt, 64);
+    EXPECT_EQ(choice.depth(), 256u);
+    EXPECT_GE(choice.tail(64, 1000, 256), 4u);
+    EXPECT_LE(choice.steady(64), 1u);
+    EXPECT_LE(choice.tail(3, 1, 1), 3u) << "a burst would take the whole of it";
+    EXPECT_EQ(ParityChoice(fec::Goal::balanced, std::nullopt, 64).depth(), 1u);
+    ParityChoice single = choice, clean = choice;
+    single.learn(loss_of(1e-5), 1, kSecond);
+    EXPECT_EQ(single.depth(), 1u);
+    EXPECT_LE(single.tail(64, 1000, 1), 5u);
+    clean.learn(loss_of(0), 0, kSecond);
+    EXPECT_EQ(clean.depth(), 256u);
+    clean.learn(loss_of(0), 0, 62 * kSecond);
+    EXPECT_EQ(clean.depth(), 1u);
+}
+
 // Proves: after sixty seconds without a loss only tails are protected, and the first loss ends that.
 TEST(ParityChoiceTest, OffWhenClean) {
     ParityChoice choice(fec::Goal::balanced, std::nullopt, 64);
