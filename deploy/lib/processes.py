@@ -53,8 +53,24 @@ def free_ports(count, first=None):
             probe.close()
 
 
+def go_ahead_of_others():
+    """This process and its children before other people's work on this machine, where root may say so. A weight within
+    the session's scheduling group alone would not do: groups share evenly."""
+    try:
+        with open("/proc/self/autogroup", "w") as file:
+            file.write("-20")
+    except OSError:
+        pass                # a kernel without such groups
+    try:
+        os.setpriority(os.PRIO_PROCESS, 0, -20)
+    except PermissionError:
+        pass
+
+
 class Process:
     """One child: started and ended by us, its output appended to a log file across restarts."""
+
+    ahead_of_others = False     # of every child: benchmarks measure the programs, not who else is at work here
 
     def __init__(self, name, arguments, log, environment=None, outlive=False):
         self.name = name
@@ -77,6 +93,8 @@ class Process:
         def in_child():
             # A session of its own: a Ctrl-C at the terminal reaches us only, and we end the children in order.
             os.setsid()
+            if self.ahead_of_others:
+                go_ahead_of_others()
             signal.signal(signal.SIGINT, signal.SIG_DFL)
             if not self.outlive:
                 _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)

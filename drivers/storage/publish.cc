@@ -61,6 +61,7 @@ class Publishing {
     int assemble(const Entry& entry);
     void apply_in_place_metadata();
     void flush_metadata(std::vector<std::pair<std::size_t, UniqueFd>>& changed);
+    bool sync_together();
     void sync_directories();
     void sync_staging();
     void hold_back_marks();
@@ -221,7 +222,19 @@ void Publishing::sync_staging() {
     }
 }
 
+// Two directories of the same journal cost two commits, the whole file system one.
+bool Publishing::sync_together() {
+    if (!job_.flushed_together || tree_.touched().size() < 2) return false;
+    ++job_.file_system_flushes;
+    const int error = tree_.flush_everything();
+    if (error != 0) ++job_.store->flush_failures;
+    for (FailReason& reason : job_.reasons)
+        if (error != 0 && reason == FailReason::none) reason = target_reason(error);
+    return true;
+}
+
 void Publishing::sync_directories() {
+    if (sync_together()) return;
     if (staging_touched_) sync_staging();
     for (const std::string& directory : tree_.touched()) {
         ++job_.directory_fsyncs;

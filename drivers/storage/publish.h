@@ -1,4 +1,4 @@
-// The last steps of a bundle whose bytes are already flushed: metadata, renames, removals, directory fsyncs.
+// The last steps of a bundle whose bytes are flushed: metadata, renames, removals, directory fsyncs.
 // Blocking system calls in manifest order; runs on the publisher's thread and touches nothing but its job.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
@@ -24,10 +24,14 @@ struct PublishJob {
     std::vector<std::string> staged;
     std::vector<wire::FailReason> reasons;  // in and out
     bool discard_only = false;              // abort: remove what is staged, publish nothing
+    bool unflushed = false;            // the staged files are written; the publisher has to flush them first
+    bool flushed_together = false;     // it has, with the whole file system
+    std::uint64_t flush_failures = 0;  // of the store, when the bundle's writer was made
 
     std::atomic<bool> cancelled{false};  // set by the owner: no further entry is published
     std::uint64_t files_published = 0;
     std::uint64_t directory_fsyncs = 0;
+    std::uint64_t file_system_flushes = 0;
     std::function<void(PublishJob&)> done;  // owner thread only; cleared when the writer is gone
 };
 

@@ -5,8 +5,14 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <unistd.h>
 
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
 #include <utility>
+
+#include "drivers/storage/errors.h"
 
 namespace longhaul::storage {
 
@@ -22,7 +28,44 @@ void become_a_helper() noexcept {
     (void)pthread_setname_np(pthread_self(), "lh-publish");
 }
 
+// A file system that takes longer is full of others' unwritten data: bundles flush their own for a while.
+constexpr std::chrono::seconds kFlushLong{1};
+constexpr unsigned kBundlesSingly = 64;
+
+// Fewer files than these share a journal commit or two anyway, and wait for nobody else's data.
+constexpr std::ptrdiff_t kFilesTogetherMin = 32;
+
+// All or none: an error says that something of this file system was lost, not what, and says so once.
+void flush_together(const std::vector<std::shared_ptr<PublishJob>>& jobs) {
+    const Store& store = *jobs.front()->store;
+    const auto begin = std::chrono::steady_clock::now();
+    const int error = syncfs(store.staging.get()) == 0 ? 0 : errno;
+    if (std::chrono::steady_clock::now() - begin > kFlushLong)
+        store.flush_singly.store(kBundlesSingly, std::memory_order_relaxed);
+    ++jobs.front()->file_system_flushes;
+    if (error != 0) ++store.flush_failures;
+    for (const auto& job : jobs) {
+        job->unflushed = false;
+        job->flushed_together = true;
+        if (job->flush_failures == store.flush_failures) continue;
+        for (wire::FailReason& reason : job->reasons)
+            if (reason == wire::FailReason::none) reason = target_reason(error != 0 ? error : EIO);
+    }
+}
+
 }  // namespace
+
+bool may_flush_together(const wire::Manifest& manifest, const Store& store) noexcept {
+    const auto files =
+        std::count_if(manifest.entries.begin(), manifest.entries.end(),
+                      [](const wire::Entry& entry) { return entry.kind == wire::EntryKind::file; });
+    if (files < kFilesTogetherMin) return false;
+    unsigned singly = store.flush_singly.load(std::memory_order_relaxed);
+    while (singly > 0 &&
+           !store.flush_singly.compare_exchange_weak(singly, singly - 1, std::memory_order_relaxed))
+        continue;
+    return singly == 0;
+}
 
 Publisher::~Publisher() {
     if (!thread_.joinable()) return;
@@ -70,6 +113,13 @@ void Publisher::finish_all() {
     finished_.wait(lock, [this] { return jobs_.empty() && !working_; });
 }
 
+Publisher::Jobs Publisher::waiting_with(const std::shared_ptr<PublishJob>& first) {
+    Jobs together{first};
+    for (const auto& job : jobs_)
+        if (job->unflushed && job->store == first->store) together.push_back(job);
+    return together;
+}
+
 void Publisher::run() {
     become_a_helper();
     std::unique_lock lock(mutex_);
@@ -79,7 +129,10 @@ void Publisher::run() {
         std::shared_ptr<PublishJob> job = std::move(jobs_.front());
         jobs_.pop_front();
         working_ = true;
+        Jobs together;
+        if (job->unflushed) together = waiting_with(job);
         lock.unlock();
+        if (!together.empty()) flush_together(together);
         publish(*job);
         lock.lock();
         working_ = false;

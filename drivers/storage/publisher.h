@@ -1,6 +1,7 @@
 // A thread for the blocking steps of publishing, so that a journal commit or the removal of a large file
 // never stops the worker's loop. Jobs go over whole and come back whole, in order: bundles of one worker are
-// published in the order in which they became flushed.
+// published in the order in which they became flushed. Bundles of many small files come unflushed: one syncfs
+// serves all that wait when it begins, where a thousand fdatasyncs would ask the disk a thousand times.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -16,6 +17,9 @@
 
 namespace longhaul::storage {
 
+// Whether the bundle's staged files are left to the publisher to flush; counts the bundle when such flushes are avoided.
+bool may_flush_together(const wire::Manifest& manifest, const Store& store) noexcept;
+
 class Publisher {
   public:
     Publisher() = default;
@@ -29,7 +33,9 @@ class Publisher {
     bool idle() const noexcept { return outstanding_ == 0; }
 
   private:
+    using Jobs = std::vector<std::shared_ptr<PublishJob>>;
     void run();
+    Jobs waiting_with(const std::shared_ptr<PublishJob>& first);  // under the lock
 
     std::size_t outstanding_ = 0;  // owner thread: started and not collected
     std::thread thread_;           // made with the first job: a source has none

@@ -4,7 +4,9 @@
 // Durability, in this order, before Stage::durable is reported: all writes done, CRC32C of every entry equal to the
 // trailer's, fdatasync of every staged file, mode/owner/mtime set, rename into place (renameat2) for `file`,
 // fsync of every directory touched. `range` bundles are durable when their staging file is fdatasync'd and its
-// directory fsync'd; `assemble` renames. A failed fsync is never retried as success: the entry fails.
+// directory fsync'd; `assemble` renames. A failed fsync is never retried as success: the entry fails. A bundle of 32
+// files or more is flushed by one syncfs instead, which other bundles that wait for it share; when that fails, every
+// entry fails, and when it takes longer than a second, the next 64 bundles flush file by file.
 //
 // Paths are resolved beneath the store's directory descriptor only (openat2: RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS |
 // RESOLVE_NO_MAGICLINKS). Staging is <root>/.longhaul/staging: `b-*` files belong to open bundles and are removed
@@ -47,7 +49,7 @@ struct StorageConfig {
 struct StorageStats {
     std::uint64_t bytes_read = 0, bytes_written = 0, direct_bytes_read = 0, direct_bytes_written = 0;
     std::uint64_t files_opened = 0, files_published = 0, entries_failed = 0, fdatasyncs = 0,
-                  directory_fsyncs = 0;
+                  directory_fsyncs = 0, file_system_flushes = 0;
     std::uint64_t operations_in_flight = 0;
 };
 

@@ -12,6 +12,7 @@
 
 #include <linux/openat2.h>
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -60,6 +61,11 @@ struct Store {
     UniqueFd staging;             // target only; a shared flock on it says that its b-* files may be in use
     bool closed = false;          // read and written by the owner thread only
     bool direct_refused = false;  // its file system has no O_DIRECT; owner thread only
+    // Bundles that are yet to flush their files one by one, because flushing the whole file system took too long.
+    mutable std::atomic<unsigned> flush_singly{0};
+    // Flushes of the whole file system that failed. The kernel tells such an error once, whichever bundle's bytes were
+    // lost: none that was open by then may count on a later flush.
+    mutable std::atomic<std::uint64_t> flush_failures{0};
 };
 
 // Opens the root; for a target also makes the staging directory, removes leftover b-* files unless another

@@ -3,7 +3,8 @@
 //   writing ──finish──▶ syncing (every staged file: fdatasync) ──▶ publishing (PublishJob) ──▶ reported
 //
 // Bytes go to staging as they come, in any order. finish() drops the entries that the source, the disk or the
-// CRC has failed, has all the others flushed at once, and hands the bundle to the publisher. `range` bytes go
+// CRC has failed, has all the others flushed at once, and hands the bundle to the publisher; a bundle of many
+// files leaves the flush to the publisher, which flushes the file system once for all bundles that wait. `range` bytes go
 // into the object's o-* file, which outlives the bundle whatever happens to it.
 // SPDX-License-Identifier: Apache-2.0
 #include <fcntl.h>
@@ -44,6 +45,8 @@ class Writer final : public BundleWriter, public FileUser {
           manifest_(std::make_shared<const wire::Manifest>(manifest)),
           map_(*manifest_),
           serial_(next_serial()),
+          flushed_together_(may_flush_together(*manifest_, *store_)),
+          flush_failures_(store_->flush_failures),
           targets_(manifest_->entries.size()) {}
     ~Writer() override;
 
@@ -89,6 +92,8 @@ class Writer final : public BundleWriter, public FileUser {
     std::shared_ptr<const wire::Manifest> manifest_;  // shared with the publish job
     const PayloadMap map_;
     const std::uint64_t serial_;
+    const bool flushed_together_;
+    const std::uint64_t flush_failures_;  // of the store, before the first byte
     std::vector<Target> targets_;
     Requests requests_;
     std::shared_ptr<PublishJob> job_;
@@ -237,6 +242,7 @@ void Writer::begin_write_back(File& file, std::uint64_t bytes_settled) {
     Target& target = targets_[file.entry()];
     target.bytes_written += bytes_settled;
     const bool whole = target.bytes_written == manifest_->entries[file.entry()].size;
+    if (whole && flushed_together_) return file.close_when_idle();
     if (!whole || file.direct() || target.reason != FailReason::none) return;
     file.perform(file.take(Operation::Code::write_back));
 }
@@ -288,6 +294,10 @@ void Writer::sync_all() {
         // One descriptor flushes what both wrote; an empty file is created by being opened here.
         File& file = target.tail && !target.file ? *target.tail : file_of(index);
         if (target.tail && &file != target.tail.get()) target.tail->close_when_idle();
+        if (flushed_together_ && target.bytes_written > 0) {
+            file.close_when_idle();
+            continue;
+        }
         ++syncs_;
         file.perform(file.take(Operation::Code::data_sync));
     }
@@ -304,6 +314,8 @@ std::shared_ptr<PublishJob> Writer::make_job() const {
     job->store = store_;
     job->manifest = manifest_;
     job->serial = serial_;
+    job->unflushed = flushed_together_;
+    job->flush_failures = flush_failures_;
     job->staged.resize(targets_.size());
     job->reasons.resize(targets_.size());
     for (std::size_t i = 0; i < targets_.size(); ++i) {
@@ -324,6 +336,7 @@ void Writer::publish() {
 void Writer::published(PublishJob& job) {
     core_->stats.files_published += job.files_published;
     core_->stats.directory_fsyncs += job.directory_fsyncs;
+    core_->stats.file_system_flushes += job.file_system_flushes;
     for (std::size_t i = 0; i < targets_.size(); ++i)
         targets_[i].reason = job.reasons[i];
     job_.reset();
@@ -376,6 +389,7 @@ void Writer::report_failure(FailReason reason) {
 void Writer::discard() {
     auto job = make_job();
     job->discard_only = true;
+    job->unflushed = false;
     core_->publisher.start(std::move(job));
 }
 

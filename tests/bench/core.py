@@ -7,7 +7,7 @@ import os
 import statistics
 import subprocess
 
-from processes import Failed
+from processes import Failed, go_ahead_of_others
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 STRIPE = 64     # data symbols
@@ -33,24 +33,10 @@ def program(build):
     raise Failed("no build folder: run deploy/quickstart or tests/run first, or give --build DIR")
 
 
-def ahead_of_others():
-    """A core each, as far as this machine allows: others' work waits while a run of seconds has its turn. A weight within
-    the session's scheduling group alone would not do: groups share evenly."""
-    try:
-        with open("/proc/self/autogroup", "w") as file:
-            file.write("-20")
-    except OSError:
-        pass                # kernels without groups
-    try:
-        os.setpriority(os.PRIO_PROCESS, 0, -20)
-    except PermissionError:
-        pass                # then core_share tells
-
-
 def once(path, symbol, parity, seconds):
     command = [path, "--symbol", symbol, "--parity", str(parity), "--seconds", str(seconds), "--primitives", "0.4"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, start_new_session=True,
-                          preexec_fn=ahead_of_others)
+                          preexec_fn=go_ahead_of_others)
     if done.returncode:
         raise Failed(f"{' '.join(command)}: {done.stderr[-1000:]}")
     return json.loads(done.stdout)

@@ -13,7 +13,7 @@ import goodput
 import longhaul_side
 from lab import BenchLink, Lab, end_all, install_packages, require_root, run, wait_until
 from peers import TCP, nginx, rsync
-from processes import Failed
+from processes import Failed, Process
 from side_by_side import words
 from world import find_programs
 
@@ -65,7 +65,7 @@ def check(source, target):
 
 
 def longhaul(options, build, top, link, source):
-    work = os.path.join(top, "work")
+    work = tempfile.mkdtemp(prefix="longhaul-", dir=top)
     replica = os.path.join(work, "replicas", "small")
     with longhaul_side.world_of(build, os.path.join(work, "world"), link, os.path.dirname(replica)) as world:
         world.start()
@@ -87,9 +87,7 @@ def longhaul(options, build, top, link, source):
 
 def pulled(options, build, top, link, congestion, start):
     """A peer's server at east and its client at west; one flush of the target's file system at the end is counted."""
-    work, target = os.path.join(top, "work"), os.path.join(top, "target")
-    os.makedirs(work)
-    os.makedirs(target)
+    work, target = tempfile.mkdtemp(prefix="work-", dir=top), tempfile.mkdtemp(prefix="target-", dir=top)
     with Lab(find_programs(build), link, work) as lab:
         lab.hosts.pin(congestion)
         (server, port, kind), client = start(lab, target)
@@ -104,7 +102,20 @@ def pulled(options, build, top, link, congestion, start):
             seconds = time.monotonic() - began
         finally:
             end_all([server, client])
+    if done:
+        check(source, target)
     return seconds, files_in(target, options.size * KIB), "" if done else f"ended by the limit of {options.limit:g} s"
+
+
+def copied(top, source):
+    """No link at all: what this disk takes for the same files and one flush. Nobody who ends on it can be faster."""
+    target = os.path.join(tempfile.mkdtemp(prefix="copy-", dir=top), "copy")
+    copy = Process("cp", ["sh", "-c", 'cp -r "$0" "$1" && sync -f "$1"', source, target], os.path.join(top, "cp.log"))
+    began = time.monotonic()
+    copy.start()
+    if copy.child.wait():
+        raise Failed(f"cp: {copy.tail()}")
+    return time.monotonic() - began, files_in(target), ""
 
 
 def start_rsync(source):
@@ -125,19 +136,19 @@ TOOLS = {"rsync": (start_rsync, ("rsync",)), "rclone": (start_rclone, ("rclone",
 
 def attempt(options, build, top, link, source, tool, congestion, number):
     try:
-        if tool == "longhaul":
+        if tool == "copy":
+            seconds, arrived, note = copied(top, source)
+        elif tool == "longhaul":
             seconds, arrived, note = longhaul(options, build, top, link, source)
         else:
             seconds, arrived, note = pulled(options, build, top, link, congestion, TOOLS[tool][0](source))
-            if not note:
-                check(source, os.path.join(top, "target"))
     except Failed as error:
         seconds, arrived, note = 0, 0, str(error)
-    for name in ("work", "target"):
-        shutil.rmtree(os.path.join(top, name), ignore_errors=True)
     row = {"tool": tool, "congestion_control": congestion, "run": number, "rtt_ms": link.rtt_ms, "loss": link.loss,
            "files": arrived, "finished": not note, "seconds": round(seconds, 3),
            "files_per_s": round(arrived / seconds, 1) if seconds else 0, "load_average": round(os.getloadavg()[0], 1)}
+    # The line alone, were it full from the first moment to the last.
+    row["line_seconds"] = round(options.files * options.size * KIB * 8 / link.payload_bps(), 3)
     if note:
         row["note"] = note
     print("  ".join(f"{key} {str(value).splitlines()[0]}" for key, value in row.items()), flush=True)
@@ -148,6 +159,7 @@ def bars(rows):
     rates = {}
     for row in rows:
         rates.setdefault((row["tool"], row["congestion_control"]), []).append(row["files_per_s"])
+    rates.pop(("copy", "none"), None)
     own = statistics.median(rates.pop(("longhaul", "reserved"), [0]))
     rivals = {name: statistics.median(values) for name, values in rates.items() if statistics.median(values) > 0}
     if not own or not rivals:
@@ -162,10 +174,12 @@ def measure(options, runs, build):
     build = build or goodput.default_build()
     packages = {"ethtool", "iproute2", "util-linux"}
     install_packages(sorted(packages.union(*(TOOLS[tool][1] for tool in options.tools if tool in TOOLS))))
-    pairs = [(tool, congestion) for tool in options.tools
+    pairs = [("copy", "none")] + [(tool, congestion) for tool in options.tools
              for congestion in (options.congestion if tool in TOOLS else ["reserved"])]
     print(f"at most {len(pairs) * runs * (options.limit + 15) / 60:.0f} minutes", flush=True)
     rows = []
+    # What a run wrote stays until the end: ext4 looks past inodes that were deleted in the last five minutes one by one,
+    # and making files took up to four times as long where the run before had just been removed.
     top = tempfile.mkdtemp(prefix="longhaul-bench-", dir="/var/tmp")
     try:
         source = os.path.join(top, "source")

@@ -342,7 +342,8 @@ TEST(Limits, ManyBundlesFewDescriptors) {
         rig.until([&] { return published(1000 + b); }, "published");
     EXPECT_EQ(describe(source.path()), describe(target.path()));
     EXPECT_TRUE(staged(target.path()).empty());
-    EXPECT_GE(rig->stats().fdatasyncs, kBundles * 120);
+    EXPECT_GE(rig->stats().file_system_flushes, 1u);
+    EXPECT_LE(rig->stats().file_system_flushes, 2 * kBundles);  // their data; their two directories
     EXPECT_EQ(rig->stats().files_published, kBundles * 120);
 }
 
