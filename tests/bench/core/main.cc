@@ -87,7 +87,9 @@ int main(int argc, char** argv) {
         "parity", po::value(&config.parity), "rows of every stripe, 0 to 16")(
         "sender", po::value(&config.devices[0]), "run the sender alone, on this device")(
         "receiver", po::value(&config.devices[1]), "run the receiver alone, on this device")(
-        "lanes", po::value(&config.lanes), "lanes of the link")(
+        "source", po::value(&config.folders[0]), "folder with a file `source` to read; without it: memory")(
+        "target", po::value(&config.folders[1]), "folder to write to")("lanes", po::value(&config.lanes),
+                                                                       "lanes of the link")(
         "seconds", po::value(&config.seconds), "to measure")("primitives", po::value(&primitive_seconds),
                                                              "seconds for each primitive alone; 0: none");
     try {
@@ -103,9 +105,11 @@ int main(int argc, char** argv) {
     }
     if ((symbol != "jumbo" && symbol != "standard") || config.parity > 16 || config.lanes < 1 ||
         config.lanes > 64 || (!config.devices[0].empty() && !config.devices[1].empty()) ||
+        config.folders[0].empty() != config.folders[1].empty() ||
         !(config.seconds > 0 && config.seconds < 600))
         return fail({ErrorCode::invalid_argument,
-                     "give --sender or --receiver, not both; --symbol is jumbo or standard, --parity 0..16, "
+                     "give --sender or --receiver, not both; --source and --target together; --symbol is "
+                     "jumbo or standard, --parity 0..16, "
                      "--lanes 1..64, --seconds below 600"}) +
                1;
     config.jumbo = symbol == "jumbo";

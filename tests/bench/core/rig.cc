@@ -11,6 +11,7 @@
 #include <rte_lcore.h>
 #include <rte_ring.h>
 #include <sys/eventfd.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -169,6 +170,8 @@ class Rig {
         return wire::parse_ip(side == 0 ? "10.77.0.1" : "10.77.0.2").value();
     }
 
+    Result<wire::Entry> entry_of(std::uint64_t number) const;
+    bool on_disk() const { return !config_.folders[0].empty(); }
     bool here(unsigned side) const { return rings_ || !config_.devices[side].empty(); }
 
     const RigConfig config_;
@@ -235,9 +238,10 @@ Result<void> Rig::start_workers() {
         if (rte_eal_hotplug_add("vdev", side.config.crypto_device.c_str(), "max_nb_queue_pairs=1") != 0)
             return Error{ErrorCode::unavailable, "no AEAD device: install librte-crypto-ipsec-mb23"};
         const std::size_t held = plan.receive_blocks / 2;
-        side.config.make_storage = [held](const storage::StorageConfig&, MutableByteView arena) {
-            return Result<std::unique_ptr<storage::Storage>>(make_memory_storage(arena, held));
-        };
+        if (!on_disk())
+            side.config.make_storage = [held](const storage::StorageConfig&, MutableByteView arena) {
+                return Result<std::unique_ptr<storage::Storage>>(make_memory_storage(arena, held));
+            };
         side.wake_fd = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
         auto ready = side.started.get_future();
         if (lcore >= RTE_MAX_LCORE || rte_eal_remote_launch(run_side, &side, lcore) != 0)
@@ -245,8 +249,30 @@ Result<void> Rig::start_workers() {
         side.lcore = lcore;
         lcore = rte_get_next_lcore(lcore, 1, 0);
         if (auto outcome = ready.get(); !outcome.ok()) return outcome.error();
+        if (!on_disk()) continue;
+        const auto role = i == 0 ? storage::StoreRole::source : storage::StoreRole::target;
+        side.tell(worker::OpenStore{i + 1, 1, config_.folders[i], role});
     }
     return {};
+}
+
+// What stands at the source: with a disk, one file, and every bundle is the same range of it.
+Result<wire::Entry> Rig::entry_of(std::uint64_t number) const {
+    wire::Entry entry;
+    entry.kind = wire::EntryKind::range;
+    entry.object = {2, number};
+    entry.size = entry.file_size = kBundleBytes;
+    if (!on_disk()) return entry;
+    entry.object = {2, 1};
+    entry.path = "source";
+    struct stat found {};
+    if (::stat((config_.folders[0] + "/source").c_str(), &found) != 0 ||
+        static_cast<std::uint64_t>(found.st_size) < kBundleBytes)
+        return Error{ErrorCode::invalid_argument,
+                     config_.folders[0] + " needs a file `source` of at least 512 MiB"};
+    entry.file_size = static_cast<std::uint64_t>(found.st_size);
+    entry.mtime_ns = found.st_mtim.tv_sec * std::int64_t{1'000'000'000} + found.st_mtim.tv_nsec;
+    return entry;
 }
 
 // What the two control processes would have agreed on.
@@ -289,12 +315,9 @@ Result<void> Rig::offer_bundles() {
         manifest.id = {1, offered_ + 1};
         manifest.store = 1;
         manifest.payload_bytes = kBundleBytes;
-        wire::Entry entry;
-        entry.kind = wire::EntryKind::range;
-        entry.size = kBundleBytes;
-        entry.file_size = kBundleBytes;
-        entry.object = {2, offered_ + 1};
-        manifest.entries.push_back(entry);
+        auto entry = entry_of(offered_ + 1);
+        if (!entry.ok()) return entry.error();
+        manifest.entries.push_back(std::move(entry).value());
         auto head = wire::write_manifest(manifest);
         if (!head.ok()) return head.error();
         sides_[0].tell(worker::OfferBundle{{kLink, manifest.id, 0, 1}, std::move(head).value()});

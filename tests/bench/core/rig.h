@@ -21,6 +21,9 @@ struct RigConfig {
     // The devices of sender and receiver. Both empty: rings within this process. One of them: that side alone runs
     // here, the other in a process of its own.
     std::array<std::string, 2> devices;
+    // Disk to disk: the folder with the file `source` that the sender reads again and again, and the one where the
+    // receiver keeps one staged copy. Empty: memory.
+    std::array<std::string, 2> folders;
 };
 
 struct SideFigures {
