@@ -199,6 +199,7 @@ class RouteWatch {
     // A round ended, `rate` was ours in it. A value: what stood was the route's delay, and the rate before the step.
     std::optional<double> round(const Round& round, TimeNs rtt, double rate) noexcept {
         if (round.queue_min == kNever) return std::nullopt;
+        if (round.ended < still_until_) return std::nullopt;
         seen_[count_++ % kSeen] = {round.queue_min, round.queue_max, rate};
         if (count_ < kStillRounds + 1) return std::nullopt;
         TimeNs lowest = kNever, highest = 0;
@@ -213,14 +214,24 @@ class RouteWatch {
             if (at(back).low + step > lowest) continue;  // not yet before the step
             if (rate > kSlowed * at(back).rate) return std::nullopt;
             const double before = at(back).rate;
-            detour_ += lowest;
+            found_ = lowest;
+            detour_ += found_;
             count_ = 0;
             return before;
         }
         return std::nullopt;
     }
 
+    // A route drops nothing. Where the rate before the step is lost again, it was a queue that others keep full, and is
+    // not taken for a route for a while.
+    void take_back(TimeNs now) noexcept {
+        detour_ -= std::min(detour_, std::exchange(found_, 0));
+        still_until_ = now + kDoubt;
+        count_ = 0;
+    }
+
   private:
+    static constexpr TimeNs kDoubt = 30 * kSecond;
     static constexpr TimeNs kStepMin = 3 * kMillisecond;
     static constexpr TimeNs kStillMin = 500 * kMicrosecond;
     static constexpr double kSlowed = 0.5;
@@ -233,7 +244,7 @@ class RouteWatch {
     const Seen& at(std::size_t back) const noexcept { return seen_[(count_ - back) % kSeen]; }
     std::array<Seen, kSeen> seen_{};
     std::size_t count_ = 0;
-    TimeNs detour_ = 0;
+    TimeNs detour_ = 0, found_ = 0, still_until_ = 0;
 };
 
 }  // namespace longhaul::congestion

@@ -26,6 +26,8 @@ constexpr double kLossyShare = 0.75;
 constexpr double kOverwhelming = 0.5;  // next to nothing arrives: few samples are left to show it
 constexpr unsigned kSuspiciousRoundsMin = 2;
 
+constexpr unsigned kRerouteRounds = 20;  // after a step of the delay was taken for a route
+
 constexpr TimeNs kQueueStandingMin = 10 * kMillisecond;
 constexpr double kBaselineMemoryPackets = 131072;  // 2^17, B4
 constexpr std::uint64_t kIdlePacketsMin = 512;     // of a round in which there was not enough to send
@@ -120,6 +122,7 @@ void ReservedController::watch_route(const Sample& sample, TimeNs queue) noexcep
         round_ = Evidence{};
         suspicious_rounds_ = 0;
         riding_ = false;
+        rerouted_at_ = sample.now;
     }
 }
 
@@ -165,8 +168,17 @@ void ReservedController::end_round(TimeNs now) noexcept {
     if (riding_ && !queue_stands) return;  // its verdicts have periods of their own
     const bool loss_suspicious = loss_exceeds_history(round);
     const bool policed = policed_again(round);
-    learn_baseline(round, loss_suspicious || policed);
+    if (!queue_stands)
+        learn_baseline(round, loss_suspicious || policed);  // a full queue drops: not the path's own
 
+    if (loss_suspicious && rerouted_at_ != 0) {
+        if (now < rerouted_at_ + kRerouteRounds * std::max(kRoundMin, rtt_min_)) {
+            route_.take_back(now);
+            rerouted_at_ = 0;
+            return brake(round, now);
+        }
+        rerouted_at_ = 0;
+    }
     suspicious_rounds_ = loss_suspicious ? suspicious_rounds_ + 1 : 0;
     if (policed && !queue_stands) return begin_ride(round, now);
     if (queue_stands || suspicious_rounds_ >= kSuspiciousRoundsMin) {

@@ -82,8 +82,9 @@ class ReservedController final : public Controller {
     bool riding_ = false;
     bool bucket_empty_ = false;  // the policer dropped, and since then nothing let its bucket fill
     TimeNs dropped_at_ = 0;
-    unsigned overrun_ = 0;  // verdicts running with more loss than riding explains
-    Evidence ride_;         // since the last verdict
+    TimeNs rerouted_at_ = 0;  // a step of the delay was taken for a route; 0: not lately
+    unsigned overrun_ = 0;    // verdicts running with more loss than riding explains
+    Evidence ride_;           // since the last verdict
     Evidence round_;
     RoundMeter rounds_;  // without a gap, for the route
     RouteWatch route_;

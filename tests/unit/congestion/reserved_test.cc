@@ -19,6 +19,7 @@ constexpr double kPacketBytes = 1500;
 // `queue`.
 struct Path {
     double capacity_bps = 2e9;
+    double crowded_bps = 2e9;  // above, a tenth is lost: others hold on to their share
     double loss = 0;
     double burst = 1;
     TimeNs queue = 0;
@@ -35,6 +36,7 @@ struct Path {
             double lost = packets * std::max(0.0, 1 - capacity_bps / offered);
             for (double i = 0; i < packets / burst; ++i)
                 if (random.chance(loss)) lost += burst;
+            if (offered > crowded_bps) lost += packets / 10;
             lost = std::min(lost, packets);
             Sample sample;
             sample.now = now;
@@ -107,6 +109,33 @@ TEST(Reserved, BrakesForAStandingQueue) {
     path.run(controller, kSecond);
     EXPECT_GE(controller.brakes(), 1u);
     EXPECT_LT(static_cast<double>(controller.rate_bps()), 0.9 * kCap);
+}
+
+// A queue that others keep full does not move when we slow down, as a longer route does not. But a route drops nothing:
+// when much of the rate from before is lost, it is not taken for one.
+TEST(Reserved, FullQueueOfOthersIsNoRoute) {
+    ReservedController controller(config());
+    Path path;
+    path.run(controller, 5 * kSecond);
+    path.queue = 40 * kMillisecond;
+    path.crowded_bps = 0.2e9;
+    path.run(controller, 10 * kSecond);
+    double sum = 0;
+    for (int i = 0; i < 200; ++i) {
+        path.run(controller, kRtt);
+        sum += static_cast<double>(controller.rate_bps());
+    }
+    EXPECT_LT(sum / 200, 0.3 * kCap);
+}
+
+// A longer route is not a queue: after the brake the rate is back.
+TEST(Reserved, LongerRouteIsNoQueue) {
+    ReservedController controller(config());
+    Path path;
+    path.run(controller, 5 * kSecond);
+    path.queue = 40 * kMillisecond;
+    path.run(controller, 10 * kSecond);
+    EXPECT_NEAR(static_cast<double>(controller.rate_bps()), kFull, 1);
 }
 
 // When a queue has gone the rate comes back by 2 % of the cap a round trip.
