@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "control/config/calendar.h"
 #include "dataplane/base/result.h"
 #include "dataplane/command/messages.h"
 
@@ -26,6 +27,8 @@ struct Target {
     std::string site;   // another site of the configuration
     std::string store;  // "posix:/lake"; beneath one of that site's allowed roots
 };
+
+inline constexpr double kWeightMin = 0.01, kWeightMax = 1000;
 
 enum class Mode : std::uint8_t { namespace_, copy };  // "namespace": deletes propagate; "copy": they never do
 enum class Consistency : std::uint8_t { object };  // "object"; "ordered", "group": refused with what exists
@@ -41,6 +44,11 @@ struct DatasetSpec {
     std::string link;                 // empty: the scheduler chooses
     double delete_hold_share = 0.01;  // mode namespace: more removals than this share of the objects wait
     std::uint64_t delete_hold_objects = 10'000;  // ... or than so many, if that is fewer; 0: none ever waits
+    // What the scheduler goes by, payload: never less while there is work, never more, share of the rest.
+    std::uint64_t floor_bps = 0, cap_bps = 0;  // cap 0: none
+    double weight = 1;                         // kWeightMin to kWeightMax
+    // What the operator expects, for admission; 0: unknown.
+    std::uint64_t expect_change_bps = 0, expect_burst_bytes = 0;
 };
 
 // ---- views ---------------------------------------------------------------------------------------------------------
@@ -84,8 +92,9 @@ struct DatasetView {
     WallNs last_sweep_started = 0;
     double last_sweep_took_s = 0;
     std::uint64_t sweeps = 0;
-    std::uint64_t deletes_held = 0;  // removals that wait for dataset_release_deletes
-    std::string problem;             // why it does not move, empty if it does
+    std::uint64_t deletes_held = 0;     // removals that wait for dataset_release_deletes
+    std::string problem;                // why it does not move, empty if it does
+    std::vector<std::string> warnings;  // of its admission; only in the answer to its creation
 };
 struct BundleView {
     std::string id, dataset, link, stage;
@@ -96,13 +105,45 @@ struct BundleView {
 };
 struct FlowView {
     std::string dataset, target_site, link, traffic;
-    std::uint64_t rate_bps = 0;      // assigned
+    std::uint64_t rate_bps = 0;      // assigned, payload; of an idle flow what it may begin with
     std::uint64_t achieved_bps = 0;  // payload, last seconds
     std::uint32_t bundles_in_flight = 0;
+    std::string reason;             // why this rate: schedule::to_string(FlowReason), or why there is none
+    std::optional<double> slack_s;  // target - lag - time to send what is behind at this rate
+    std::uint64_t floor_bps = 0, cap_bps = 0;
+    double weight = 1;
+    std::uint64_t turn = 0;  // of the scheduler, counted from the start of this process
+};
+// Whether a policy can hold, in numbers (control/schedule/admission.h).
+struct Plan {
+    std::string dataset;
+    std::vector<std::string> refusals;   // it cannot hold: creating it is refused
+    std::vector<std::string> warnings;   // it holds only while others are quiet, or not at every hour
+    double needs_bps = 0, within_s = 0;  // payload, from what is expected of the source; 0: nothing is known
+    std::string link;                    // with the most room
+    double link_bps = 0, available_bps = 0;
+};
+// What happens to datasets when a link carries nothing for a while (control/schedule/impact.h).
+struct LinkImpact {
+    struct Row {
+        std::string dataset;
+        double rpo_target_s = 0;
+        std::optional<double> lag_s;
+        std::string link_after;  // empty: none
+        std::uint64_t rate_bps = 0, rate_after_bps = 0;
+        double change_bps = 0;  // of the source, lately or as expected
+        std::optional<double> time_to_breach_s;
+        bool breaks = false;  // within the window
+        std::string reason;
+    };
+    std::string link, site;
+    double window_s = 0;
+    std::uint64_t lost_bps = 0, left_bps = 0;  // payload towards the same site
+    std::vector<Row> rows;                     // those affected, the first to breach first
 };
 struct CoreStats {
     std::uint64_t sweeps = 0, changes = 0, bundles_offered = 0, bundles_published = 0, bundles_failed = 0,
-                  objects_published = 0, bytes_published = 0;
+                  objects_published = 0, bytes_published = 0, schedule_turns = 0;
 };
 
 // ---- what Core needs from the outside -------------------------------------------------------------------------------
@@ -112,7 +153,11 @@ struct LinkChoice {  // a link to the target site, as the edge knows it now
     std::uint8_t link = 0;
     std::string peer_site;
     bool up = false;
-    std::uint64_t rate_bps = 0;
+    std::uint64_t rate_bps = 0;  // contracted, or as changed since
+    double payload_share = 0.9;  // of that rate, as configured and measured
+    double rtt_s = 0;
+    Calendar calendar;
+    bool operator==(const LinkChoice&) const = default;
 };
 struct TargetAccepted {
     std::uint64_t store = 0;
@@ -157,6 +202,7 @@ class Core {
     // Datasets whose source is here.
     virtual Result<DatasetView> dataset_create(
         const DatasetSpec& spec) = 0;  // validates everything; asks the target first
+    virtual Result<Plan> dataset_plan(const DatasetSpec& spec) = 0;    // what creating it would meet
     virtual Result<void> dataset_remove(const std::string& name) = 0;  // stops replicating; the replica stays
     virtual Result<DatasetView> dataset(const std::string& name) = 0;
     virtual std::vector<DatasetView> datasets() = 0;
@@ -173,6 +219,8 @@ class Core {
     virtual std::vector<BundleView> bundles() = 0;  // in progress
     virtual std::vector<ObjectFailure> failures(const std::string& dataset) = 0;
     virtual std::vector<FlowView> flows() = 0;
+    // `window_s` 0: as long as its next maintenance, or an hour.
+    virtual Result<LinkImpact> link_impact(const std::string& link, double window_s) = 0;
     virtual CoreStats stats() = 0;
 
     // Events from the dataplane.

@@ -128,7 +128,9 @@ std::vector<LinkChoice> Edge::links_to(const std::string& site) {
     std::vector<LinkChoice> out;
     for (const LinkView& view : links_.views())
         if (view.site == site)
-            out.push_back({view.name, view.settings.link, site, view.up(), view.settings.rate_bps});
+            out.push_back({view.name, view.settings.link, site, view.up(), view.settings.rate_bps,
+                           view.payload_share * view.settings.share, view.status.rtt_ms / 1e3,
+                           view.calendar});
     return out;
 }
 

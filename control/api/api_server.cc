@@ -35,6 +35,21 @@ Reply refusal(const Error& error) {
     return problem_reply(problem_of(error));
 }
 
+// A list of a link's calendar; an empty one clears it.
+template <typename Entry>
+void read_entries(BodyReader& body, const char* field, Result<Entry> (*parse)(std::string_view),
+                  std::optional<std::vector<Entry>>& out) {
+    if (!body.has(field)) return;
+    out.emplace();
+    for (const std::string& text : body.texts(field)) {
+        auto entry = parse(text);
+        if (!entry) body.refuse(field, entry.error().text);
+        if (entry) out->push_back(std::move(entry).value());
+    }
+    if (out->size() > kCalendarEntriesMax)
+        body.refuse(field, "has more than " + std::to_string(kCalendarEntriesMax) + " entries");
+}
+
 Problem unauthorized() {
     return {401,
             "Token required",
@@ -111,6 +126,7 @@ void ApiServer::install_link_routes() {
         return refusal(
             context_.links.change(call.arguments.at(0), {}).error());  // the text that suggests a name
     });
+    server_.add("GET", "/v1/links/{name}/impact", [this](const Call& call) { return link_impact(call); });
     server_.add("PATCH", "/v1/links/{name}", [this](const Call& call) { return change_link(call); });
 }
 
@@ -120,6 +136,7 @@ void ApiServer::install_dataset_routes() {
         return list_reply("datasets", core.datasets(), dataset_view_document);
     });
     server_.add("POST", "/v1/datasets", [this](const Call& call) { return create_dataset(call); });
+    server_.add("POST", "/v1/plan", [this](const Call& call) { return plan_dataset(call); });
     server_.add("GET", "/v1/datasets/{name}", [&core](const Call& call) {
         const auto view = core.dataset(call.arguments.at(0));
         return view ? json_reply(dataset_view_document(view.value())) : refusal(view.error());
@@ -229,21 +246,26 @@ Reply ApiServer::change_link(const Call& call) {
         else
             body.refuse("fec", fec.error().text);
     }
+    read_entries(body, "windows", parse_week_window, change.windows);
+    read_entries(body, "maintenance", parse_maintenance, change.maintenance);
+    read_entries(body, "blackouts", parse_blackout, change.blackouts);
     body.finish();
-    if (problems.empty() && !change.rate_bps && !change.share && !change.mode && !change.goal &&
-        !change.fixed_parity)
-        body.refuse("", "changes nothing: give rate, share, mode, goal or fec");
+    if (problems.empty() && !change.of_settings() && !change.of_calendar())
+        body.refuse("",
+                    "changes nothing: give rate, share, mode, goal, fec, windows, maintenance or blackouts");
     if (!problems.empty()) return problem_reply(field_problem(std::move(problems)));
 
     const std::string& name = call.arguments.at(0);
     const auto before = context_.links.view(name);
     const auto settings = context_.links.change(name, change);
     if (!settings) return refusal(settings.error());
+    if (!change.of_settings()) return json_reply(link_document(*context_.links.view(name)));
     const auto applied = context_.dataplane.link_add(settings.value());
     if (!applied && applied.error().code != ErrorCode::unavailable) {  // unavailable: stated when it is back
-        (void)context_.links.change(name,
-                                    {before->settings.rate_bps, before->settings.share, before->settings.mode,
-                                     before->settings.goal, before->settings.fixed_parity});
+        (void)context_.links.change(
+            name, {before->settings.rate_bps, before->settings.share, before->settings.mode,
+                   before->settings.goal, before->settings.fixed_parity, before->calendar.windows,
+                   before->calendar.maintenance, before->calendar.blackouts});
         return refusal(applied.error());
     }
     return json_reply(link_document(*context_.links.view(name)));
@@ -259,6 +281,29 @@ Reply ApiServer::create_dataset(const Call& call) {
     Reply reply = json_reply(dataset_view_document(view.value()), 201);
     reply.headers["Location"] = "/v1/datasets/" + view.value().spec.name;
     return reply;
+}
+
+// Everything that creating it would check, and nothing is changed; the target is not asked.
+Reply ApiServer::plan_dataset(const Call& call) {
+    auto parsed = parse_body(call.request.body);
+    if (const auto* problem = std::get_if<Problem>(&parsed)) return problem_reply(*problem);
+    const auto spec = dataset_spec_from(std::get<json>(parsed));
+    if (const auto* problem = std::get_if<Problem>(&spec)) return problem_reply(*problem);
+    const auto plan = context_.core.dataset_plan(std::get<DatasetSpec>(spec));
+    return plan ? json_reply(plan_document(plan.value())) : refusal(plan.error());
+}
+
+Reply ApiServer::link_impact(const Call& call) const {
+    const std::string& name = call.arguments.at(0);
+    if (!context_.links.view(name)) return refusal(context_.links.change(name, {}).error());
+    double window_s = 0;
+    if (call.request.has_param("window")) {
+        const auto window = parse_duration_s(call.request.get_param_value("window"));
+        if (!window) return problem_reply(field_problem({{"window", window.error().text}}));
+        window_s = window.value();
+    }
+    const auto impact = context_.core.link_impact(name, window_s);
+    return impact ? json_reply(impact_document(impact.value())) : refusal(impact.error());
 }
 
 Reply ApiServer::failures(const std::string& dataset) const {

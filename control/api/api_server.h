@@ -47,6 +47,8 @@ class ApiServer {
     Reply status() const;
     Reply change_link(const Call& call);
     Reply create_dataset(const Call& call);
+    Reply plan_dataset(const Call& call);
+    Reply link_impact(const Call& call) const;
     Reply failures(const std::string& dataset) const;
 
     ApiContext context_;

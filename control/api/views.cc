@@ -22,6 +22,13 @@ template <typename T>
 json known(const std::optional<T>& value) {
     return value ? json(*value) : json();
 }
+template <typename Entry>
+json texts(const std::vector<Entry>& entries, std::string (*text)(const Entry&)) {
+    json list = json::array();
+    for (const Entry& entry : entries)
+        list.push_back(text(entry));
+    return list;
+}
 json known(const std::string& text) {
     return text.empty() ? json() : json(text);
 }
@@ -68,6 +75,7 @@ json dataset_view_document(const DatasetView& view) {
     out["sweeps"] = view.sweeps;
     out["deletes_held"] = view.deletes_held;
     out["problem"] = known(view.problem);
+    out["warnings"] = view.warnings;
     return out;
 }
 
@@ -89,7 +97,44 @@ json flow_document(const FlowView& view) {
             {"traffic", view.traffic},
             {"rate_bps", view.rate_bps},
             {"achieved_bps", view.achieved_bps},
-            {"bundles_in_flight", view.bundles_in_flight}};
+            {"bundles_in_flight", view.bundles_in_flight},
+            {"reason", known(view.reason)},
+            {"slack_s", known(view.slack_s)},
+            {"floor_bps", view.floor_bps},
+            {"cap_bps", view.cap_bps},
+            {"weight", view.weight},
+            {"turn", view.turn}};
+}
+
+json plan_document(const Plan& plan) {
+    return {{"dataset", plan.dataset},
+            {"would", !plan.refusals.empty()   ? "refuse"
+                      : !plan.warnings.empty() ? "degrade"
+                                               : "accept"},
+            {"refusals", plan.refusals},
+            {"warnings", plan.warnings},
+            {"needs_bps", plan.needs_bps},
+            {"within_s", plan.within_s},
+            {"link", known(plan.link)},
+            {"link_bps", plan.link_bps},
+            {"available_bps", plan.available_bps}};
+}
+
+json impact_document(const LinkImpact& impact) {
+    json rows = json::array();
+    for (const LinkImpact::Row& row : impact.rows)
+        rows.push_back({{"dataset", row.dataset},
+                        {"rpo_target_s", row.rpo_target_s},
+                        {"rpo_lag_s", known(row.lag_s)},
+                        {"link_after", known(row.link_after)},
+                        {"rate_bps", row.rate_bps},
+                        {"rate_after_bps", row.rate_after_bps},
+                        {"change_bps", row.change_bps},
+                        {"time_to_breach_s", known(row.time_to_breach_s)},
+                        {"breaks", row.breaks},
+                        {"reason", known(row.reason)}});
+    return {{"link", impact.link},         {"site", known(impact.site)},  {"window_s", impact.window_s},
+            {"lost_bps", impact.lost_bps}, {"left_bps", impact.left_bps}, {"datasets", std::move(rows)}};
 }
 
 json failure_document(const ObjectFailure& failure) {
@@ -106,7 +151,8 @@ json stats_document(const CoreStats& stats) {
             {"bundles_published", stats.bundles_published},
             {"bundles_failed", stats.bundles_failed},
             {"objects_published", stats.objects_published},
-            {"bytes_published", stats.bytes_published}};
+            {"bytes_published", stats.bytes_published},
+            {"schedule_turns", stats.schedule_turns}};
 }
 
 json link_document(const LinkView& view) {
@@ -125,6 +171,10 @@ json link_document(const LinkView& view) {
                 {"mode", settings.mode},
                 {"goal", settings.goal},
                 {"fec", format_fec(settings.fixed_parity)},
+                {"windows", texts(view.calendar.windows, to_string)},
+                {"maintenance", texts(view.calendar.maintenance, maintenance_text)},
+                {"blackouts", texts(view.calendar.blackouts, blackout_text)},
+                {"payload_share", view.payload_share},
                 {"state", view.state},
                 {"reason", known(view.reason)},
                 {"initiator", view.initiator},

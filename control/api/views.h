@@ -15,6 +15,8 @@ nlohmann::json rpo_document(const RpoView& view);
 nlohmann::json dataset_view_document(const DatasetView& view);
 nlohmann::json bundle_document(const BundleView& view);
 nlohmann::json flow_document(const FlowView& view);
+nlohmann::json plan_document(const Plan& plan);
+nlohmann::json impact_document(const LinkImpact& impact);
 nlohmann::json failure_document(const ObjectFailure& failure);
 nlohmann::json stats_document(const CoreStats& stats);
 nlohmann::json link_document(const LinkView& view);

@@ -28,13 +28,23 @@ const std::vector<Command>& commands() {
         {"status", "", {}, "the node at a glance"},
         {"sites", "", {}, "this site and the others"},
         {"links", "", {}, "links: state, rate, RTT, loss"},
-        {"links set", "NAME", {"rate", "share", "mode", "goal", "fec"}, "change a link while it runs"},
+        {"links set",
+         "NAME",
+         {"rate", "share", "mode", "goal", "fec", "window", "maintenance", "blackout"},
+         "change a link while it runs"},
+        {"links impact", "NAME", {"for"}, "what breaks if this link carries nothing for a while"},
         {"datasets", "", {}, "datasets whose source is here"},
         {"datasets create",
          "",
-         {"name", "source", "target", "rpo", "rescan", "mode", "traffic", "link", "delete-hold-share",
-          "delete-hold-objects"},
+         {"name", "source", "target", "rpo", "rescan", "mode", "traffic", "link", "floor", "cap", "weight",
+          "expect-change", "expect-burst", "delete-hold-share", "delete-hold-objects"},
          "replicate a tree",
+         {"name", "source", "target"}},
+        {"datasets plan",
+         "",
+         {"name", "source", "target", "rpo", "rescan", "mode", "traffic", "link", "floor", "cap", "weight",
+          "expect-change", "expect-burst", "delete-hold-share", "delete-hold-objects"},
+         "whether such a dataset could hold its policy; changes nothing",
          {"name", "source", "target"}},
         {"datasets remove", "NAME", {}, "stop replicating; the replica stays"},
         {"datasets rescan", "NAME", {}, "walk the source now"},
@@ -77,11 +87,17 @@ po::options_description general_options() {
 po::options_description all_options() {
     po::options_description out;
     out.add(general_options());
-    out.add(
-        text_options("links set", {{"rate", "RATE", "contracted rate, e.g. 500M"},
-                                   {"share", "SHARE", "of the rate, never exceeded: 0.5 to 1 (default 0.97)"},
-                                   {"goal", "GOAL", "throughput, balanced or latency"},
-                                   {"fec", "FEC", "\"adaptive\", or fixed:64,M"}}));
+    out.add(text_options(
+        "links set",
+        {{"rate", "RATE", "contracted rate, e.g. 500M"},
+         {"share", "SHARE", "of the rate, never exceeded: 0.5 to 1 (default 0.97)"},
+         {"goal", "GOAL", "throughput, balanced or latency"},
+         {"fec", "FEC", "\"adaptive\", or fixed:64,M"},
+         {"window", "WHEN RATE", "e.g. \"mon-fri 08:00-18:00 2G\" (UTC); may be repeated, \"\" clears"},
+         {"maintenance", "FROM/TO", "e.g. 2026-12-01T22:00Z/2026-12-02T02:00Z; may be repeated"},
+         {"blackout", "DATE[/DATE]", "e.g. 2026-12-24; may be repeated"}}));
+    out.add(text_options("links impact",
+                         {{"for", "TIME", "how long, e.g. 2h (default: its maintenance, or 1h)"}}));
     out.add(text_options(
         "datasets create",
         {{"name", "NAME", "of the dataset, or with pki init of the authority"},
@@ -94,7 +110,12 @@ po::options_description all_options() {
          {"traffic", "CLASS", "latency, bulk or scavenger"},
          {"link", "NAME", "only this link"},
          {"delete-hold-share", "SHARE", "hold deletes of more than this share of the objects (default 0.01)"},
-         {"delete-hold-objects", "COUNT", "... or of more than so many (default 10000; 0: never hold)"}}));
+         {"delete-hold-objects", "COUNT", "... or of more than so many (default 10000; 0: never hold)"},
+         {"floor", "RATE", "promised while there is work, e.g. 500M of payload"},
+         {"cap", "RATE", "never more than this"},
+         {"weight", "NUMBER", "its share beside others of its class (default 1)"},
+         {"expect-change", "RATE", "how fast the source changes, for the admission check"},
+         {"expect-burst", "BYTES", "the most that changes at once, for the admission check"}}));
     out.add(text_options("pki", {{"directory", "DIR", "where ca.pem, ca.key and the sites' files are"},
                                  {"site", "NAME", "for pki issue: the site"},
                                  {"dns", "NAME", "an additional DNS name; may be repeated"},

@@ -91,6 +91,9 @@ json dataset_body(const Arguments& arguments) {
     pass_on("mode", "mode");
     pass_on("traffic", "traffic");
     pass_on("link", "link");
+    pass_on("floor", "floor_bps");
+    pass_on("cap", "cap_bps");
+    pass_on("expect-change", "expect_change_bps");
     const auto pass_on_number = [&](const char* option, const char* field) {
         if (!arguments.has(option)) return;
         body[field] = json::parse(arguments.option(option), nullptr, false);
@@ -100,6 +103,8 @@ json dataset_body(const Arguments& arguments) {
     };
     pass_on_number("delete-hold-share", "delete_hold_share");
     pass_on_number("delete-hold-objects", "delete_hold_objects");
+    pass_on_number("weight", "weight");
+    pass_on_number("expect-burst", "expect_burst_bytes");
     return body;
 }
 
@@ -114,9 +119,19 @@ void change_link(const Arguments& arguments, const RestClient& client) {
                                            " is not a number: write e.g. 0.99"};
         body["share"] = share;
     }
+    const std::map<std::string, const char*> lists{
+        {"window", "windows"}, {"maintenance", "maintenance"}, {"blackout", "blackouts"}};
+    for (const auto& [option, field] : lists) {
+        const auto given = arguments.options.find(option);
+        if (given == arguments.options.end()) continue;
+        body[field] = json::array();
+        for (const std::string& text : given->second)
+            if (!text.empty()) body[field].push_back(text);
+    }
     if (body.empty())
         throw Failure{Exit::usage,
-                      "\"links set\" changes nothing: give --rate, --share, --mode, --goal or --fec"};
+                      "\"links set\" changes nothing: give --rate, --share, --mode, --goal, --fec, --window, "
+                      "--maintenance or --blackout"};
     const json document = client.patch("/v1/links/" + path_segment(arguments.operands.at(0)), body);
     print_result(arguments, document, show_link_change(document));
 }
@@ -143,10 +158,22 @@ void run(const Arguments& arguments) {
     if (arguments.watch_s > 0)
         throw Failure{Exit::usage, "--watch only goes with commands that show something"};
     if (arguments.command == "links set") return change_link(arguments, client);
+    if (arguments.command == "links impact") {
+        const std::string window =
+            arguments.has("for") ? "?window=" + path_segment(arguments.option("for")) : "";
+        const json document =
+            client.get("/v1/links/" + path_segment(arguments.operands.at(0)) + "/impact" + window);
+        return print_result(arguments, document, show_impact(document));
+    }
+    if (arguments.command == "datasets plan") {
+        const json document = client.post("/v1/plan", dataset_body(arguments));
+        return print_result(arguments, document, show_plan(document));
+    }
     if (arguments.command == "datasets create") {
         const json document = client.post("/v1/datasets", dataset_body(arguments));
         return print_result(arguments, document,
-                            "created " + arguments.option("name") + "; watch it with longhaul rpo --watch\n");
+                            show_lines(document, "warnings", "warning: ") + "created " +
+                                arguments.option("name") + "; watch it with longhaul rpo --watch\n");
     }
     const std::string& name = arguments.operands.at(0);
     const std::string path = "/v1/datasets/" + path_segment(name);

@@ -61,6 +61,17 @@ std::string percent(const json& object, const char* field) {
     });
 }
 
+std::string slack(const json& flow) {
+    const json& value = at(flow, "slack_s");
+    if (!value.is_number()) return {};
+    const double seconds = value.get<double>();
+    return seconds < 0 ? "-" + format_duration(-seconds) : format_duration(seconds);
+}
+
+std::string limit(const json& object, const char* field) {  // 0: there is none
+    return at(object, field) == 0 ? std::string() : rate(object, field);
+}
+
 // Reasons follow the table, one a line, so that they are read whole.
 std::string remarks(const json& list, const char* name, const char* field) {
     std::string out;
@@ -150,12 +161,47 @@ std::string show_failures(const json& document) {
 }
 
 std::string show_flows(const json& document) {
-    Table table({"DATASET", "TO", "LINK", "CLASS", ">ASSIGNED", ">ACHIEVED", ">BUNDLES"});
+    Table table({"DATASET", "TO", "LINK", "CLASS", ">ASSIGNED", ">ACHIEVED", "WHY", ">SLACK", ">FLOOR",
+                 ">CAP", ">WEIGHT", ">BUNDLES"});
     for (const json& flow : at(document, "flows"))
         table.add({text(flow, "dataset"), text(flow, "target_site"), text(flow, "link"),
                    text(flow, "traffic"), rate(flow, "rate_bps"), rate(flow, "achieved_bps"),
+                   at(flow, "link").is_string() ? text(flow, "reason") : "no link", slack(flow),
+                   limit(flow, "floor_bps"), limit(flow, "cap_bps"), text(flow, "weight"),
                    text(flow, "bundles_in_flight")});
-    return table.text("no flows");
+    json without = json::array();
+    for (const json& flow : at(document, "flows"))
+        if (!at(flow, "link").is_string()) without.push_back(flow);
+    return table.text("no flows") + remarks(without, "dataset", "reason");
+}
+
+std::string show_lines(const json& document, const char* field, const std::string& before) {
+    std::string out;
+    for (const json& line : at(document, field))
+        if (line.is_string()) out += before + printable(line.get<std::string>()) + "\n";
+    return out;
+}
+
+std::string show_plan(const json& document) {
+    const std::string would = text(document, "would");
+    std::string out = would == "refuse" ? "would be refused\n" : "would be accepted\n";
+    out += show_lines(document, "refusals", "  ") + show_lines(document, "warnings", "  warning: ");
+    if (at(document, "link").is_string())
+        out += "  link " + printable(text(document, "link")) + " has " + rate(document, "link_bps") + ", " +
+               rate(document, "available_bps") + " of it beside the others\n";
+    return out;
+}
+
+std::string show_impact(const json& document) {
+    Table table({"DATASET", "BREAKS", ">TIME TO BREACH", ">LAG", ">RPO", ">RATE", "THEN ON", ">AT"});
+    for (const json& row : at(document, "datasets"))
+        table.add({text(row, "dataset"), at(row, "breaks") == true ? "YES" : "no",
+                   duration(row, "time_to_breach_s"), duration(row, "rpo_lag_s"),
+                   duration(row, "rpo_target_s"), rate(row, "rate_bps"), text(row, "link_after"),
+                   rate(row, "rate_after_bps")});
+    return "without link " + printable(text(document, "link")) + " for " + duration(document, "window_s") +
+           ": " + rate(document, "lost_bps") + " less, " + rate(document, "left_bps") + " left\n" +
+           table.text("no dataset is affected") + remarks(at(document, "datasets"), "dataset", "reason");
 }
 
 std::string show_bundles(const json& document) {

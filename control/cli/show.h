@@ -14,6 +14,10 @@ std::string show_link_change(const nlohmann::json& document);
 std::string show_datasets(const nlohmann::json& document);
 std::string show_failures(const nlohmann::json& document);
 std::string show_flows(const nlohmann::json& document);
+std::string show_plan(const nlohmann::json& document);
+std::string show_impact(const nlohmann::json& document);
+// A list of texts, one a line, each behind `before`.
+std::string show_lines(const nlohmann::json& document, const char* field, const std::string& before);
 std::string show_bundles(const nlohmann::json& document);
 std::string show_rpo(const nlohmann::json& document);
 

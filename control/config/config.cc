@@ -114,6 +114,19 @@ class Section {
         return otherwise;
     }
 
+    // A list of texts, each of which a parser turns into something.
+    template <typename T>
+    void each(const std::string& key, std::vector<T>& out, Result<T> (*parse)(std::string_view)) {
+        for (const std::string& text : list(key)) {
+            auto result = parse(text);
+            if (!result) refuse(key, result.error().text);
+            if (result) out.push_back(std::move(result).value());
+        }
+        if (out.size() > kCalendarEntriesMax)
+            refuse(key, "has more than " + std::to_string(kCalendarEntriesMax) +
+                            " entries: drop those that are past");
+    }
+
     void refuse_unknown() {
         if (!table_) return;
         const std::vector<std::string> known(known_.begin(), known_.end());
@@ -273,6 +286,10 @@ void read_link(Section section, ControlConfig& config) {
     settings.goal = section.text("goal", settings.goal);
     if (auto result = check_goal(settings.goal); !result) section.refuse("goal", result.error().text);
     settings.fixed_parity = section.parsed<std::optional<unsigned>>("fec", std::nullopt, parse_fec);
+
+    section.each<WeekWindow>("windows", link.calendar.windows, parse_week_window);
+    section.each<TimeSpan>("maintenance", link.calendar.maintenance, parse_maintenance);
+    section.each<TimeSpan>("blackouts", link.calendar.blackouts, parse_blackout);
 
     std::vector<std::string> sites;
     for (const SiteConfig& site : config.sites)

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "control/config/calendar.h"
 #include "control/config/values.h"
 #include "dataplane/base/result.h"
 #include "dataplane/command/messages.h"
@@ -22,6 +23,7 @@ struct SiteConfig {
 struct LinkConfig {
     std::string site;  // the far end
     command::LinkSettings settings;
+    Calendar calendar;  // control's alone: the dataplane paces at the contracted rate
 };
 
 struct PkiConfig {

@@ -29,7 +29,12 @@ nlohmann::json dataset_document(const DatasetSpec& spec) {
             {"rescan_s", spec.rescan_s},
             {"link", spec.link},
             {"delete_hold_share", spec.delete_hold_share},
-            {"delete_hold_objects", spec.delete_hold_objects}};
+            {"delete_hold_objects", spec.delete_hold_objects},
+            {"floor_bps", spec.floor_bps},
+            {"cap_bps", spec.cap_bps},
+            {"weight", spec.weight},
+            {"expect_change_bps", spec.expect_change_bps},
+            {"expect_burst_bytes", spec.expect_burst_bytes}};
 }
 
 }  // namespace longhaul::control

@@ -11,8 +11,10 @@ namespace {
 
 constexpr std::uint64_t kMebibyte = 1u << 20;
 constexpr double kBundleSeconds = 0.1;  // LIFE_OF_A_BUNDLE: 50-100 ms of the flow's rate
-constexpr double kOpenSeconds = 2;      // enough for any RTT, little enough that rates are shared as assigned
-constexpr std::uint64_t kOpenBundlesMin = 4;
+// What may be open beyond two round trips: enough for a slow disk, little enough that a link slower than it was
+// taken for still shares what it carries as assigned.
+constexpr double kOpenSeconds = 2;
+constexpr std::uint64_t kOpenBundlesMin = 2;
 constexpr std::size_t kUnofferedMax = 8;
 constexpr std::size_t kMarksOpenMax = 2;
 constexpr std::size_t kHeadRoom = 3u << 20;   // below wire::kHeadBytesMax
@@ -97,11 +99,16 @@ bool Runner::may_compose() const {
     return flow_.assigned && connected_ && store_open_ && to_offer_.size() < kUnofferedMax;
 }
 
+std::uint64_t Runner::open_bound() const {
+    const double seconds = kOpenSeconds + 2 * flow_.link.rtt_s;
+    const auto by_rate = static_cast<std::uint64_t>(static_cast<double>(flow_.rate_bps) / 8 * seconds);
+    return std::max(by_rate, kOpenBundlesMin * bundle_bound());
+}
+
 bool Runner::compose(Moment now) {
     if (!may_compose()) return false;
     if (compose_mark(now)) return true;
-    const auto by_rate = static_cast<std::uint64_t>(static_cast<double>(flow_.rate_bps) / 8 * kOpenSeconds);
-    if (bytes_open_ >= std::max(by_rate, kOpenBundlesMin * bundle_bound())) return false;
+    if (bytes_open_ >= open_bound() || !pace_.may_send(now.steady)) return false;
     range_next_ = !range_next_;
     if (range_next_) return compose_range(now) || compose_objects(now);
     return compose_objects(now) || compose_range(now);
@@ -256,6 +263,7 @@ void Runner::seal(Draft&& draft, Moment now) {
     state_.bundle_put(
         {id, record_.id, bundle.link, bundle.manifest.generation, now.wall, bundle.head, bundle.notes});
     bytes_open_ += draft.payload;
+    if (!bundle.is_mark()) pace_.spend(draft.payload + bundle.head.size());
     to_offer_.push_back(id);
     open_.emplace(id, std::move(bundle));
 }

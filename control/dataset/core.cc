@@ -97,7 +97,7 @@ void CoreLoop::run() {
 void CoreLoop::tick(Moment at) {
     refresh_links(at);
     targets_.tick(at.steady);
-    assign_flows();
+    assign_flows(at);
     for (auto& [id, dataset] : datasets_) {
         dataset->runner.tick(at);
         if (!started_) continue;

@@ -10,6 +10,17 @@
 
 namespace longhaul::control {
 
+namespace {
+
+Error refused(const std::string& dataset, const std::vector<std::string>& reasons) {
+    std::string text = "dataset " + dataset + " cannot hold its policy";
+    for (const auto& reason : reasons)
+        text += (&reason == &reasons.front() ? ": " : "; ") + reason;
+    return {ErrorCode::invalid_argument, text};
+}
+
+}  // namespace
+
 Result<DatasetView> CoreLoop::dataset_create(const DatasetSpec& wanted) {
     auto spec = validate(wanted, config_.site);
     if (!spec) return spec.error();
@@ -17,6 +28,9 @@ Result<DatasetView> CoreLoop::dataset_create(const DatasetSpec& wanted) {
         return fits.error();
     if (auto exists = link_exists(spec.value(), ports_.links_to(spec.value().target.site)); !exists)
         return exists.error();
+    const auto plan = plan_of(spec.value());
+    if (!plan) return plan.error();
+    if (!plan.value().refusals.empty()) return refused(spec.value().name, plan.value().refusals);
     const auto accepted = ports_.target_accept(spec.value());  // may take seconds: on the caller's thread
     if (!accepted) return accepted.error();
     auto created = call<void>([&, this](Moment now) -> Result<void> {
@@ -32,7 +46,9 @@ Result<DatasetView> CoreLoop::dataset_create(const DatasetSpec& wanted) {
         return {};
     });
     if (!created) return created.error();
-    return dataset(spec.value().name);
+    auto view = dataset(spec.value().name);
+    if (view) view.value().warnings = plan.value().warnings;
+    return view;
 }
 
 Result<void> CoreLoop::dataset_remove(const std::string& name) {
@@ -112,7 +128,7 @@ void CoreLoop::add(DatasetRecord record, Moment at) {
     dataset->runner.load(at);
     if (connected_) dataset->runner.on_dataplane_up({}, at);  // new: the dataplane knows nothing of it
     datasets_.emplace(id, std::move(dataset));
-    links_at_ = 0;
+    links_at_ = solve_at_ = 0;
 }
 
 CoreLoop::Datasets::iterator CoreLoop::find(const std::string& name) {

@@ -10,6 +10,16 @@ namespace {
 
 constexpr int kRoundsPerTurn = 16;
 constexpr TimeNs kLinksEvery = 500 * kMillisecond;
+constexpr TimeNs kSolveSoonest = 200 * kMillisecond;
+
+// What is measured drifts and is taken in at the next turn; what was configured or lost counts at once.
+bool differ(const std::vector<LinkChoice>& before, const std::vector<LinkChoice>& now) {
+    return !std::equal(before.begin(), before.end(), now.begin(), now.end(),
+                       [](const LinkChoice& a, const LinkChoice& b) {
+                           return a.link == b.link && a.peer_site == b.peer_site && a.up == b.up &&
+                                  a.rate_bps == b.rate_bps && a.calendar == b.calendar;
+                       });
+}
 
 }  // namespace
 
@@ -67,33 +77,52 @@ void CoreLoop::refresh_links(Moment at) {
     if (at.steady < links_at_) return;
     links_at_ = at.steady + kLinksEvery;
     std::map<std::string, bool> asked;
-    links_.clear();
-    for (const auto& spec : specs()) {
-        if (!asked.emplace(spec.target.site, true).second) continue;
-        for (auto& link : ports_.links_to(spec.target.site)) {
-            link.peer_site = spec.target.site;
-            links_.push_back(std::move(link));
+    std::vector<LinkChoice> links;
+    for (const auto& [id, dataset] : datasets_) {
+        const std::string& site = dataset->runner.spec().target.site;
+        if (!asked.emplace(site, true).second) continue;
+        for (auto& link : ports_.links_to(site)) {
+            link.peer_site = site;
+            links.push_back(std::move(link));
         }
     }
+    if (differ(links_, links)) solve_at_ = 0;
+    links_ = std::move(links);
 }
 
-void CoreLoop::assign_flows() {
+// Solved every turn; at once when a link has changed; soon when somebody has found work.
+void CoreLoop::assign_flows(Moment at) {
+    const bool woken = std::any_of(datasets_.begin(), datasets_.end(),
+                                   [](const auto& entry) { return entry.second->runner.woken(); });
+    if (woken) solve_at_ = std::min(solve_at_, solved_at_ + kSolveSoonest);
+    if (at.steady < solve_at_) return;
+    solved_at_ = at.steady;
+    solve_at_ = at.steady + kScheduleTurn;
     std::vector<Demand> demands;
+    demands.reserve(datasets_.size());
     for (const auto& [id, dataset] : datasets_)
-        demands.push_back(dataset->runner.demand());
-    const auto flows = assign(demands, links_);
+        demands.push_back(dataset->runner.demand(at));
+    const auto flows = solve(demands, links_now(links_, at.wall), at.steady);
+    ++stats_.schedule_turns;
     std::size_t next = 0;
     for (auto& [id, dataset] : datasets_)
-        dataset->runner.set_flow(flows[next++]);
+        dataset->runner.set_flow(flows[next++], at, stats_.schedule_turns);
 }
 
 bool CoreLoop::compose(Moment at) {
     bool any = false;
+    std::size_t open = open_bundles();
     for (int round = 0; round < kRoundsPerTurn; ++round) {
         any = false;
-        for (auto& [id, dataset] : datasets_) {
-            if (open_bundles() >= config_.bundles_in_flight_max) break;
-            any = (started_ && dataset->runner.compose(at)) || any;
+        // Begins behind the one that went last, so that a full dataplane serves all in turn.
+        auto next = datasets_.upper_bound(composed_last_);
+        for (std::size_t count = 0; count < datasets_.size(); ++count, ++next) {
+            if (next == datasets_.end()) next = datasets_.begin();
+            if (open >= config_.bundles_in_flight_max) break;
+            if (!started_ || !next->second->runner.compose(at)) continue;
+            any = true;
+            ++open;
+            composed_last_ = next->first;
         }
         if (!any) break;
     }

@@ -39,6 +39,7 @@ class CoreLoop final : public Core {
     void start() override;
 
     Result<DatasetView> dataset_create(const DatasetSpec& wanted) override;
+    Result<Plan> dataset_plan(const DatasetSpec& wanted) override;
     Result<void> dataset_remove(const std::string& name) override;
     Result<DatasetView> dataset(const std::string& name) override;
     std::vector<DatasetView> datasets() override;
@@ -52,6 +53,7 @@ class CoreLoop final : public Core {
     std::vector<BundleView> bundles() override;
     std::vector<ObjectFailure> failures(const std::string& dataset) override;
     std::vector<FlowView> flows() override;
+    Result<LinkImpact> link_impact(const std::string& link, double window_s) override;
     CoreStats stats() override;
 
     void on_dataplane_up(const command::StatusReport& status) override;
@@ -119,6 +121,8 @@ class CoreLoop final : public Core {
     void look_in_background(std::int64_t id, Dataset& dataset);
     void ask_target(std::int64_t id, Runner& runner, Moment at);
 
+    Result<Plan> plan_of(const DatasetSpec& spec);  // core_plan.cc: any thread
+
     // core_datasets.cc: the loop
     void add(DatasetRecord record, Moment at);
     Datasets::iterator find(const std::string& name);
@@ -129,7 +133,7 @@ class CoreLoop final : public Core {
     void settle(const command::BundleEvent& event, Moment at);
     void cancel_strangers(const command::StatusReport& status);
     void refresh_links(Moment at);
-    void assign_flows();
+    void assign_flows(Moment at);
     // Every dataset in turn puts one bundle together, until nobody can. True: there may be more.
     bool compose(Moment at);
     void flush(Moment at);
@@ -150,7 +154,8 @@ class CoreLoop final : public Core {
     CoreStats stats_;
     Datasets datasets_;
     std::vector<LinkChoice> links_;
-    TimeNs links_at_ = 0;
+    TimeNs links_at_ = 0, solve_at_ = 0, solved_at_ = 0;
+    std::int64_t composed_last_ = -1;  // the dataset whose bundle was the last
     std::vector<wire::BundleId> strangers_;
     bool started_ = false;
     bool connected_ = false;

@@ -17,13 +17,40 @@ Runner::Runner(DatasetRecord record, StateStore& state, Ports& ports, const Core
       failures_(std::make_shared<Failures>(record_.spec.name)),
       entries_cap_(wire::kEntriesMax) {}
 
-Demand Runner::demand() const {
-    return {record_.spec.name, record_.spec.target.site, record_.spec.traffic, record_.spec.link,
-            busy() || mark_wanted()};
+Demand Runner::demand(Moment now) {
+    Demand demand;
+    const auto& spec = record_.spec;
+    demand.dataset = spec.name;
+    demand.target_site = spec.target.site;
+    demand.traffic = spec.traffic;
+    demand.link = spec.link;
+    demand.active = active();
+    demand.weight = spec.weight;
+    demand.floor_bps = spec.floor_bps;
+    demand.cap_bps = spec.cap_bps;
+    demand.bytes_behind = bytes_behind();
+    demand.drain_bps = drain_.rate_bps(now.steady);
+    demand.rpo_target_s = spec.rpo_target_s;
+    if (const auto published = record_.watermarks.w_pub)
+        demand.lag_s = static_cast<double>(now.wall - *published) / 1e9;
+    demand.on_link = last_link_;
+    demand.moved_at = flow_.moved_at;
+    return demand;
 }
 
-void Runner::set_flow(const Flow& flow) {
+double Runner::change_bps(Moment now) {
+    return std::max(static_cast<double>(record_.spec.expect_change_bps), drain_.rate_bps(now.steady));
+}
+
+std::uint64_t Runner::bytes_behind() const {
+    return pending_.undurable_bytes() - std::min(pending_.undurable_bytes(), large_durable_bytes_);
+}
+
+void Runner::set_flow(const Flow& flow, Moment now, std::uint64_t turn) {
     flow_ = flow;
+    flow_turn_ = turn;
+    pace_.set_rate(flow.rate_bps, now.steady);
+    if (flow.assigned) last_link_ = flow.link.link;
 }
 
 void Runner::tick(Moment now) {
@@ -31,7 +58,7 @@ void Runner::tick(Moment now) {
     pending_.release_due(now.steady);
     delete_hold_.judge({record_.spec.delete_hold_share, record_.spec.delete_hold_objects}, now.steady,
                        published_.objects);
-    const bool waits = busy() || mark_wanted();
+    const bool waits = active();
     if (waits && !work_waits_) {
         moved_at_ = now.wall;
         drain_.begin(now.steady);
@@ -78,6 +105,24 @@ std::string Runner::limited_by() const {
     return doing + shown_path(oldest->path);
 }
 
+FlowView Runner::flow_view(const std::string& link, double drain_bps) const {
+    FlowView view;
+    view.dataset = record_.spec.name;
+    view.target_site = record_.spec.target.site;
+    view.link = link;
+    view.traffic = record_.spec.traffic;
+    view.rate_bps = flow_.rate_bps;
+    view.achieved_bps = static_cast<std::uint64_t>(drain_bps);
+    view.bundles_in_flight = static_cast<std::uint32_t>(open_.size());
+    view.reason = flow_.assigned ? to_string(flow_.reason) : flow_.obstacle;
+    view.slack_s = flow_.slack_s;
+    view.floor_bps = record_.spec.floor_bps;
+    view.cap_bps = record_.spec.cap_bps;
+    view.weight = record_.spec.weight;
+    view.turn = flow_turn_;
+    return view;
+}
+
 RunnerView Runner::view(Moment now) {
     RunnerView view;
     view.facts.watermarks = record_.watermarks;
@@ -96,8 +141,7 @@ RunnerView Runner::view(Moment now) {
     rpo.objects_total = counting ? std::max(record_.objects_total, objects_found_) : record_.objects_total;
     rpo.bytes_total = counting ? std::max(record_.bytes_total, bytes_found_) : record_.bytes_total;
     rpo.objects_behind = pending_.size();
-    rpo.bytes_behind =
-        pending_.undurable_bytes() - std::min(pending_.undurable_bytes(), large_durable_bytes_);
+    rpo.bytes_behind = bytes_behind();
     rpo.objects_published = published_.objects;
     rpo.bytes_published = published_.bytes;
     rpo.objects_failing = failures_->size();
@@ -126,13 +170,7 @@ RunnerView Runner::view(Moment now) {
         view.dataset.problem = std::to_string(rpo.objects_failing) +
                                " objects fail: their reasons are in the dataset's failures";
 
-    view.flow = {record_.spec.name,
-                 record_.spec.target.site,
-                 view.dataset.link,
-                 record_.spec.traffic,
-                 flow_.rate_bps,
-                 static_cast<std::uint64_t>(rpo.drain_bps),
-                 static_cast<std::uint32_t>(open_.size())};
+    view.flow = flow_view(view.dataset.link, rpo.drain_bps);
     for (const auto& [id, bundle] : open_) {
         BundleView shown;
         shown.id = wire::to_string(id);

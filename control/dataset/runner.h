@@ -25,6 +25,7 @@
 #include "control/rpo/drain.h"
 #include "control/rpo/status.h"
 #include "control/rpo/watermarks.h"
+#include "control/schedule/pace.h"
 #include "control/schedule/schedule.h"
 #include "control/state/state_store.h"
 
@@ -78,9 +79,14 @@ class Runner {
 
     // -- work
     // ---------------------------------------------------------------------------------------------------------
-    Demand demand() const;
-    void set_flow(const Flow& flow);
-    void tick(Moment now);  // retries
+    Demand demand(Moment now);
+    void set_flow(const Flow& flow, Moment now, std::uint64_t turn = 0);
+    bool active() const { return busy() || mark_wanted(); }
+    const Flow& flow() const { return flow_; }
+    std::string link_name() const { return flow_.assigned ? flow_.link.name : std::string(); }
+    double change_bps(Moment now);  // of the source: as expected, or as fast as it lately was sent
+    bool woken() const { return active() && flow_.reason == FlowReason::idle; }  // since the last turn
+    void tick(Moment now);                                                       // retries
     // Takes a bundle's worth of changes and records it. False: nothing can go now.
     bool compose(Moment now);
     void flush(Moment now);  // after the commit
@@ -132,6 +138,7 @@ class Runner {
     // compose.cc
     struct Draft;
     std::uint64_t bundle_bound() const;
+    std::uint64_t open_bound() const;
     bool may_compose() const;
     bool compose_objects(Moment now);
     bool compose_range(Moment now);
@@ -160,6 +167,8 @@ class Runner {
     void advance_watermarks();
 
     bool mark_wanted() const;
+    std::uint64_t bytes_behind() const;
+    FlowView flow_view(const std::string& link, double drain_bps) const;
     std::string obstacle() const;
     std::string limited_by() const;
 
@@ -202,8 +211,11 @@ class Runner {
     TimeNs offer_retry_at_ = 0;  // the dataplane has enough for now, or could not take the last offer
     bool wants_accept_ = false;
     Flow flow_;
-    std::size_t entries_cap_;  // shrinks when failures did not fit their list
-    bool range_next_ = false;  // large and small take turns
+    Pace pace_;
+    std::uint64_t flow_turn_ = 0;
+    std::optional<std::uint8_t> last_link_;  // of the last flow that had one
+    std::size_t entries_cap_;                // shrinks when failures did not fit their list
+    bool range_next_ = false;                // large and small take turns
     std::uint64_t bytes_open_ = 0;
 
     std::optional<WallNs> mark_sent_;  // highest watermark on its way or proven

@@ -12,6 +12,8 @@ using nlohmann::json;
 
 namespace {
 
+constexpr std::uint64_t kRateMax_bps = 1'000'000'000'000;
+
 // Nesting of the text before it is parsed; strings are skipped with their escapes.
 int depth_of(const std::string& body) {
     int depth = 0;
@@ -134,6 +136,34 @@ double BodyReader::duration_s(const std::string& field, double otherwise, double
         return otherwise;
     }
     return value ? number(field, otherwise, low, high) : otherwise;
+}
+
+std::uint64_t BodyReader::rate_bps(const std::string& field, std::uint64_t otherwise) {
+    const json* value = find(field, false);
+    if (!value) return otherwise;
+    if (value->is_number_unsigned() && value->get<std::uint64_t>() <= kRateMax_bps)
+        return value->get<std::uint64_t>();
+    if (value->is_string()) {
+        if (*value == "0") return 0;
+        const auto rate = parse_rate_bps(value->get<std::string>());
+        if (rate) return rate.value();
+        refuse(field, rate.error().text);
+        return otherwise;
+    }
+    refuse(field, "must be a rate: bit/s as a whole number up to " + std::to_string(kRateMax_bps) +
+                      ", or a text such as \"2.5G\"");
+    return otherwise;
+}
+
+std::vector<std::string> BodyReader::texts(const std::string& field) {
+    std::vector<std::string> out;
+    const json* value = find(field, false);
+    if (!value) return out;
+    const bool fits = value->is_array() && std::all_of(value->begin(), value->end(),
+                                                       [](const json& item) { return item.is_string(); });
+    if (fits) return value->get<std::vector<std::string>>();
+    refuse(field, "must be a list of texts");
+    return out;
 }
 
 const json* BodyReader::object(const std::string& field, bool required) {

@@ -33,6 +33,9 @@ class BodyReader {
     const nlohmann::json* object(const std::string& field, bool required);
     // A number of seconds or a text with a unit ("60s").
     double duration_s(const std::string& field, double otherwise, double low, double high);
+    // Bits per second, or a text with a unit ("2.5G"); 0 where there is to be none.
+    std::uint64_t rate_bps(const std::string& field, std::uint64_t otherwise);
+    std::vector<std::string> texts(const std::string& field);
     void refuse(const std::string& field, const std::string& detail);
     void finish();
 

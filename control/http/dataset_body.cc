@@ -41,6 +41,11 @@ std::variant<DatasetSpec, Problem> dataset_spec_from(const nlohmann::json& docum
     spec.link = body.text("link", {});
     spec.delete_hold_share = body.number("delete_hold_share", spec.delete_hold_share, 0, 1);
     spec.delete_hold_objects = body.whole("delete_hold_objects", spec.delete_hold_objects);
+    spec.floor_bps = body.rate_bps("floor_bps", spec.floor_bps);
+    spec.cap_bps = body.rate_bps("cap_bps", spec.cap_bps);
+    spec.weight = body.number("weight", spec.weight, kWeightMin, kWeightMax);
+    spec.expect_change_bps = body.rate_bps("expect_change_bps", spec.expect_change_bps);
+    spec.expect_burst_bytes = body.whole("expect_burst_bytes", spec.expect_burst_bytes);
     body.finish();
     if (!problems.empty()) return field_problem(std::move(problems));
     return spec;

@@ -18,6 +18,12 @@ std::string canonical_ip(const std::string& text) {
     return inet_ntop(family, address.data(), out.data(), out.size()) ? out.data() : text;
 }
 
+// Bundle bytes sent for the first time, heads included: all packets but parity and repairs.
+std::uint64_t first_sent_bytes(const command::LinkStatus& status) {
+    const std::uint64_t again = status.tx_parity_packets + status.tx_repair_packets;
+    return status.tx_packets > again ? (status.tx_packets - again) * status.symbol_bytes : 0;
+}
+
 }  // namespace
 
 LinkBook::LinkBook(std::string own_site, std::vector<LinkConfig> links) : own_site_(std::move(own_site)) {
@@ -32,6 +38,8 @@ LinkView LinkBook::view_of(const Entry& entry) const {
     view.name = entry.config.settings.name;
     view.site = entry.config.site;
     view.settings = entry.config.settings;
+    view.calendar = entry.config.calendar;
+    view.payload_share = entry.yield.share();
     view.initiator = own_site_ < entry.config.site;
     view.sessions_established = entry.sessions_established;
     view.known = dataplane_down_.empty() && entry.status.has_value();
@@ -94,6 +102,10 @@ Result<command::LinkSettings> LinkBook::change(const std::string& name, const Li
         if (change.mode) settings.mode = *change.mode;
         if (change.goal) settings.goal = *change.goal;
         if (change.fixed_parity) settings.fixed_parity = *change.fixed_parity;
+        Calendar& calendar = entry.config.calendar;
+        if (change.windows) calendar.windows = *change.windows;
+        if (change.maintenance) calendar.maintenance = *change.maintenance;
+        if (change.blackouts) calendar.blackouts = *change.blackouts;
         return settings;
     }
     return Error{ErrorCode::not_found,
@@ -116,7 +128,10 @@ void LinkBook::dataplane_down(const std::string& reason) {
 
 void LinkBook::set_status(const command::LinkStatus& status) {
     const std::lock_guard lock(mutex_);
-    if (const auto found = entries_.find(status.link); found != entries_.end()) found->second.status = status;
+    const auto found = entries_.find(status.link);
+    if (found == entries_.end()) return;
+    found->second.status = status;
+    found->second.yield.add(status.tx_wire_bytes, first_sent_bytes(status));
 }
 
 void LinkBook::set_refused(std::uint8_t link, const std::string& text) {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "control/config/config.h"
+#include "control/schedule/link_yield.h"
 #include "dataplane/command/messages.h"
 
 namespace longhaul::control {
@@ -18,6 +19,8 @@ namespace longhaul::control {
 struct LinkView {
     std::string name, site;
     command::LinkSettings settings;
+    Calendar calendar;
+    double payload_share = 0;    // of what it carries, as measured
     command::LinkStatus status;  // of the last connection to the dataplane; zeros when `known` is false
     bool known = false;          // the dataplane is connected and has spoken of this link
     std::string state;           // the dataplane's word, or "unknown"
@@ -33,6 +36,10 @@ struct LinkChange {
     std::optional<std::string> mode;  // of our sending direction
     std::optional<std::string> goal;
     std::optional<std::optional<unsigned>> fixed_parity;  // inner nullopt: adaptive
+    std::optional<std::vector<WeekWindow>> windows;
+    std::optional<std::vector<TimeSpan>> maintenance, blackouts;
+    bool of_calendar() const { return windows || maintenance || blackouts; }
+    bool of_settings() const { return rate_bps || share || mode || goal || fixed_parity; }
 };
 
 class LinkBook {
@@ -61,6 +68,7 @@ class LinkBook {
     struct Entry {
         LinkConfig config;
         std::optional<command::LinkStatus> status;
+        LinkYield yield;
         std::string refused, mismatch, trouble;
         std::uint64_t sessions_established = 0;
     };

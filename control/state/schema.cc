@@ -12,7 +12,7 @@ namespace {
 // `objects.key` is the path with every '/' replaced by a zero byte, which no path can contain: so the order
 // of the table is the order of a walk that visits a directory, then its content, then its next sibling
 // (capture/sweep).
-constexpr std::array<const char*, 2> kMigrations = {
+constexpr std::array<const char*, 3> kMigrations = {
     R"sql(
 CREATE TABLE datasets (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -83,6 +83,14 @@ CREATE TABLE ranges (
 ALTER TABLE datasets ADD COLUMN delete_hold_share REAL NOT NULL DEFAULT 0.01;
 ALTER TABLE datasets ADD COLUMN delete_hold_objects INTEGER NOT NULL DEFAULT 10000;
 )sql",
+    // What the scheduler goes by.
+    R"sql(
+ALTER TABLE datasets ADD COLUMN floor_bps INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE datasets ADD COLUMN cap_bps INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE datasets ADD COLUMN weight REAL NOT NULL DEFAULT 1;
+ALTER TABLE datasets ADD COLUMN expect_change_bps INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE datasets ADD COLUMN expect_burst_bytes INTEGER NOT NULL DEFAULT 0;
+)sql",
 };
 
 int version_of(Database& database) {
@@ -97,20 +105,20 @@ int schema_version() {
     return static_cast<int>(kMigrations.size());
 }
 
-Result<void> migrate(Database& database) {
+Result<void> migrate(Database& database, int wanted) {
     const int found = version_of(database);
     if (found > schema_version())
         return Error{ErrorCode::invalid_argument,
                      "the state store " + database.path() + " has schema version " + std::to_string(found) +
                          ", this program knows up to " + std::to_string(schema_version()) +
                          ": start the newer program, or move the file away to begin anew"};
-    if (found == schema_version()) return {};
+    if (found >= wanted) return {};
     if (auto begun = database.try_execute("BEGIN IMMEDIATE"); !begun) return begun;
-    for (int version = found; version < schema_version(); ++version) {
+    for (int version = found; version < wanted; ++version) {
         if (auto done = database.try_execute(kMigrations[static_cast<std::size_t>(version)]); !done)
             return done;
     }
-    const std::string stamp = "PRAGMA user_version = " + std::to_string(schema_version());
+    const std::string stamp = "PRAGMA user_version = " + std::to_string(wanted);
     if (auto done = database.try_execute(stamp.c_str()); !done) return done;
     return database.try_execute("COMMIT");
 }

@@ -7,7 +7,8 @@
 namespace longhaul::control {
 
 // Brings the file to this program's version, in one transaction. Refuses a file written by a newer program.
-Result<void> migrate(Database& database);
 int schema_version();
+// `wanted` below it leaves the file as an older program would have.
+Result<void> migrate(Database& database, int wanted = schema_version());
 
 }  // namespace longhaul::control

@@ -152,11 +152,11 @@ void StateStore::commit() {
 
 std::int64_t StateStore::dataset_add(const DatasetRecord& record) {
     writing();
-    Statement insert(
-        database_,
-        "INSERT INTO datasets (name,source,target_site,target_directory,mode,consistency,"
-        "rpo_target_s,traffic,rescan_s,link,target_store,created,delete_hold_share,delete_hold_objects) "
-        "VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)");
+    Statement insert(database_,
+                     "INSERT INTO datasets (name,source,target_site,target_directory,mode,consistency,"
+                     "rpo_target_s,traffic,rescan_s,link,target_store,created,delete_hold_share,"
+                     "delete_hold_objects,floor_bps,cap_bps,weight,expect_change_bps,expect_burst_bytes) "
+                     "VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)");
     const auto& spec = record.spec;
     insert.bind_text(spec.name)
         .bind_text(spec.source)
@@ -166,6 +166,8 @@ std::int64_t StateStore::dataset_add(const DatasetRecord& record) {
     insert.bind(spec.rpo_target_s).bind_text(spec.traffic).bind(spec.rescan_s).bind_text(spec.link);
     insert.bind(record.target_store).bind(record.created);
     insert.bind(spec.delete_hold_share).bind(spec.delete_hold_objects);
+    insert.bind(spec.floor_bps).bind(spec.cap_bps).bind(spec.weight);
+    insert.bind(spec.expect_change_bps).bind(spec.expect_burst_bytes);
     insert.run();
     return database_.last_insert_rowid();
 }
@@ -191,8 +193,8 @@ std::vector<DatasetRecord> StateStore::datasets() {
     Statement query(database_,
                     "SELECT id,name,source,target_site,target_directory,mode,consistency,rpo_target_s,"
                     "traffic,rescan_s,link,target_store,created,w_disc,w_dur,w_pub,sweeps,objects_total,"
-                    "bytes_total,root_device,root_inode,delete_hold_share,delete_hold_objects FROM datasets "
-                    "ORDER BY id");
+                    "bytes_total,root_device,root_inode,delete_hold_share,delete_hold_objects,floor_bps,"
+                    "cap_bps,weight,expect_change_bps,expect_burst_bytes FROM datasets ORDER BY id");
     std::vector<DatasetRecord> records;
     while (query.step()) {
         DatasetRecord record;
@@ -217,6 +219,11 @@ std::vector<DatasetRecord> StateStore::datasets() {
         record.root_inode = query.number(20);
         record.spec.delete_hold_share = query.real(21);
         record.spec.delete_hold_objects = query.number(22);
+        record.spec.floor_bps = query.number(23);
+        record.spec.cap_bps = query.number(24);
+        record.spec.weight = query.real(25);
+        record.spec.expect_change_bps = query.number(26);
+        record.spec.expect_burst_bytes = query.number(27);
         records.push_back(std::move(record));
     }
     return records;

@@ -35,6 +35,19 @@ TEST_F(Site, RefusesWhatCannotWork) {
         },
         "rpo_target_s 5 is below what a rescan every 10 s can prove (20 s): lower rescan_s to 2.5 or raise "
         "the target");
+    refused(
+        [](DatasetSpec& s) {
+            s.floor_bps = 2'000;
+            s.cap_bps = 1'000;
+        },
+        "lower the floor or raise the cap");
+    refused(
+        [](DatasetSpec& s) {
+            s.floor_bps = 1;
+            s.traffic = "scavenger";
+        },
+        "a scavenger has no floor");
+    refused([](DatasetSpec& s) { s.weight = 0; }, "weight 0 is out of range");
     EXPECT_EQ(ports->accepts, 1) << "only the unknown site was asked for";
     EXPECT_TRUE(core->datasets().empty());
 }

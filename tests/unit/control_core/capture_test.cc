@@ -133,6 +133,39 @@ TEST_F(Capture, LooksAgainBeneathTheRootOnly) {
     EXPECT_TRUE(look_again(source, {1, 1}, {"d/f"}).empty());
 }
 
+// A state file of the first version is brought up to date: what it did not know has its default, and what is
+// written afterwards comes back whole.
+TEST_F(Capture, StateOfAnOlderProgramIsMigrated) {
+    const std::string path = base + "/older.sqlite";
+    {
+        auto database = Database::open(path, false);
+        ASSERT_TRUE(migrate(database.value(), 1).ok());
+        ASSERT_TRUE(database.value()
+                        .try_execute(
+                            "INSERT INTO datasets (name,source,target_site,target_directory,mode,consistency,"
+                            "rpo_target_s,traffic,rescan_s,link,target_store,created) "
+                            "VALUES ('old','posix:/a','west','posix:/b',0,0,300,'bulk',10,'',1,1)")
+                        .ok());
+    }
+    auto migrated = StateStore::open(path);
+    ASSERT_TRUE(migrated.ok()) << migrated.error().text;
+    EXPECT_EQ(migrated.value()->datasets().at(0).spec.weight, 1);
+    DatasetRecord record;
+    record.spec.name = "new";
+    record.spec.weight = 3;
+    record.spec.floor_bps = 5;
+    record.spec.cap_bps = 6;
+    record.spec.expect_change_bps = 7;
+    record.spec.expect_burst_bytes = 8;
+    migrated.value()->dataset_add(record);
+    const auto spec = migrated.value()->datasets().at(1).spec;
+    EXPECT_EQ(spec.weight, 3);
+    EXPECT_EQ(spec.floor_bps, 5u);
+    EXPECT_EQ(spec.cap_bps, 6u);
+    EXPECT_EQ(spec.expect_change_bps, 7u);
+    EXPECT_EQ(spec.expect_burst_bytes, 8u);
+}
+
 // A state file of a newer program is refused, not damaged.
 TEST_F(Capture, StateOfANewerProgramIsRefused) {
     const std::string path = base + "/newer.sqlite";

@@ -323,9 +323,9 @@ class World final : public Ports {
         runner_->load(now());
         Flow flow;
         flow.assigned = true;
-        flow.link = {"one", 1, "west", true, 1'000'000'000};
+        flow.link = {"one", 1, "west", true, 1'000'000'000, 1, 0, {}};
         flow.rate_bps = flow.link.rate_bps;
-        runner_->set_flow(flow);
+        runner_->set_flow(flow, now());
         reconnect();
     }
 

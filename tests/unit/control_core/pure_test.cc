@@ -1,4 +1,4 @@
-// The parts that need no disk: watermarks, states, flows, differences, intervals, names.
+// The parts that need no disk: watermarks, states, differences, intervals, names.
 // SPDX-License-Identifier: Apache-2.0
 #include <gtest/gtest.h>
 
@@ -7,7 +7,6 @@
 #include "control/rpo/drain.h"
 #include "control/rpo/status.h"
 #include "control/rpo/watermarks.h"
-#include "control/schedule/schedule.h"
 #include "dataplane/base/random.h"
 
 namespace longhaul::control {
@@ -78,37 +77,6 @@ TEST(Status, NamesTheState) {
     facts.moved_at = 100 * kSecondNs;
     EXPECT_EQ(state(110 * kSecondNs), "PROTECTED");
     EXPECT_EQ(state(111 * kSecondNs), "STALLED");
-}
-
-// Rates are shared by class weight among the active; the lowest link that is up carries those without a wish.
-TEST(Schedule, SharesALinkByWeight) {
-    const std::vector<LinkChoice> links = {
-        {"two", 2, "west", true, 700}, {"one", 1, "west", true, 700}, {"n", 3, "north", true, 50}};
-    auto flows = assign({{"a", "west", "latency", "", true},
-                         {"b", "west", "bulk", "", true},
-                         {"c", "west", "scavenger", "", true},
-                         {"d", "west", "bulk", "two", true},
-                         {"e", "north", "bulk", "", false},
-                         {"f", "south", "bulk", "", true},
-                         {"g", "west", "bulk", "n", true}},
-                        links);
-    EXPECT_EQ(flows[0].link.name, "one");
-    EXPECT_EQ(flows[0].rate_bps, 400u);
-    EXPECT_EQ(flows[1].rate_bps, 200u);
-    EXPECT_EQ(flows[2].rate_bps, 100u);
-    EXPECT_EQ(flows[3].link.name, "two");
-    EXPECT_EQ(flows[3].rate_bps, 700u);
-    EXPECT_EQ(flows[4].rate_bps, 50u) << "alone, when it becomes active";
-    EXPECT_FALSE(flows[5].assigned);
-    EXPECT_NE(flows[5].obstacle.find("no link to site south"), std::string::npos);
-    EXPECT_NE(flows[6].obstacle.find("does not lead"), std::string::npos);
-}
-TEST(Schedule, GoesRoundALinkThatIsDown) {
-    const std::vector<LinkChoice> links = {{"one", 1, "west", false, 700}, {"two", 2, "west", true, 300}};
-    EXPECT_EQ(assign({{"a", "west", "bulk", "", true}}, links)[0].link.name, "two");
-    const auto pinned = assign({{"a", "west", "bulk", "one", true}}, links)[0];
-    EXPECT_FALSE(pinned.assigned);
-    EXPECT_EQ(pinned.obstacle, "link one is not up");
 }
 
 // Which change of which field means bytes, metadata, a replacement or nothing.

@@ -53,9 +53,9 @@ class RunnerTest : public ::testing::Test {
         runner_->load(now());
         Flow flow;
         flow.assigned = true;
-        flow.link = {"one", 1, "west", true, 1'000'000'000};
+        flow.link = {"one", 1, "west", true, 1'000'000'000, 1, 0, {}};
         flow.rate_bps = flow.link.rate_bps;
-        runner_->set_flow(flow);
+        runner_->set_flow(flow, now());
         runner_->on_dataplane_up(status, now());
         for (const auto& event : status.bundles)
             runner_->on_bundle(event, now());
@@ -128,7 +128,7 @@ TEST_F(RunnerTest, DoesNotBringBackALargeFileThatWentBeforeARestart) {
     source_.reset();
     sweep({});
     EXPECT_FALSE(runner_->record().watermarks.w_pub);
-    EXPECT_TRUE(runner_->demand().active) << "a mark is due: nothing is pending";
+    EXPECT_TRUE(runner_->demand(now()).active) << "a mark is due: nothing is pending";
     boot(status);
     turn();
     EXPECT_EQ(carried(wire::EntryKind::assemble), 0u);

@@ -105,6 +105,11 @@ TEST_F(Api, AnswersAsDocumented) {
         {"POST", "/v1/datasets/{name}/release-deletes", "/v1/datasets/none/release-deletes", "{}", 404},
         {"GET", "/v1/datasets/{name}/failures", "/v1/datasets/lake/failures", "", 200},
         {"GET", "/v1/datasets/{name}/failures", "/v1/datasets/none/failures", "", 404},
+        {"POST", "/v1/plan", "/v1/plan", kDataset, 200},
+        {"POST", "/v1/plan", "/v1/plan", "{}", 400},
+        {"GET", "/v1/links/{name}/impact", "/v1/links/east-west-1/impact?window=2h", "", 200},
+        {"GET", "/v1/links/{name}/impact", "/v1/links/none/impact", "", 404},
+        {"GET", "/v1/links/{name}/impact", "/v1/links/east-west-1/impact?window=soon", "", 400},
         {"GET", "/v1/flows", "/v1/flows", "", 200},
         {"GET", "/v1/bundles", "/v1/bundles", "", 200},
         {"GET", "/v1/rpo", "/v1/rpo", "", 200},
@@ -260,6 +265,51 @@ TEST_F(Api, ChangesLinksWhileTheyRun) {
     EXPECT_THAT(detail(client.Patch("/v1/links/east-west-1", R"({"rate":"900G"})", "application/json"), 429),
                 HasSubstr("raise memory_mib"));
     EXPECT_EQ(json::parse(client.Get("/v1/links/east-west-1")->body)["rate_bps"], 500'000'000);
+}
+
+// A link's calendar is control's alone: shown as it is kept, replaced list by list, refused whole.
+TEST_F(Api, ChangesALinksCalendar) {
+    auto client = node_.client();
+    const std::size_t told = node_.dataplane->requests("link_add").size();
+    const auto change = [&](const char* body) {
+        return client.Patch("/v1/links/east-west-1", body, "application/json");
+    };
+    const json link = json::parse(
+        change(R"({"windows":["mon-fri 08:00-18:00 200M"],"blackouts":["2026-12-24"],"maintenance":[]})")
+            ->body);
+    EXPECT_EQ(link["windows"], json::array({"mon,tue,wed,thu,fri 08:00-18:00 200000000"}));
+    EXPECT_EQ(link["blackouts"], json::array({"2026-12-24"}));
+    EXPECT_EQ(node_.dataplane->requests("link_add").size(), told);
+    EXPECT_THAT(detail(change(R"({"windows":["mon-fri 8-18 2G"]})"), 400),
+                HasSubstr("mon-fri 08:00-18:00 2G"));
+    EXPECT_THAT(detail(change(R"({"windows":[7]})"), 400), HasSubstr("must be a list of texts"));
+    EXPECT_THAT(detail(change(R"({"blackouts":["2026-02-30"]})"), 400), HasSubstr("not understood"));
+    EXPECT_THAT(detail(change("{}"), 400), HasSubstr("windows"));
+    EXPECT_EQ(json::parse(client.Get("/v1/links/east-west-1")->body)["windows"].size(), 1u) << "as it was";
+    EXPECT_EQ(json::parse(change(R"({"windows":[]})")->body)["windows"], json::array());
+}
+
+// What the scheduler goes by is read from numbers and texts, shown as numbers, and checked.
+TEST_F(Api, ReadsPolicies) {
+    json body = json::parse(kDataset);
+    body.update(
+        {{"floor_bps", "500M"}, {"cap_bps", 2'000'000'000}, {"weight", 2.5}, {"expect_change_bps", "1G"}});
+    const auto made = post(body.dump());
+    ASSERT_EQ(made->status, 201) << made->body;
+    const json shown = json::parse(made->body);
+    EXPECT_EQ(shown["floor_bps"], 500'000'000);
+    EXPECT_EQ(shown["cap_bps"], 2'000'000'000);
+    EXPECT_EQ(shown["weight"], 2.5);
+    EXPECT_EQ(shown["expect_change_bps"], 1'000'000'000);
+    body.update({{"floor_bps", "fast"}, {"cap_bps", -1}, {"weight", 0}, {"expect_burst_bytes", 1.5}});
+    std::map<std::string, std::string> errors;
+    const json answer = problem(post(body.dump()), 400);
+    for (const json& error : answer["errors"])
+        errors[error["field"]] = error["detail"];
+    EXPECT_THAT(errors["floor_bps"], HasSubstr("is not a rate"));
+    EXPECT_THAT(errors["cap_bps"], HasSubstr("must be a rate"));
+    EXPECT_THAT(errors["weight"], HasSubstr("0.01"));
+    EXPECT_THAT(errors["expect_burst_bytes"], HasSubstr("whole number"));
 }
 
 // Health follows the dataplane, and says why it is bad.

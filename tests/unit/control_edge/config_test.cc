@@ -75,6 +75,26 @@ TEST(Config, RefusesAWrongRateWithItsLine) {
             "control.toml:23: rate \"1X\" is not a rate: write a number with K, M, G (bit/s), e.g. \"1G\""));
 }
 
+// A link's calendar: what is wrong is named with its line and an example.
+TEST(Config, ReadsALinksCalendar) {
+    const auto with = [](const std::string& lines) {
+        return parse_config(replaced(kGood, "rate = \"2.5G\"", "rate = \"2.5G\"\n" + lines), "control.toml",
+                            {});
+    };
+    const auto good =
+        with("windows = [\"mon-fri 08:00-18:00 1G\", \"sun 00:00-24:00 0\"]\nblackouts = [\"2026-12-24\"]");
+    ASSERT_TRUE(good.ok()) << good.error().text;
+    EXPECT_EQ(good.value().links[0].calendar.windows.size(), 2u);
+    EXPECT_EQ(good.value().links[0].calendar.blackouts.size(), 1u);
+    EXPECT_THAT(with("maintenance = [\"tomorrow\"]").error().text,
+                HasSubstr("control.toml:24: maintenance \"tomorrow\" is not understood: write e.g. "
+                          "\"2026-12-01T22:00Z/2026-12-02T02:00Z\""));
+    std::string many = "blackouts = [";
+    for (int i = 0; i < 65; ++i)
+        many += "\"2026-12-24\",";
+    EXPECT_THAT(with(many + "]").error().text, HasSubstr("more than 64 entries"));
+}
+
 // Every other kind of wrong value names its own line and what to write.
 TEST(Config, RefusesEachKindOfWrongValue) {
     EXPECT_THAT(refusal("id = 3", "id = 300"),

@@ -107,6 +107,13 @@ Result<std::uint64_t> FakeCore::dataset_release_deletes(const std::string& name)
     if (!view) return view.error();
     return view.value().deletes_held;
 }
+Result<Plan> FakeCore::dataset_plan(const DatasetSpec& spec) {
+    return Plan{spec.name, {"needs 14.2 Gbit/s"}, {}, 14.2e9, 900, "east-west-1", 9.1e9, 9.1e9};
+}
+Result<LinkImpact> FakeCore::link_impact(const std::string& link, double window_s) {
+    return LinkImpact{link, "west", window_s,
+                      9,    0,      {{"lake", 300, 4.5, "", 9, 0, 8, 295.5, true, "there is no other way"}}};
+}
 Result<TargetAccepted> FakeCore::accept_target(const std::string& source_site, const DatasetSpec& spec) {
     const std::lock_guard lock(mutex);
     if (spec.target.store.starts_with("posix:/etc"))

@@ -59,6 +59,8 @@ class FakeCore : public Core {
     std::vector<DatasetView> datasets() override;
     Result<void> dataset_rescan(const std::string& name) override;
     Result<std::uint64_t> dataset_release_deletes(const std::string& name) override;
+    Result<Plan> dataset_plan(const DatasetSpec& spec) override;
+    Result<LinkImpact> link_impact(const std::string& link, double window_s) override;
     Result<TargetAccepted> accept_target(const std::string& source_site, const DatasetSpec& spec) override;
     Result<void> release_target(const std::string& source_site, const std::string& dataset) override;
     std::vector<RpoView> rpo() override;
