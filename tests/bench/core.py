@@ -21,16 +21,20 @@ def arguments():
     return parser
 
 
-def program(build):
+def built(build, target):
+    """The path of a program that is not built by default."""
     for folder in [build] if build else [os.path.join(ROOT, "build", name) for name in ("release", "ci-gcc")]:
         if not os.path.exists(os.path.join(folder, "build.ninja")):
             continue
-        target = "tests/bench/core/bench-core"
         done = subprocess.run(["ninja", "-C", folder, target], capture_output=True, text=True)
         if done.returncode:
             raise Failed(f"{target} does not build: {done.stdout[-2000:]}")
         return os.path.join(folder, target)
     raise Failed("no build folder: run deploy/quickstart or tests/run first, or give --build DIR")
+
+
+def program(build):
+    return built(build, "tests/bench/core/bench-core")
 
 
 def once(path, symbol, parity, seconds):
