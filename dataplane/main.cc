@@ -1,7 +1,8 @@
-// longhaul-dataplane: configuration -> EAL -> ports -> worker lcore -> main loop. Thin by intent.
+// longhaul-dataplane: configuration -> EAL -> ports -> worker lcores -> main loop. Thin by intent.
 // SPDX-License-Identifier: Apache-2.0
 #include <rte_launch.h>
 #include <rte_lcore.h>
+#include <rte_mbuf.h>
 #include <rte_telemetry.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
@@ -25,20 +26,21 @@ using namespace longhaul;
 
 constexpr std::size_t kMailboxMessages = 8192;
 
-// What the worker's lcore needs to build its worker and to say how that went.
+// What a worker's lcore needs to build its worker and to say how that went.
 struct WorkerLaunch {
     worker::WorkerConfig config;
     std::vector<nic::Port*> ports;
-    worker::Mailbox<worker::Command>* inbox = nullptr;
-    worker::Mailbox<worker::Event>* outbox = nullptr;
+    worker::Mailbox<worker::Command> inbox{kMailboxMessages};
+    worker::Mailbox<worker::Event> outbox{kMailboxMessages};
     int wake_fd = -1;
+    unsigned lcore = LCORE_ID_ANY;
     std::promise<Result<void>> started;
 };
 
 int run_worker(void* argument) {
     auto& launch = *static_cast<WorkerLaunch*>(argument);
     auto created =
-        worker::Worker::create(launch.config, launch.ports, *launch.inbox, *launch.outbox, launch.wake_fd);
+        worker::Worker::create(launch.config, launch.ports, launch.inbox, launch.outbox, launch.wake_fd);
     if (!created.ok()) {
         launch.started.set_value(created.error());
         return 1;
@@ -60,6 +62,20 @@ int telemetry_summary(const char*, const char*, rte_tel_data* data) {
         for (const auto& [key, value] : figures[part].items())
             rte_tel_data_add_dict_u64(data, (std::string(part) + "_" + key).c_str(),
                                       value.get<std::uint64_t>());
+    return 0;
+}
+
+int telemetry_workers(const char*, const char*, rte_tel_data* data) {
+    rte_tel_data_start_dict(data);
+    const std::lock_guard lock(telemetry_mutex);
+    if (telemetry_node == nullptr) return 0;
+    unsigned number = 0;
+    for (const nlohmann::json& worker : telemetry_node->workers()) {
+        const std::string prefix = "worker" + std::to_string(number++) + "_";
+        for (const auto& [key, value] : worker.items())
+            if (!key.starts_with("busy_cycles_"))  // a dictionary of DPDK holds 256 entries
+                rte_tel_data_add_dict_u64(data, (prefix + key).c_str(), value.get<std::uint64_t>());
+    }
     return 0;
 }
 
@@ -88,6 +104,9 @@ int run(const worker::DataplaneConfig& config, int signal_fd) {
     std::size_t symbol_bytes = 0;
     for (nic::PortConfig port : config.ports) {
         port.queues = config.workers;
+        port.users = config.workers;
+        // A ring's worth for every worker that hands over: the others find theirs full before the pool is empty.
+        port.frames_between = (config.workers - 1) * 2 * static_cast<unsigned>(worker::kHandoffFrames);
         auto opened = nic::Port::open(port);
         if (!opened.ok()) return fail(opened.error());
         const bool v6 = std::all_of(port.addresses.begin(), port.addresses.end(),
@@ -95,36 +114,57 @@ int run(const worker::DataplaneConfig& config, int signal_fd) {
         symbol_bytes = std::max<std::size_t>(symbol_bytes, wire::symbol_bytes_for_mtu(port.mtu, v6));
         ports.push_back(std::move(opened).value());
         borrowed.push_back(ports.back().get());
+        if (config.workers > 1)
+            spdlog::info("{}", worker::steering_text(ports.back()->config(), config.workers));
     }
     auto socket = node::ControlSocket::listen(config.socket);
     if (!socket.ok()) return fail(socket.error());
     const int wake_fd = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     LH_ASSERT(wake_fd >= 0);
 
-    worker::Mailbox<worker::Command> commands(kMailboxMessages);
-    worker::Mailbox<worker::Event> events(kMailboxMessages);
-    WorkerLaunch launch;
-    launch.config.poll = config.poll;
-    launch.config.idle_sleep = config.idle_sleep_us * kMicrosecond;
-    launch.config.crypto_device = config.crypto_device;
-    launch.config.hugepages = config.hugepages && started.value().hugepages;
-    launch.config.plan = worker::plan_memory(config.plan_rate_bps, config.plan_rtt_ms, config.links_max,
-                                             worker::kStripeSymbols, symbol_bytes);
-    launch.ports = borrowed;
-    launch.inbox = &commands;
-    launch.outbox = &events;
-    launch.wake_fd = wake_fd;
-    spdlog::info("{}", launch.config.plan.text());
-    const unsigned lcore = rte_get_next_lcore(-1, 1, 0);
-    auto ready = launch.started.get_future();
-    if (lcore >= RTE_MAX_LCORE || rte_eal_remote_launch(run_worker, &launch, lcore) != 0)
-        return fail({ErrorCode::internal, "cannot start the worker: EAL gave no worker lcore"});
-    if (auto outcome = ready.get(); !outcome.ok()) {
-        rte_eal_wait_lcore(lcore);
-        return fail(outcome.error());
+    const worker::MemoryPlan plan =
+        worker::plan_memory(config.plan_rate_bps, config.plan_rtt_ms, config.links_max,
+                            worker::kStripeSymbols, symbol_bytes, config.workers);
+    spdlog::info("{}", plan.text());
+    worker::HandoffMesh handoff(config.workers);
+    std::vector<std::unique_ptr<WorkerLaunch>> launches;
+    const auto stop_all = [&] {
+        for (const auto& launch : launches) {
+            auto stop = std::make_unique<worker::Command>(worker::Stop{});
+            static_cast<void>(launch->inbox.send(stop));
+            rte_eal_wait_lcore(launch->lcore);
+        }
+    };
+    for (unsigned index = 0, lcore = rte_get_next_lcore(-1, 1, 0); index < config.workers; ++index) {
+        auto launch = std::make_unique<WorkerLaunch>();
+        launch->config.index = index;
+        launch->config.handoff = config.workers > 1 ? &handoff : nullptr;
+        launch->config.poll = config.poll;
+        launch->config.idle_sleep = config.idle_sleep_us * kMicrosecond;
+        launch->config.crypto_device = config.crypto_device;
+        launch->config.hugepages = config.hugepages && started.value().hugepages;
+        launch->config.plan = plan;
+        launch->ports = borrowed;
+        launch->wake_fd = wake_fd;
+        launch->lcore = lcore;
+        auto ready = launch->started.get_future();
+        if (lcore >= RTE_MAX_LCORE || rte_eal_remote_launch(run_worker, launch.get(), lcore) != 0) {
+            stop_all();
+            return fail({ErrorCode::internal,
+                         "cannot start worker " + std::to_string(index) + ": EAL gave no lcore"});
+        }
+        launches.push_back(std::move(launch));
+        if (auto outcome = ready.get(); !outcome.ok()) {
+            stop_all();
+            return fail(outcome.error());
+        }
+        lcore = rte_get_next_lcore(lcore, 1, 0);
     }
+    std::vector<node::WorkerDoor> doors;
+    for (const auto& launch : launches)
+        doors.push_back({launch->inbox, launch->outbox});
     {
-        node::Node node(config, std::move(socket).value(), commands, events, wake_fd, signal_fd);
+        node::Node node(config, std::move(socket).value(), doors, wake_fd, signal_fd);
         {
             const std::lock_guard lock(telemetry_mutex);
             telemetry_node = &node;
@@ -132,8 +172,12 @@ int run(const worker::DataplaneConfig& config, int signal_fd) {
         rte_telemetry_register_cmd(
             "/longhaul/counters", telemetry_summary,
             "Drops by reason, storage, worker and neighbour counters. Takes no parameters.");
+        rte_telemetry_register_cmd("/longhaul/workers", telemetry_workers,
+                                   "Packets, hand-overs and disk bytes of each worker. Takes no parameters.");
         node.run();
-        rte_eal_wait_lcore(lcore);
+        for (const auto& launch : launches)
+            rte_eal_wait_lcore(launch->lcore);
+        handoff.drain([](rte_mbuf* frame) { rte_pktmbuf_free(frame); });
         ports.clear();
         const std::lock_guard lock(telemetry_mutex);
         telemetry_node = nullptr;  // the telemetry thread lives as long as the process

@@ -267,6 +267,8 @@ constexpr Family kFamilies[] = {
     {{"longhaul_link_tx_redundancy_off", "gauge",
       "1 after sixty seconds without a loss: only tails have parity."},
      each_link<&Link::tx_redundancy_off>},
+    {{"longhaul_link_groups", "gauge", "Lane groups, each owned by one worker of the dataplane."},
+     each_link<&Link::groups>},
     {{"longhaul_link_inflight_bytes", "gauge", "Sent and not yet accounted for by the far end."},
      each_link<&Link::tx_inflight_bytes>},
     {{"longhaul_link_tx_packets_total", "counter", "Packets sent."}, each_link<&Link::tx_packets>},

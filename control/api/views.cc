@@ -208,6 +208,7 @@ json link_document(const LinkView& view) {
         {"symbol_bytes", status.symbol_bytes},
         {"path_symbol_bytes", status.path_symbol_bytes > 0 ? json(status.path_symbol_bytes) : json()},
         {"lanes", status.lanes},
+        {"groups", status.groups},
         {"tx_packets", status.tx_packets},
         {"tx_wire_bytes", status.tx_wire_bytes},
         {"tx_payload_bytes", status.tx_payload_bytes},

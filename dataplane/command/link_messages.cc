@@ -83,7 +83,10 @@ Result<LinkSettings> link_settings_from(const json& in) {
 }
 
 void to_json(json& out, const LinkOffer& value) {
-    out = json{{"nonce", hex(value.nonce)}, {"spis", value.spis}, {"symbol_bytes", value.symbol_bytes}};
+    out = json{{"nonce", hex(value.nonce)},
+               {"spis", value.spis},
+               {"symbol_bytes", value.symbol_bytes},
+               {"groups", value.groups}};
 }
 
 Result<LinkOffer> link_offer_from(const json& in) {
@@ -92,6 +95,7 @@ Result<LinkOffer> link_offer_from(const json& in) {
     fields.read("nonce", value.nonce);
     fields.read_list("spis", value.spis, wire::kLanesMax);
     fields.read("symbol_bytes", value.symbol_bytes);
+    fields.read("groups", value.groups, wire::kLanesMax, 1);
     if (!fields.ok()) return fields.error();
     return value;
 }
@@ -193,6 +197,7 @@ void to_json(json& out, const LinkStatus& value) {
                {"symbol_bytes", value.symbol_bytes},
                {"path_symbol_bytes", value.path_symbol_bytes},
                {"lanes", value.lanes},
+               {"groups", value.groups},
                {"reason", value.reason}};
 }
 
@@ -242,6 +247,7 @@ Result<LinkStatus> link_status_from(const json& in) {
     fields.read("symbol_bytes", value.symbol_bytes);
     fields.read("path_symbol_bytes", value.path_symbol_bytes);
     fields.read("lanes", value.lanes);
+    fields.read("groups", value.groups, wire::kLanesMax);
     fields.read("reason", value.reason);
     if (!fields.ok()) return fields.error();
     for (const LinkState known : kStates) {

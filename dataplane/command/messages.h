@@ -107,6 +107,7 @@ struct LinkOffer {
     std::array<std::uint8_t, 32> nonce{};
     std::vector<std::uint32_t> spis;  // one per lane, chosen by this receiver
     std::uint16_t symbol_bytes = 0;   // the largest this end can do on the link's port
+    unsigned groups = 1;  // of lanes that this end would like, one a worker; the larger wish holds
 };
 void to_json(nlohmann::json& out, const LinkOffer& value);
 Result<LinkOffer> link_offer_from(const nlohmann::json& in);
@@ -154,7 +155,8 @@ struct LinkStatus {
     std::uint16_t path_symbol_bytes =
         0;  // the largest that probes found to pass, where less than the port's; 0: no limit
     unsigned lanes = 0;
-    std::string reason;  // why it is not up, for the operator
+    unsigned groups = 1;  // lane groups: sessions of their own, each owned by one worker
+    std::string reason;   // why it is not up, for the operator
 };
 void to_json(nlohmann::json& out, const LinkStatus& value);
 Result<LinkStatus> link_status_from(const nlohmann::json& in);

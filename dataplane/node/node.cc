@@ -1,4 +1,4 @@
-// The main thread's loop and what it does with the worker's events.
+// The main thread's loop and what it does with the workers' events.
 // SPDX-License-Identifier: Apache-2.0
 #include "dataplane/node/node.h"
 
@@ -29,16 +29,15 @@ void drain(int fd) {
 
 }  // namespace
 
-Node::Node(const worker::DataplaneConfig& config, ControlSocket socket,
-           worker::Mailbox<worker::Command>& to_worker, worker::Mailbox<worker::Event>& from_worker,
+Node::Node(const worker::DataplaneConfig& config, ControlSocket socket, std::vector<WorkerDoor> workers,
            int wake_fd, int signal_fd)
     : config_(config),
       socket_(std::move(socket)),
-      to_worker_(to_worker),
-      from_worker_(from_worker),
+      workers_(std::move(workers)),
       wake_fd_(wake_fd),
       signal_fd_(signal_fd),
-      boot_id_(random_id()) {}
+      boot_id_(random_id()),
+      counters_(workers_.size()) {}
 
 void Node::run() {
     spdlog::info("ready: control socket {}, boot {}", config_.socket, boot_id_);
@@ -52,7 +51,7 @@ void Node::run() {
         if ((waits[2].revents & POLLIN) != 0) break;
         if ((waits[1].revents & POLLIN) != 0) drain(wake_fd_);
         if ((waits[0].revents & POLLIN) != 0 && socket_.accept_client()) {
-            waiting_.clear();
+            ++connection_;
             results_told_ = false;
             spdlog::info("control connected");
         } else if (waits[3].revents != 0) {
@@ -62,128 +61,98 @@ void Node::run() {
         take_events();
     }
     spdlog::info("stopping");
-    auto stop = std::make_unique<worker::Command>(worker::Stop{});
-    while (!to_worker_.send(stop))
-        take_events();
+    for (WorkerDoor& worker : workers_) {
+        auto stop = std::make_unique<worker::Command>(worker::Stop{});
+        while (!worker.commands.send(stop))
+            take_events();
+    }
 }
 
 void Node::take_events() {
-    while (auto event = from_worker_.receive())
-        std::visit([&](auto& specific) { on_event(specific); }, *event);
+    // Rounds, so that no worker's flood keeps the others waiting.
+    for (bool more = true; more;) {
+        more = false;
+        for (unsigned worker = 0; worker < workers_.size(); ++worker)
+            more |= take_events_of(worker);
+    }
+}
+
+bool Node::take_events_of(unsigned worker) {
+    constexpr unsigned kEventsAtOnce = 64;
+    for (unsigned i = 0; i < kEventsAtOnce; ++i) {
+        const auto event = workers_[worker].events.receive();
+        if (event == nullptr) return false;
+        std::visit([&](auto& specific) { on_event(specific, worker); }, *event);
+    }
+    return true;
 }
 
 void Node::send(const Json& document) {
     socket_.send({command::write_document(document), {}});
 }
 
-void Node::on_event(worker::Answer& event) {
-    const auto opening = stores_opening_.find(event.request);
-    if (opening != stores_opening_.end()) {
-        if (!event.error) stores_[opening->second.first] = opening->second.second;
-        stores_opening_.erase(opening);
-    }
-    const auto asked = waiting_.find(event.request);
-    if (asked == waiting_.end()) return;  // the connection that asked is gone
-    send(event.error ? command::failure_answer(asked->second, *event.error)
-                     : command::success_answer(asked->second));
-    waiting_.erase(asked);
+Node::Gathering Node::gather(std::function<void(const Result<void>&)> done) {
+    auto gathering = std::make_shared<Gather>();
+    gathering->outstanding = 1;  // given back by close()
+    gathering->done = std::move(done);
+    return gathering;
 }
 
-void Node::on_event(worker::SourceBundle& event) {
+Node::Gathering Node::gather_answer(std::uint64_t sequence) {
+    return gather([this, sequence, connection = connection_](const Result<void>& outcome) {
+        if (connection != connection_) return;  // who asked is gone
+        send(outcome.ok() ? command::success_answer(sequence)
+                          : command::failure_answer(sequence, outcome.error()));
+    });
+}
+
+void Node::close(const Gathering& gathering) {
+    if (--gathering->outstanding > 0) return;
+    gathering->done(gathering->error ? Result<void>(*gathering->error) : Result<void>());
+}
+
+void Node::on_event(worker::Answer& event, unsigned) {
+    const auto found = asked_.find(event.request);
+    if (found == asked_.end()) return;
+    const Gathering gathering = found->second;
+    asked_.erase(found);
+    if (event.error && !gathering->error) gathering->error = event.error;
+    close(gathering);
+}
+
+void Node::on_event(worker::SourceBundle& event, unsigned) {
     ledger_.on_event(event.event);
+    const bool last = event.event.stage == wire::Stage::published || event.event.stage == wire::Stage::failed;
+    const auto link = links_.find(event.event.link);
+    if (last && link != links_.end()) link->second.spread.settle(event.event.id);
     Json document = event.event;
     document["event"] = "bundle";
     send(document);
 }
 
-void Node::on_event(worker::TargetBundle& event) {
+void Node::on_event(worker::TargetBundle& event, unsigned) {
     Json document = event.event;
     document["event"] = "arrival";
     send(document);
 }
 
-void Node::on_event(worker::Mark& event) {
+void Node::on_event(worker::Mark& event, unsigned) {
     send({{"event", "mark"}, {"store", event.store}, {"watermark_ns", event.watermark_ns}});
 }
 
-void Node::on_event(worker::LinkReport& event) {
-    const auto found = links_.find(event.status.link);
-    if (found == links_.end()) return;
-    if (found->second.status.state != event.status.state)
-        spdlog::info("link {}: {}{}{}", event.status.name, command::to_string(event.status.state),
-                     event.status.reason.empty() ? "" : ": ", event.status.reason);
-    found->second.status = event.status;
-    Json document = event.status;
-    document["event"] = "link";
-    send(document);
+void Node::on_event(worker::Counters& event, unsigned worker) {
     const std::lock_guard lock(counters_mutex_);
-    link_figures_.clear();
-    for (const auto& [number, link] : links_)
-        link_figures_.push_back(link.status);
+    counters_[worker] = std::move(event);
 }
 
-void Node::on_event(worker::Counters& event) {
-    const std::lock_guard lock(counters_mutex_);
-    counters_ = std::move(event);
-}
-
-void Node::on_event(worker::LogLine& event) {
+void Node::on_event(worker::LogLine& event, unsigned) {
     spdlog::log(event.warning ? spdlog::level::warn : spdlog::level::info, "{}", event.text);
 }
 
-Result<void> Node::to_worker(worker::Command command) {
+Result<void> Node::to_worker(unsigned worker, worker::Command command) {
     auto message = std::make_unique<worker::Command>(std::move(command));
-    if (to_worker_.send(message)) return {};
+    if (workers_[worker].commands.send(message)) return {};
     return Error{ErrorCode::exhausted, "the worker's command queue is full: try again"};
-}
-
-Node::Json Node::telemetry() const {
-    const std::lock_guard lock(counters_mutex_);
-    Json drops = Json::object();
-    for (std::size_t i = 1; i < wire::kDropReasons; ++i)
-        drops[wire::to_string(static_cast<wire::DropReason>(i))] = counters_.drops.by_reason[i];
-    Json ports = Json::array();
-    for (std::size_t i = 0; i < counters_.ports.size() && i < config_.ports.size(); ++i) {
-        const nic::PortStats& port = counters_.ports[i];
-        ports.push_back({{"name", config_.ports[i].name},
-                         {"rx_packets", port.rx_packets},
-                         {"rx_bytes", port.rx_bytes},
-                         {"tx_packets", port.tx_packets},
-                         {"tx_bytes", port.tx_bytes},
-                         {"rx_missed", port.rx_missed},
-                         {"rx_errors", port.rx_errors},
-                         {"tx_errors", port.tx_errors},
-                         {"no_mbuf", port.no_mbuf}});
-    }
-    const storage::StorageStats& disk = counters_.storage;
-    nlohmann::json worker = {
-        {"loops", counters_.loops}, {"busy_loops", counters_.busy_loops}, {"sleeps", counters_.sleeps}};
-    for (std::size_t i = 0; i < worker::kStages; ++i)
-        worker[std::string("busy_cycles_") + worker::kStageNames[i]] = counters_.busy_cycles[i];
-    return {{"drops", drops},
-            {"ports", ports},
-            {"links", link_figures_},
-            {"storage",
-             {{"bytes_read", disk.bytes_read},
-              {"bytes_written", disk.bytes_written},
-              {"direct_bytes_read", disk.direct_bytes_read},
-              {"direct_bytes_written", disk.direct_bytes_written},
-              {"files_opened", disk.files_opened},
-              {"files_published", disk.files_published},
-              {"entries_failed", disk.entries_failed},
-              {"fdatasyncs", disk.fdatasyncs},
-              {"directory_fsyncs", disk.directory_fsyncs},
-              {"file_system_flushes", disk.file_system_flushes}}},
-            {"worker", worker},
-            {"neighbours",
-             {{"arp_replies", counters_.neighbours.arp_replies},
-              {"arp_requests", counters_.neighbours.arp_requests},
-              {"nd_replies", counters_.neighbours.nd_replies},
-              {"nd_requests", counters_.neighbours.nd_requests},
-              {"echo_replies", counters_.neighbours.echo_replies},
-              {"limited", counters_.neighbours.limited},
-              {"ignored", counters_.neighbours.ignored},
-              {"conflicts", counters_.neighbours.conflicts}}}};
 }
 
 }  // namespace longhaul::node

@@ -121,6 +121,10 @@ bool Sender::silent(TimeNs now) const {
     return now - state_->last_heard > state_->config.silence_max;
 }
 
+bool Sender::sending() const {
+    return state_->busy;
+}
+
 void Sender::set_rate_cap(std::uint64_t cap_bps, double share) {
     state_->controller->set_cap(cap_bps, share);
 }

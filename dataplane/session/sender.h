@@ -131,6 +131,7 @@ class Sender {
     TimeNs next_wake(TimeNs now) const;  // kNever when only an event can change anything
     TimeNs answer_timeout() const;       // the retransmission timeout: how long an answer may take
     bool silent(TimeNs now) const;       // the peer has not answered for silence_max
+    bool sending() const;                // there was something to send when last asked for it
 
     // --- live settings and figures -----------------------------------------------------------------------------
     void set_rate_cap(std::uint64_t cap_bps, double share = congestion::kShareOfCap);

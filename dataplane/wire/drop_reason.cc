@@ -54,6 +54,8 @@ const char* to_string(DropReason reason) noexcept {
             return "probe_malformed";
         case DropReason::no_buffer:
             return "no_buffer";
+        case DropReason::handoff_full:
+            return "handoff_full";
         case DropReason::count_:
             break;
     }

@@ -32,7 +32,8 @@ enum class DropReason : std::uint8_t {
     feedback_malformed,
     ping_malformed,
     probe_malformed,
-    no_buffer,  // our own memory ran short
+    no_buffer,     // our own memory ran short
+    handoff_full,  // the ring to the worker that owns the lane, or the queue to send on, was full
     count_,
 };
 

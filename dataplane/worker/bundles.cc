@@ -60,7 +60,7 @@ bool Worker::request_reads(Link& link, TimeNs now) {
     while (const auto read = session.sender.next_read(now)) {
         const auto reading = session.readings.find(read->bundle);
         LH_ASSERT(reading != session.readings.end());
-        const Token token{link.settings.link, Token::Kind::read, session.epoch, read->block};
+        const Token token{link.settings.link, link.group, Token::Kind::read, session.epoch, read->block};
         reading->second.reader->read(read->payload_offset, {read->into, read->bytes}, token.packed());
         busy = true;
     }
@@ -133,7 +133,7 @@ bool Worker::request_writes(Link& link, TimeNs now) {
     while (const auto write = session.receiver.next_write()) {
         const auto writing = session.writings.find(write->bundle);
         LH_ASSERT(writing != session.writings.end());
-        const Token token{link.settings.link, Token::Kind::write, session.epoch, write->block};
+        const Token token{link.settings.link, link.group, Token::Kind::write, session.epoch, write->block};
         writing->second.writer->write(write->payload_offset, {write->from, write->bytes}, token.packed());
         busy = true;
     }
@@ -151,7 +151,7 @@ bool Worker::request_writes(Link& link, TimeNs now) {
                                        failed(last->bundle, wire::FailReason::manifest_malformed), now);
             continue;
         }
-        const Token token{link.settings.link, Token::Kind::finish, session.epoch, last->bundle};
+        const Token token{link.settings.link, link.group, Token::Kind::finish, session.epoch, last->bundle};
         writing->second.writer->finish(trailer.value(), token.packed());
     }
     return busy;
@@ -161,7 +161,7 @@ bool Worker::request_writes(Link& link, TimeNs now) {
 
 void Worker::on_storage_event(const storage::Event& event, TimeNs now) {
     const Token token = Token::unpack(event.token);
-    Link* link = find_link(token.link);
+    Link* link = find_link(token.link, token.group);
     if (link == nullptr || link->session == nullptr || link->session->epoch != token.epoch) return;
     switch (event.kind) {
         case storage::Event::Kind::read_done:

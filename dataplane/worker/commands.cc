@@ -48,15 +48,17 @@ void Worker::obey(CloseStore& command, TimeNs) {
 }
 
 void Worker::obey(ConfigureLink& command, TimeNs now) {
-    const std::uint8_t number = command.settings.link;
-    if (Link* link = find_link(number)) {
+    if (Link* link = find_link(command.settings.link, command.group)) {
         const bool moved = link->port != command.port || link->local_ip != command.local_ip ||
                            link->remote_ip != command.remote_ip ||
                            link->settings.udp_port_base != command.settings.udp_port_base;
+        command.settings.rate_bps = link->settings.rate_bps;
         link->settings = std::move(command.settings);
+        link->groups = command.groups;
         link->port = command.port;
         link->local_ip = command.local_ip;
         link->remote_ip = command.remote_ip;
+        if (link->session == nullptr) make_pools(*link, command.part, command.parts);
         if (moved) {
             link->path_symbol_bytes = 0;
             end_session(*link);
@@ -68,49 +70,103 @@ void Worker::obey(ConfigureLink& command, TimeNs now) {
         }
         return answer(command.request, {});
     }
-    const auto slot = std::find(slot_taken_.begin(), slot_taken_.end(), false);
-    if (slot == slot_taken_.end())
-        return answer(command.request,
-                      Error{ErrorCode::exhausted,
-                            "links_max = " + std::to_string(slot_taken_.size()) +
-                                " links are in use: raise links_max in the dataplane's configuration"});
+    answer(command.request, make_group(command, now));
+}
+
+Result<void> Worker::make_group(ConfigureLink& command, TimeNs now) {
+    const std::uint8_t number = command.settings.link;
+    auto slot = std::find(slots_.begin(), slots_.end(), std::optional(number));
+    if (slot == slots_.end()) slot = std::find(slots_.begin(), slots_.end(), std::nullopt);
+    if (slot == slots_.end())
+        return Error{ErrorCode::exhausted,
+                     "links_max = " + std::to_string(slots_.size()) +
+                         " links are in use: raise links_max in the dataplane's configuration"};
+    *slot = number;
     auto link = std::make_unique<Link>();
-    link->slot = static_cast<std::size_t>(slot - slot_taken_.begin());
-    *slot = true;
+    link->slot = static_cast<std::size_t>(slot - slots_.begin());
     link->settings = std::move(command.settings);
+    if (command.share_bps > 0) link->settings.rate_bps = command.share_bps;
+    link->group = command.group;
+    link->groups = command.groups;
     link->port = command.port;
     link->local_ip = command.local_ip;
     link->remote_ip = command.remote_ip;
-    link->send_pool = send_pools_[link->slot].get();
-    link->receive_pool = receive_pools_[link->slot].get();
     link->next_report = now;
-    links_[number] = std::move(link);
+    make_pools(*link, command.part, command.parts);
+    links_[number * kGroupsMax + link->group] = std::move(link);
     active_.clear();
     for (const auto& each : links_)
         if (each != nullptr) active_.push_back(each.get());
-    answer(command.request, {});
+    return {};
+}
+
+// The link's part of the arena is planned once; how many groups of it share that part, the ends of the link agree on.
+void Worker::make_pools(Link& link, unsigned part, unsigned parts) {
+    LH_ASSERT(part < parts && link.session == nullptr);
+    const MemoryPlan& plan = config_.plan;
+    const std::uint64_t slot_blocks = std::uint64_t{plan.send_blocks} + plan.receive_blocks;
+    std::uint8_t* const slot = arena_->data() + link.slot * slot_blocks * plan.block_stride;
+    const auto pool_of = [&](std::uint8_t* from, std::uint32_t blocks) {
+        const std::size_t bytes = std::size_t{blocks / parts} * plan.block_stride;
+        return std::make_unique<session::BlockPool>(MutableByteView(from + part * bytes, bytes),
+                                                    plan.block_stride);
+    };
+    link.parts = parts;
+    link.send_pool = pool_of(slot, plan.send_blocks);
+    link.receive_pool =
+        pool_of(slot + std::size_t{plan.send_blocks} * plan.block_stride, plan.receive_blocks);
+    link.read_ahead_blocks = std::max(1u, plan.read_ahead_blocks / parts);
 }
 
 void Worker::obey(RemoveLink& command, TimeNs) {
-    if (Link* link = find_link(command.link)) {
+    if (Link* link = find_link(command.link, command.group)) {
         end_session(*link);
-        for (const auto& [id, bundle] : link->outgoing)
-            tell(SourceBundle{{id,
-                               bundle.offer.generation,
-                               command.link,
-                               wire::Stage::failed,
-                               wire::FailReason::cancelled,
-                               0,
-                               {}}});
-        slot_taken_[link->slot] = false;
+        for (auto& [id, bundle] : link->outgoing) {
+            if (command.give_back)
+                tell(ReturnedBundle{{bundle.offer, std::move(bundle.head), 0}});
+            else
+                tell(SourceBundle{{id,
+                                   bundle.offer.generation,
+                                   command.link,
+                                   wire::Stage::failed,
+                                   wire::FailReason::cancelled,
+                                   0,
+                                   {}}});
+        }
         std::erase(active_, link);
-        links_[command.link].reset();
+        const bool last = std::none_of(active_.begin(), active_.end(),
+                                       [&](const Link* each) { return each->settings.link == command.link; });
+        if (last) slots_[link->slot].reset();
+        links_[command.link * kGroupsMax + command.group].reset();
     }
     answer(command.request, {});
 }
 
+void Worker::obey(PrepareSession& command, TimeNs) {
+    for (Link* link : active_)
+        if (link->settings.link == command.link) end_session(*link);
+    std::vector<std::uint32_t>& elsewhere = elsewhere_[command.link];
+    for (const std::uint32_t spi : elsewhere)
+        lane_of_spi_.erase(spi);
+    elsewhere.clear();
+    for (const PrepareSession::OtherLane& lane : command.elsewhere) {
+        if (lane.worker == config_.index) continue;
+        lane_of_spi_.insert(lane.spi, {nullptr, 0, lane.worker});
+        elsewhere.push_back(lane.spi);
+    }
+    answer(command.request, {});
+}
+
+void Worker::obey(SetShare& command, TimeNs) {
+    Link* link = find_link(command.link, command.group);
+    if (link == nullptr) return;
+    link->settings.rate_bps = command.rate_bps;
+    if (link->session != nullptr) link->session->sender.set_rate_cap(command.rate_bps, link->settings.share);
+    tell(ShareTaken{command.link, command.group, command.rate_bps});
+}
+
 void Worker::obey(StartSession& command, TimeNs now) {
-    Link* link = find_link(command.link);
+    Link* link = find_link(command.link, command.group);
     if (link == nullptr)
         return answer(command.request,
                       Error{ErrorCode::not_found, "link " + std::to_string(command.link) +
@@ -128,8 +184,8 @@ Result<void> Worker::start_session(Link& link, StartSession& command, TimeNs now
     sender.goal = goal_of(link.settings.goal);
     sender.fixed_parity = link.settings.fixed_parity;
     sender.bundles_open_max = kOutgoingMax;
-    sender.read_ahead_blocks = config_.plan.read_ahead_blocks;
-    sender.pacing_catch_up = catch_up(link.settings.rate_bps, config_.poll);
+    sender.read_ahead_blocks = link.read_ahead_blocks;
+    sender.pacing_catch_up = catch_up(link.settings.rate_bps * link.groups, config_.poll);
     session::ReceiverConfig receiver;
     receiver.parameters = parameters;
     receiver.stripes_open_max = static_cast<std::uint32_t>(link.receive_pool->total());
@@ -162,13 +218,15 @@ Result<void> Worker::start_session(Link& link, StartSession& command, TimeNs now
         lane.tuple.source_ip = link.local_ip;
         lane.tuple.target_ip = link.remote_ip;
         lane.tuple.source_port = lane.tuple.target_port =
-            static_cast<std::uint16_t>(link.settings.udp_port_base + i);
+            static_cast<std::uint16_t>(link.settings.udp_port_base + command.first_lane + i);
         lane.tuple.traffic_class = link.settings.traffic_class;
         lane.tuple.vlan = ports_[link.port]->config().vlan;
         session->lanes.push_back(std::move(lane));
     }
     for (std::size_t i = 0; i < session->lanes.size(); ++i)
-        lane_of_spi_.insert(session->lanes[i].receive_spi, {&link, static_cast<std::uint8_t>(i)});
+        lane_of_spi_.insert(session->lanes[i].receive_spi,
+                            {&link, static_cast<std::uint8_t>(i), static_cast<std::uint8_t>(config_.index)});
+    link.path_symbol_bytes = command.path_symbol_bytes;
     link.session = std::move(session);
     link.waiting.clear();
     for (const auto& [id, bundle] : link.outgoing)
@@ -188,7 +246,7 @@ void Worker::end_session(Link& link) {
     link.session.reset();
 }
 
-void Worker::obey(OfferBundle& command, TimeNs) {
+void Worker::obey(OfferBundle& command, TimeNs now) {
     const auto refuse = [&](wire::FailReason reason, const std::string& text) {
         tell(LogLine{true, "bundle " + wire::to_string(command.offer.id) + ": " + text});
         tell(SourceBundle{{command.offer.id,
@@ -199,7 +257,7 @@ void Worker::obey(OfferBundle& command, TimeNs) {
                            0,
                            {}}});
     };
-    Link* link = find_link(command.offer.link);
+    Link* link = find_link(command.offer.link, command.group);
     if (link == nullptr) return refuse(wire::FailReason::cancelled, "its link is not configured");
     if (link->outgoing.count(command.offer.id) != 0) return;  // stated again: already on its way
     auto manifest = wire::parse_manifest(command.head);
@@ -210,6 +268,8 @@ void Worker::obey(OfferBundle& command, TimeNs) {
     link->outgoing.emplace(id, OutgoingBundle{command.offer, std::move(command.head),
                                               std::move(manifest).value(), next_order_++});
     link->waiting.push_back(id);
+    link->load_told = true;  // the main thread gave it: it has counted on that
+    link->busy_at = now;
 }
 
 void Worker::obey(CancelBundle& command, TimeNs now) {

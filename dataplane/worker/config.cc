@@ -10,6 +10,7 @@
 #include <fstream>
 #include <sstream>
 #include "dataplane/command/rate.h"
+#include "dataplane/worker/link_session.h"
 
 namespace longhaul::worker {
 namespace {
@@ -117,7 +118,7 @@ std::string read_dataplane_table(const toml::table& table, const std::string& fi
     reader.text("name", config.name);
     reader.text("socket", config.socket);
     reader.text("run_directory", config.run_directory);
-    reader.number("workers", config.workers, 1, 1);
+    reader.number("workers", config.workers, 1, kGroupsMax);
     reader.flag("poll", config.poll);
     reader.number("idle_sleep_us", config.idle_sleep_us, 10, 10'000);
     reader.parsed("hugepages", parse_hugepages, config.hugepages);

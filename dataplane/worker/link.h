@@ -1,11 +1,12 @@
-// A link as one worker knows it: what survives its sessions. Bundles offered here stay until they settle, whatever
-// happens to the keys: a new session offers them again by id.
+// One lane group of a link, as the worker that owns it knows it: what survives its sessions. Bundles offered here stay
+// until they settle, whatever happens to the keys: a new session offers them again by id.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <deque>
 #include <map>
 #include <memory>
+#include <optional>
 
 #include "dataplane/session/block_pool.h"
 #include "dataplane/worker/link_session.h"
@@ -13,12 +14,19 @@
 namespace longhaul::worker {
 
 struct Link {
-    command::LinkSettings settings;
+    command::LinkSettings settings;  // the rate is the group's share
+    std::uint8_t group = 0;
+    unsigned groups = 1;  // of the link, on all workers
     std::size_t port = 0;
     wire::IpAddress local_ip, remote_ip;
-    session::BlockPool* send_pool = nullptr;  // this link's share of the arena
-    session::BlockPool* receive_pool = nullptr;
-    std::size_t slot = 0;  // which share
+    std::unique_ptr<session::BlockPool> send_pool;  // this group's share of the arena
+    std::unique_ptr<session::BlockPool> receive_pool;
+    std::size_t slot = 0;                       // of the link in this worker's arena
+    unsigned parts = 1;                         // groups that share the slot
+    std::uint32_t read_ahead_blocks = 0;        // part of send_pool
+    std::optional<wire::MacAddress> neighbour;  // as worker 0 found it; worker 0 itself asks its own table
+    bool load_told = false;                     // what the main thread takes this group to be: busy or not
+    TimeNs busy_at = 0;
     std::unique_ptr<LinkSession> session;
     std::map<wire::BundleId, OutgoingBundle> outgoing;
     std::deque<wire::BundleId> waiting;  // in `outgoing`, not yet offered to this session's sender

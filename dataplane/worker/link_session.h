@@ -19,6 +19,8 @@
 
 namespace longhaul::worker {
 
+inline constexpr unsigned kGroupsMax = 16;  // lane groups of a link, and workers of a process
+
 struct Lane {
     std::unique_ptr<crypto::LaneSealer> sealer;
     std::unique_ptr<crypto::LaneOpener> opener;
@@ -31,17 +33,19 @@ struct Lane {
 struct Token {
     enum class Kind : std::uint8_t { read = 1, write = 2, finish = 3 };
     std::uint8_t link = 0;
+    std::uint8_t group = 0;  // < kGroupsMax
     Kind kind = Kind::read;
     std::uint16_t epoch = 0;  // of the session: events of an older one are ignored
     std::uint32_t value = 0;  // block index, or bundle handle for finish
 
     std::uint64_t packed() const noexcept {
-        return std::uint64_t{link} << 56 | std::uint64_t{static_cast<std::uint8_t>(kind)} << 48 |
-               std::uint64_t{epoch} << 32 | value;
+        return std::uint64_t{link} << 56 | std::uint64_t{group} << 52 |
+               std::uint64_t{static_cast<std::uint8_t>(kind)} << 48 | std::uint64_t{epoch} << 32 | value;
     }
     static Token unpack(std::uint64_t packed) noexcept {
-        return {static_cast<std::uint8_t>(packed >> 56), static_cast<Kind>(packed >> 48 & 0xff),
-                static_cast<std::uint16_t>(packed >> 32), static_cast<std::uint32_t>(packed)};
+        return {static_cast<std::uint8_t>(packed >> 56), static_cast<std::uint8_t>(packed >> 52 & 0xf),
+                static_cast<Kind>(packed >> 48 & 0xf), static_cast<std::uint16_t>(packed >> 32),
+                static_cast<std::uint32_t>(packed)};
     }
 };
 

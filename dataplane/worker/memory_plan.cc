@@ -13,13 +13,13 @@
 namespace longhaul::worker {
 
 MemoryPlan plan_memory(std::uint64_t rate_bps, unsigned rtt_ms, unsigned links, unsigned stripe_symbols,
-                       std::size_t symbol_bytes) {
+                       std::size_t symbol_bytes, unsigned workers) {
     MemoryPlan plan;
     plan.stripe_bytes = stripe_symbols * symbol_bytes;
     plan.block_stride = session::BlockPool::stride_for(stripe_symbols, symbol_bytes, session::kParitySlots);
     const std::uint64_t bdp_bytes = rate_bps / 8 * rtt_ms / 1000;
     const auto blocks = [&](std::uint64_t bytes) {
-        return static_cast<std::uint32_t>(bytes / plan.stripe_bytes + 1);
+        return static_cast<std::uint32_t>(bytes / workers / plan.stripe_bytes + 1);
     };
     // Read-ahead covers 20 ms of disk latency at the link's rate; a stripe may wait two repair rounds for its ack.
     plan.read_ahead_blocks = blocks(rate_bps / 8 / 50) + 32;
@@ -27,6 +27,7 @@ MemoryPlan plan_memory(std::uint64_t rate_bps, unsigned rtt_ms, unsigned links, 
     // The receiver also holds blocks while they are written: 100 ms of disk at the link's rate.
     plan.receive_blocks = blocks(bdp_bytes * 2) + blocks(rate_bps / 8 / 10) + 32;
     plan.links = links;
+    plan.workers = workers;
     plan.arena_bytes = plan.block_stride * (std::uint64_t{plan.send_blocks} + plan.receive_blocks) * links;
     return plan;
 }
@@ -35,10 +36,10 @@ std::string MemoryPlan::text() const {
     const auto mib = [](std::uint64_t bytes) {
         return std::to_string((bytes + (1u << 20) - 1) >> 20) + " MiB";
     };
-    return "memory plan: " + std::to_string(links) + " links x (" + std::to_string(send_blocks) + " send + " +
-           std::to_string(receive_blocks) + " receive blocks) of " + std::to_string(block_stride) +
-           " bytes = " + mib(arena_bytes) + "; a full stripe carries " + std::to_string(stripe_bytes) +
-           " bytes";
+    return "memory plan: " + std::to_string(workers) + " workers x " + std::to_string(links) + " links x (" +
+           std::to_string(send_blocks) + " send + " + std::to_string(receive_blocks) +
+           " receive blocks) of " + std::to_string(block_stride) + " bytes = " + mib(arena_bytes * workers) +
+           "; a full stripe carries " + std::to_string(stripe_bytes) + " bytes";
 }
 
 Result<Arena> Arena::map(std::uint64_t bytes, bool hugepages) {

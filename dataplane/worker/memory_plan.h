@@ -10,18 +10,21 @@
 namespace longhaul::worker {
 
 struct MemoryPlan {
-    std::uint64_t stripe_bytes = 0;    // payload of a full stripe
-    std::uint64_t block_stride = 0;    // arena bytes of one block
-    std::uint32_t send_blocks = 0;     // per link: retention until decoded (2.5 x BDP) + read-ahead
-    std::uint32_t receive_blocks = 0;  // per link: open stripes and blocks being written (2 x BDP + writes)
+    std::uint64_t stripe_bytes = 0;  // payload of a full stripe
+    std::uint64_t block_stride = 0;  // arena bytes of one block
+    // Of one worker, per link. All workers together: retention until decoded (2.5 x BDP) + read-ahead; open stripes and
+    // blocks being written (2 x BDP + writes).
+    std::uint32_t send_blocks = 0;
+    std::uint32_t receive_blocks = 0;
     std::uint32_t read_ahead_blocks = 0;  // part of send_blocks
     unsigned links = 0;
-    std::uint64_t arena_bytes = 0;  // all links
+    unsigned workers = 1;
+    std::uint64_t arena_bytes = 0;  // of one worker, all links
     std::string text() const;
 };
 
 MemoryPlan plan_memory(std::uint64_t rate_bps, unsigned rtt_ms, unsigned links, unsigned stripe_symbols,
-                       std::size_t symbol_bytes);
+                       std::size_t symbol_bytes, unsigned workers = 1);
 
 // One anonymous mapping: hugepages when asked for and free, ordinary pages (with transparent hugepages advised) otherwise.
 class Arena {

@@ -35,14 +35,21 @@ bool Worker::receive_frames(TimeNs now) {
     bool busy = false;
     for (std::size_t port = 0; port < ports_.size(); ++port)
         busy |= receive_port(port, now);
-    return busy;
+    return receive_handed(now) || busy;
 }
 
 bool Worker::receive_port(std::size_t port, TimeNs now) {
+    if (config_.index >= ports_[port]->config().queues) return false;
     std::array<rte_mbuf*, kBurst> frames;
     const unsigned count = ports_[port]->receive(config_.index, frames.data(), kBurst);
     if (count == 0) return false;
+    open_frames(port, std::span(frames).first(count), false, now);
+    return true;
+}
 
+// At most a burst. `handed`: by another worker, and so not to be handed on.
+void Worker::open_frames(std::size_t port, std::span<rte_mbuf* const> frames, bool handed, TimeNs now) {
+    const auto count = static_cast<unsigned>(frames.size());
     std::array<Arrival, kBurst> arrivals;
     std::array<crypto::OpenJob, kBurst> jobs;
     unsigned admitted = 0;
@@ -53,11 +60,13 @@ bool Worker::receive_port(std::size_t port, TimeNs now) {
     for (unsigned i = 0; i < count; ++i) {
         if (i + kPrefetchAhead < count) prefetch_headers(frames[i + kPrefetchAhead]);
         arrivals[admitted].scratch = &scratch_[admitted];
-        if (classify(port, frames[i], arrivals[admitted], jobs[admitted], now))
+        const Sorted sorted = classify(port, frames[i], handed, arrivals[admitted], jobs[admitted], now);
+        if (sorted == Sorted::opens)
             ++admitted;
-        else
+        else if (sorted == Sorted::ends)
             rte_pktmbuf_free(frames[i]);
     }
+    work_.opened_packets += admitted;
     clock_.enter(Stage::open);
     if (admitted > 0) aead_->open({jobs.data(), admitted});
     clock_.enter(Stage::deliver);
@@ -66,14 +75,14 @@ bool Worker::receive_port(std::size_t port, TimeNs now) {
         rte_pktmbuf_free(arrivals[i].frame);
     }
     clock_.enter(Stage::receive);
-    return true;
 }
 
 // Decides, without changing any state that an unauthenticated packet could reach, where the plaintext will go.
-bool Worker::classify(std::size_t port, rte_mbuf* frame, Arrival& arrival, crypto::OpenJob& job, TimeNs now) {
+Worker::Sorted Worker::classify(std::size_t port, rte_mbuf* frame, bool handed, Arrival& arrival,
+                                crypto::OpenJob& job, TimeNs now) {
     if (rte_pktmbuf_linearize(frame) != 0) {
         drops_.add(wire::DropReason::no_buffer);
-        return false;
+        return Sorted::ends;
     }
     auto* const bytes = rte_pktmbuf_mtod(frame, std::uint8_t*);
     const ByteView view(bytes, rte_pktmbuf_data_len(frame));
@@ -81,14 +90,19 @@ bool Worker::classify(std::size_t port, rte_mbuf* frame, Arrival& arrival, crypt
     wire::PacketView packet;
     wire::DropReason drop = wire::find_udp_payload(view, !ports_[port]->checksum_verified(*frame), datagram);
     if (drop == wire::DropReason::frame_not_ours) {
+        if (config_.index != 0) return hand_over(0, port, frame);  // it alone speaks ARP and NDP
         answer_neighbour(port, view, now);
-        return false;
+        return Sorted::ends;
     }
     if (drop == wire::DropReason::none) drop = wire::parse_packet(datagram, packet);
     LaneOf lane;
     if (drop == wire::DropReason::none) {
         const LaneOf* const found = lane_of_spi_.find(packet.header.spi);
         if (found == nullptr)
+            drop = wire::DropReason::spi_unknown;
+        else if (found->link == nullptr && !handed)
+            return hand_over(found->owner, port, frame);
+        else if (found->link == nullptr)
             drop = wire::DropReason::spi_unknown;
         else
             lane = *found;
@@ -103,7 +117,7 @@ bool Worker::classify(std::size_t port, rte_mbuf* frame, Arrival& arrival, crypt
     }
     if (drop != wire::DropReason::none) {
         drops_.add(drop);
-        return false;
+        return Sorted::ends;
     }
 
     arrival.frame = frame;
@@ -123,7 +137,7 @@ bool Worker::classify(std::size_t port, rte_mbuf* frame, Arrival& arrival, crypt
     job = crypto::OpenJob{
         session.lanes[lane.lane].opener.get(),     packet.header_bytes.data(), bytes + offset, into,
         static_cast<std::uint32_t>(payload_bytes), wire::DropReason::none};
-    return true;
+    return Sorted::opens;
 }
 
 void Worker::accept(const Arrival& arrival, const crypto::OpenJob& job, TimeNs now) {

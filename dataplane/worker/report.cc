@@ -29,17 +29,19 @@ bool Worker::report(TimeNs now) {
     for (Link* link : active_) {
         follow_path(*link, now);
         update_state(*link, now);
+        if (link->groups > 1) tell_load(*link, now);
         if (link->state == link->reported && now < link->next_report) continue;
         link->reported = link->state;
         link->next_report = now + kSecond;
-        tell(LinkReport{status_of(*link)});
+        tell(LinkReport{status_of(*link), link->group});
     }
     if (now >= next_counters_) {
         next_counters_ = now + kSecond;
-        Counters counters{drops_,  storage_->stats(),    loops_, busy_loops_,
-                          sleeps_, clock_.busy_cycles(), {},     {}};
-        for (const nic::Port* port : ports_)
-            counters.ports.push_back(port->stats());
+        Counters counters{
+            drops_, storage_->stats(), loops_, busy_loops_, sleeps_, clock_.busy_cycles(), {}, {}, work_};
+        if (config_.index == 0)  // of all queues
+            for (const nic::Port* port : ports_)
+                counters.ports.push_back(port->stats());
         for (const auto& neighbours : neighbours_) {
             const auto& one = neighbours->counters();
             counters.neighbours.arp_replies += one.arp_replies;

@@ -11,6 +11,8 @@ bool Worker::transmit_frames(TimeNs now) {
     for (Link* link : active_)
         busy |= transmit_link(*link, now);
     const Stage before = clock_.enter(Stage::frames);
+    busy |= relay_frames();
+    watch_neighbours(now);
     for (std::size_t port = 0; port < ports_.size(); ++port) {
         busy |= send_neighbour_frames(port, now);
         flush_frames(port);
@@ -95,6 +97,7 @@ void Worker::send_packets(Link& link, std::span<const session::PacketOut> packet
         }
         built[count++] = &packet;
     }
+    work_.sealed_packets += count;
     clock_.enter(Stage::seal);
     aead_->seal(std::span(jobs).first(count));
     clock_.enter(Stage::frames);
@@ -133,7 +136,8 @@ void Worker::finish_frame(const Link& link, const session::PacketOut& packet, rt
 
 // Nothing is sent while the next hop is unknown; the request itself goes out with the neighbour frames.
 bool Worker::resolve_neighbour(Link& link, TimeNs now) {
-    const auto mac = neighbours_[link.port]->resolve(link.remote_ip, now);
+    const auto mac =
+        config_.index == 0 ? neighbours_[link.port]->resolve(link.remote_ip, now) : link.neighbour;
     link.neighbour_known = mac.has_value();
     if (!mac) return false;
     for (Lane& lane : link.session->lanes) {
@@ -145,6 +149,7 @@ bool Worker::resolve_neighbour(Link& link, TimeNs now) {
 }
 
 bool Worker::send_neighbour_frames(std::size_t port, TimeNs now) {
+    if (config_.index != 0) return false;
     // Whoever is behind a link that came back may be another machine, or not know us: tell and ask anew.
     if (const std::uint64_t epoch = ports_[port]->link_epoch(); epoch != link_epochs_[port]) {
         link_epochs_[port] = epoch;
@@ -177,7 +182,10 @@ void Worker::queue_frame(std::size_t port, rte_mbuf* frame) {
 void Worker::flush_frames(std::size_t port) {
     Outgoing& outgoing = outgoing_frames_[port];
     if (outgoing.count == 0) return;
-    ports_[port]->transmit(config_.index, outgoing.frames.data(), outgoing.count);
+    if (config_.index < ports_[port]->config().queues)
+        ports_[port]->transmit(config_.index, outgoing.frames.data(), outgoing.count);
+    else
+        depart(port, std::span(outgoing.frames).first(outgoing.count));
     outgoing.count = 0;
 }
 

@@ -62,8 +62,8 @@ TimeNs Worker::clock_ns() const {
     return static_cast<TimeNs>(time.tv_sec) * kSecond + static_cast<TimeNs>(time.tv_nsec);
 }
 
-Link* Worker::find_link(std::uint8_t number) {
-    return links_[number].get();
+Link* Worker::find_link(std::uint8_t number, std::uint8_t group) {
+    return group < kGroupsMax ? links_[number * kGroupsMax + group].get() : nullptr;
 }
 
 bool Worker::complete_storage(TimeNs now) {

@@ -1,5 +1,6 @@
 // One lcore's loop. A worker owns its lanes, keys, stripes, io_uring and buffers, shares nothing, and talks by
-// messages. The loop is worker.cc; each stage has its file: receive.cc, transmit.cc, bundles.cc, commands.cc, report.cc.
+// messages. The loop is worker.cc; each stage has its file: receive.cc, transmit.cc, bundles.cc, commands.cc, report.cc;
+// what changes hands between workers is in exchange.cc.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -13,6 +14,7 @@
 
 #include "dataplane/fec/codec.h"
 #include "dataplane/worker/frame_stock.h"
+#include "dataplane/worker/handoff.h"
 #include "dataplane/worker/link.h"
 #include "dataplane/worker/mailbox.h"
 #include "dataplane/worker/memory_plan.h"
@@ -31,6 +33,7 @@ inline constexpr std::size_t kProbeAnswersMax = 32;  // owed on one link; more a
 
 struct WorkerConfig {
     unsigned index = 0;
+    HandoffMesh* handoff = nullptr;  // to the other workers; nullptr: there is no other
     bool poll = false;
     TimeNs idle_sleep = 100 * kMicrosecond;
     std::string crypto_device;
@@ -60,6 +63,7 @@ class Worker {
 
     // The stages of one turn; each returns whether it found work.
     bool receive_frames(TimeNs now);
+    bool receive_handed(TimeNs now);
     bool complete_storage(TimeNs now);
     bool obey_commands(TimeNs now);
     bool advance_bundles(TimeNs now);
@@ -76,11 +80,21 @@ class Worker {
         std::size_t datagram_bytes = 0;
         std::array<std::uint8_t, kSymbolBytesMax>* scratch = nullptr;  // plaintext of control packets
     };
+    enum class Sorted { opens, ends, handed_over };  // and who owns the frame then: us, us, another worker
     bool receive_port(std::size_t port, TimeNs now);
-    bool classify(std::size_t port, rte_mbuf* frame, Arrival& arrival, crypto::OpenJob& job, TimeNs now);
+    void open_frames(std::size_t port, std::span<rte_mbuf* const> frames, bool handed, TimeNs now);
+    Sorted classify(std::size_t port, rte_mbuf* frame, bool handed, Arrival& arrival, crypto::OpenJob& job,
+                    TimeNs now);
     void accept(const Arrival& arrival, const crypto::OpenJob& job, TimeNs now);
     void take_probe(LinkSession& session, std::uint8_t lane, ByteView payload, TimeNs now);
     void answer_neighbour(std::size_t port, ByteView frame, TimeNs now);
+
+    // exchange.cc
+    Sorted hand_over(unsigned owner, std::size_t port, rte_mbuf* frame);
+    bool relay_frames();
+    void depart(std::size_t port, std::span<rte_mbuf* const> frames);
+    void watch_neighbours(TimeNs now);
+    void tell_load(Link& link, TimeNs now);
 
     // transmit.cc
     bool transmit_link(Link& link, TimeNs now);
@@ -111,11 +125,17 @@ class Worker {
     void obey(CloseStore& command, TimeNs now);
     void obey(ConfigureLink& command, TimeNs now);
     void obey(RemoveLink& command, TimeNs now);
+    void obey(PrepareSession& command, TimeNs now);
     void obey(StartSession& command, TimeNs now);
+    void obey(SetShare& command, TimeNs now);
+    void obey(WatchNeighbour& command, TimeNs now);
+    void obey(SetNeighbour& command, TimeNs now);
     void obey(OfferBundle& command, TimeNs now);
     void obey(CancelBundle& command, TimeNs now);
     void obey(Stop& command, TimeNs now);
     Result<void> start_session(Link& link, StartSession& command, TimeNs now);
+    Result<void> make_group(ConfigureLink& command, TimeNs now);
+    void make_pools(Link& link, unsigned part, unsigned parts);
     void end_session(Link& link);
     void answer(std::uint64_t request, Result<void> result);
 
@@ -126,12 +146,19 @@ class Worker {
     void follow_path(Link& link, TimeNs now);
     command::LinkStatus status_of(const Link& link) const;
 
-    Link* find_link(std::uint8_t number);
+    Link* find_link(std::uint8_t number, std::uint8_t group);
     TimeNs clock_ns() const;
 
     WorkerConfig config_;
     std::vector<nic::Port*> ports_;
-    std::vector<std::unique_ptr<nic::Neighbours>> neighbours_;
+    std::vector<std::unique_ptr<nic::Neighbours>> neighbours_;  // worker 0 only
+    struct Watched {
+        std::uint8_t link = 0;
+        std::size_t port = 0;
+        wire::IpAddress ip;
+        std::optional<wire::MacAddress> told;
+    };
+    std::vector<Watched> watched_;            // worker 0 only: on behalf of the others
     std::vector<std::uint64_t> link_epochs_;  // of each port, as last seen
     Mailbox<Command>& inbox_;
     Mailbox<Event>& outbox_;
@@ -142,16 +169,17 @@ class Worker {
     // The order matters at destruction: links (with readers and writers) end before storage, storage before the arena.
     std::unique_ptr<Arena> arena_;
     fec::Codec codec_;
-    std::vector<std::unique_ptr<session::BlockPool>> send_pools_, receive_pools_;
-    std::vector<bool> slot_taken_;
+    std::vector<std::optional<std::uint8_t>> slots_;  // which link's groups have which part of the arena
     std::unique_ptr<crypto::AeadDevice> aead_;
     std::unique_ptr<storage::Storage> storage_;
-    std::array<std::unique_ptr<Link>, 256> links_;
-    std::vector<Link*> active_;  // the links that exist, in number order
+    std::array<std::unique_ptr<Link>, 256 * kGroupsMax> links_;
+    std::vector<Link*> active_;  // the groups that exist, in number order
     struct LaneOf {
-        Link* link = nullptr;
+        Link* link = nullptr;  // nullptr: another worker's
         std::uint8_t lane = 0;
+        std::uint8_t owner = 0;
     };
+    std::array<std::vector<std::uint32_t>, 256> elsewhere_;  // SPIs of each link's lanes on other workers
     SpiTable<LaneOf> lane_of_spi_;
 
     std::vector<storage::Event> storage_events_;
@@ -165,7 +193,9 @@ class Worker {
     };
     std::vector<Outgoing> outgoing_frames_;  // per port
     std::vector<FrameStock> empty_frames_;   // per port
+    std::array<HandedFrame, kBurst> handed_{};
     wire::DropCounters drops_;
+    WorkDone work_;
     std::uint64_t loops_ = 0, busy_loops_ = 0, sleeps_ = 0;
     unsigned idle_turns_ = 0;
     StageClock clock_;

@@ -1,10 +1,12 @@
 # Two sites, east and west, on this machine: their configuration, certificates and processes, and the emulated
 # long-distance link between them. Quickstart and the end-to-end tests use this one implementation.
 # SPDX-License-Identifier: Apache-2.0
+import glob
 import http.client
 import json
 import os
 import shutil
+import socket
 import subprocess
 import tempfile
 from dataclasses import dataclass, field
@@ -50,6 +52,7 @@ class Options:
     allowed_roots: tuple = ()                   # where west may keep replicas
     first_port: int = None                      # REST east, REST west, peer east, peer west; None: any free ones
     hugepages: bool = False
+    workers: dict = field(default_factory=dict)     # of a site's dataplane, where it is not 1
     outlive: bool = False                       # the processes may go on when this program ends
     log_level: str = "info"
 
@@ -129,7 +132,7 @@ class World:
 name = "{site}"
 socket = "{self.run}/{site}/dataplane.sock"
 run_directory = "{self.run}/{site}"
-workers = 1
+workers = {self.options.workers.get(site, 1)}
 hugepages = "{'auto' if self.options.hugepages else 'never'}"
 memory_mib = {DATAPLANE_MEMORY_MIB}
 plan_rate = "{link.rate_bps}"
@@ -318,6 +321,18 @@ mode = "reserved"
 
     def link_up(self, site):
         return self.link(site).get("state") == "up"
+
+    def telemetry(self, site, command):
+        """What the dataplane of `site` says to a command on DPDK's telemetry socket."""
+        found = glob.glob(f"{self.run}/{site}/dpdk/*/dpdk_telemetry.v2")
+        if len(found) != 1:
+            raise Failed(f"telemetry sockets of {site}: {found}")
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as client:
+            client.settimeout(10)
+            client.connect(found[0])
+            client.recv(16384)              # its greeting
+            client.send(command.encode())
+            return json.loads(client.recv(1 << 20))[command]
 
     def wan_set(self, **settings):
         """Changes the emulated link while it runs, both directions: wan_set(loss="1%", down="true")."""

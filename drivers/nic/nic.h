@@ -52,7 +52,10 @@ struct PortConfig {
     std::vector<IpPrefix> addresses;
     wire::IpAddress gateway_v4, gateway_v6;  // all-zero: none
     std::uint16_t vlan = 0;
-    unsigned queues = 1;  // queue pairs, one per worker
+    // Queue pairs, wanted (one a worker, or as many as the operator allows); of an open port: what it has.
+    unsigned queues = 1;
+    unsigned users = 1;           // threads that take frames from the port's pool
+    unsigned frames_between = 0;  // that may be on their way from one of them to another
     std::uint16_t descriptors = 1024;
     unsigned mbufs = 8192;  // of the port's pool; raised to what the descriptors need
     bool promiscuous = false;

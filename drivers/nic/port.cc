@@ -139,13 +139,6 @@ Result<void> DpdkPort::probe() {
 }
 
 Result<void> DpdkPort::check_limits(const rte_eth_dev_info& info) const {
-    if (config_.queues > std::min({static_cast<unsigned>(info.max_rx_queues),
-                                   static_cast<unsigned>(info.max_tx_queues), kQueuesMax}))
-        return failure(ErrorCode::invalid_argument,
-                       "has " + std::to_string(std::min(info.max_rx_queues, info.max_tx_queues)) +
-                           " queue pairs, " + std::to_string(config_.queues) +
-                           " are needed: lower workers to that or use another device",
-                       0);
     // The driver's own limit counts the Ethernet header and FCS, as rte_eth_dev_configure does.
     const unsigned overhead = info.max_mtu != UINT16_MAX && info.max_rx_pktlen > info.max_mtu
                                   ? info.max_rx_pktlen - info.max_mtu
@@ -166,7 +159,9 @@ Result<void> DpdkPort::check_limits(const rte_eth_dev_info& info) const {
 }
 
 Result<void> DpdkPort::make_pool(std::uint16_t rx_descriptors, std::uint16_t tx_descriptors) {
-    const unsigned needed = config_.queues * (rx_descriptors + tx_descriptors + kPoolCache) + 512;
+    const unsigned needed = config_.queues * (rx_descriptors + tx_descriptors) +
+                            std::max(config_.queues, config_.users) * kPoolCache + config_.frames_between +
+                            512;
     const unsigned count = std::max(config_.mbufs, needed);
     const unsigned room =
         RTE_PKTMBUF_HEADROOM +
@@ -244,6 +239,10 @@ Result<void> DpdkPort::bring_up() {
     if (const int status = rte_eth_dev_info_get(port_, &info); status != 0)
         return failure(ErrorCode::unavailable, "the device does not describe itself", status);
     if (auto fits = check_limits(info); !fits) return fits.error();
+    // memif polls queues that its peer may not have: one is sure. Whoever has no queue works through those of others.
+    const unsigned most = std::min(
+        {static_cast<unsigned>(info.max_rx_queues), static_cast<unsigned>(info.max_tx_queues), kQueuesMax});
+    config_.queues = std::min(config_.queues, device_.memif ? 1u : std::max(most, 1u));
     if (auto configured = configure(info); !configured) return configured.error();
     if (auto begun = start(); !begun) return begun.error();
     if (started_) gate_.open();

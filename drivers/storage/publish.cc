@@ -9,7 +9,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
+#include <mutex>
 #include <utility>
 
 #include "drivers/storage/errors.h"
@@ -261,7 +263,19 @@ void Publishing::hold_back_marks() {
 
 }  // namespace
 
+namespace {
+
+// Workers publish into one tree in turns: a directory that another has just made, and not yet flushed, must not carry
+// what this one calls durable.
+std::mutex& turn_of(const Store& store) {
+    static std::array<std::mutex, 16> turns;
+    return turns[(store.device * 31 + store.inode) % turns.size()];
+}
+
+}  // namespace
+
 void publish(PublishJob& job) {
+    const std::lock_guard turn(turn_of(*job.store));
     Publishing(job).run();
 }
 

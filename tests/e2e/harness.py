@@ -117,9 +117,10 @@ class TwoSites(unittest.TestCase):
         os.makedirs(self.source)
         os.makedirs(self.replica)
 
-    def start_world(self, link=None, wrap=None):
+    def start_world(self, link=None, wrap=None, workers=None):
         self.world = World(Options(build=build_folder(), work=os.path.join(self.folder, "world"), link=link or Link(rtt_ms=20),
-                                   allowed_roots=(self.replicas,), log_level="debug"))
+                                   allowed_roots=(self.replicas,), log_level="debug",
+                                   workers=workers or {}))
         self.world.wrap.update(wrap or {})
         self.addCleanup(self.world.stop)
         self.world.start()

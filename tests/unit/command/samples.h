@@ -38,7 +38,7 @@ inline LinkSettings settings() {
 }
 
 inline LinkOffer offer() {
-    return LinkOffer{bytes32(3), {0, 1, 0xffffffff, 0x80000000}, 8768};
+    return LinkOffer{bytes32(3), {0, 1, 0xffffffff, 0x80000000}, 8768, 8};
 }
 
 inline LinkStart start() {
@@ -87,6 +87,7 @@ inline LinkStatus status() {
     value.rx_bundles_open = 12;
     value.symbol_bytes = 1408;
     value.lanes = 4;
+    value.groups = 2;
     value.reason = "port \"wan0\" has no carrier: check the cable";
     return value;
 }

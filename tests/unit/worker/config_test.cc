@@ -49,7 +49,7 @@ TEST(DataplaneConfigTest, ReadsARightFile) {
 TEST(DataplaneConfigTest, RefusesWithFileLineAndRemedy) {
     expect_refused("[dataplane]\nplan_rate = \"1X\"\n[[port]]\n", {"east.toml:2", "1X", "\"1G\""});
     expect_refused("[dataplane]\nidle_sleep_us = 5\n", {"east.toml:2", "from 10 to 10000"});
-    expect_refused("[dataplane]\n\nworkers = 4\n", {"east.toml:3", "workers", "from 1 to 1"});
+    expect_refused("[dataplane]\n\nworkers = 17\n", {"east.toml:3", "workers", "from 1 to 16"});
     expect_refused("[dataplane]\nsokket = \"x\"\n", {"east.toml:2", "sokket", "socket"});
     expect_refused("[dataplane]\npoll = \"yes\"\n", {"east.toml:2", "true or false"});
     expect_refused("[dataplane]\nlog_level = \"loud\"\n", {"east.toml:2", "warning"});

@@ -46,9 +46,10 @@ TEST(ArenaTest, RefusesWhatDoesNotFit) {
 TEST(TokenTest, RoundTrip) {
     for (const auto kind : {Token::Kind::read, Token::Kind::write, Token::Kind::finish}) {
         for (const std::uint32_t value : {0u, 1u, 0xffffffffu}) {
-            const Token before{255, kind, 0xffff, value};
+            const Token before{255, 15, kind, 0xffff, value};
             const Token after = Token::unpack(before.packed());
             EXPECT_EQ(after.link, before.link);
+            EXPECT_EQ(after.group, before.group);
             EXPECT_EQ(after.kind, before.kind);
             EXPECT_EQ(after.epoch, before.epoch);
             EXPECT_EQ(after.value, before.value);
