@@ -182,7 +182,7 @@ def bars_of(rows):
     for medium, parity in sorted({(row["medium"], row["parity"]) for row in rows}, reverse=True):
         group = [row for row in rows if (row["medium"], row["parity"]) == (medium, parity)]
         shares = sorted(row["share_of_testpmd"] for row in group)
-        most = statistics.median(row["share_with_aead_at_most"] for row in group)
+        most = round(statistics.median(row["share_with_aead_at_most"] for row in group), 3)
         value = statistics.median(shares)
         bars.append({"name": f"{medium} to {medium}, m={parity}: share of testpmd's rate ({shares[0]}..{shares[-1]}; with AEAD on "
                      f"the same core at most {most})", "value": value, "unit": "ratio", "bar": 0.6, "pass": value >= 0.6})
