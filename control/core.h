@@ -6,6 +6,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <array>
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -53,8 +55,10 @@ struct DatasetSpec {
 
 // ---- views ---------------------------------------------------------------------------------------------------------
 
-struct StageTimes {  // watermarks, source time; nullopt: not proven yet (seeding)
-    std::optional<WallNs> w_disc, w_dur, w_pub;
+// Watermarks, source time, w_pub <= w_dur <= w_xfer <= w_disc: every change up to then is known / has arrived /
+// is durable / can be read at the target. Changes after it may be lost. nullopt: not proven yet (seeding).
+struct StageTimes {
+    std::optional<WallNs> w_disc, w_xfer, w_dur, w_pub;
 };
 struct ObjectFailure {
     std::string dataset, path;  // path: UTF-8, other bytes as \xNN
@@ -63,16 +67,39 @@ struct ObjectFailure {
     WallNs since = 0, last_try = 0;
     std::uint32_t tries = 0;
 };
+// How many pending changes have waited how long, at most: the time since the last proof that they had not happened.
+struct AgeBuckets {
+    static constexpr std::array<unsigned, 5> kUpTo_s{60, 300, 900, 3600, 14400};
+    std::array<std::uint64_t, kUpTo_s.size() + 1> counts{};  // the last one: older than all of them
+};
+struct SloWindow {  // both forms of attainment; absent while the window holds nothing to judge
+    std::uint64_t minutes_good = 0, minutes_missed = 0, minutes_seeding = 0;
+    std::optional<double> time_ratio;  // good / (good + missed); seeding minutes do not count
+    std::uint64_t changes = 0, changes_late = 0, bytes = 0, bytes_late = 0;
+    std::optional<double> change_ratio;  // published within the target / all
+    double lag_max_s = 0;
+};
+struct SloView {
+    SloWindow hour, day, month;  // 1 h, 24 h, 30 d
+    double objective = 0;        // of minutes, over 30 d
+    double budget_min = 0, budget_left_min = 0;
+    std::optional<double> burn_rate;  // of the last hour; 1 spends the budget in exactly 30 d
+};
 struct RpoView {
-    std::string dataset, site;  // site: the target's
-    std::string role;           // "source" | "target": where this figure was computed
-    std::string state;          // SEEDING | PROTECTED | CATCHING_UP | STALLED | UNKNOWN
-    std::string quality;        // proven | unknown
+    std::string dataset, site;   // site: the target's
+    std::string role;            // "source" | "target": where this figure was computed
+    std::string state;           // SEEDING | PROTECTED | CATCHING_UP | STALLED | UNKNOWN
+    std::string quality;         // proven | estimated | unknown
+    std::string quality_reason;  // why it is not proven
     StageTimes watermarks;
-    std::optional<double> rpo_lag_s;  // now_src - W_pub; null while seeding
+    std::optional<WallNs> now_src;              // the source's clock
+    std::optional<double> clock_uncertainty_s;  // of now_src; included in the lags
+    std::optional<double> rpo_lag_s;  // now_src - W_pub; null while seeding or when no bound is known
     std::optional<double> durable_lag_s;
     double rpo_target_s = 0;
     std::optional<bool> within_target;
+    double unknown_for_s = 0;    // 0 unless the quality is unknown
+    std::string limiting_stage;  // where the lag comes from: discovery | transfer | durability | publication
     double rescan_s = 0;
     std::uint64_t objects_total = 0, bytes_total = 0;    // known at the source
     std::uint64_t objects_behind = 0, bytes_behind = 0;  // not yet published
@@ -80,9 +107,62 @@ struct RpoView {
     std::uint64_t objects_failing = 0;
     std::optional<double> eta_s;  // null with eta_reason
     std::string eta_reason;
-    std::string limited_by;  // the oldest pending object or stage, for people
-    double drain_bps = 0;    // payload, last seconds
+    std::string limited_by;       // the oldest pending object or stage, for people
+    std::string limiting_object;  // its path, UTF-8
+    AgeBuckets ages;
+    std::optional<double> oldest_pending_age_s;
+    double change_bps = 0, change_1h_bps = 0;  // found at the source: averages over 5 min and 1 h
+    std::uint64_t bytes_undiscovered_estimate =
+        0;                                   // change rate since the last look; never part of bytes_behind
+    double drain_bps = 0;                    // payload, last seconds
+    double drain_average_bps = 0;            // while there was work, over a minute
+    std::optional<double> time_to_breach_s;  // null with its reason
+    std::string time_to_breach_reason;
+    double required_bps = 0;  // would clear what is behind within required_within_s
+    double required_within_s = 0;
+    double proof_interval_s =
+        0;  // between two proofs when nothing is behind: a rescan and what a sweep takes
+    SloView slo;
     WallNs computed_at = 0;
+};
+// What an operator is woken for, and what was refused to whom. Kinds: SEEDING_LATE, BREACH_PREDICTED, BREACH,
+// BREACH_ENDED, STALLED, METRIC_STALE, VERIFY_FAIL, DELETE_SURGE, ORDER_VIOLATION, POLICY_REFUSED, PEER_REFUSED.
+struct Event {
+    std::uint64_t id = 0;  // ascending, never used twice
+    WallNs at = 0;
+    std::string kind;
+    std::string dataset, site, role;  // empty: of no dataset
+    std::string text;                 // for people
+    std::string stage, object;        // the cause, if known
+    std::string who;                  // asked for what was refused
+    std::optional<double> rpo_target_s, lag_s, peak_lag_s, duration_s;
+    std::optional<WallNs> watermark;
+};
+struct Breach {  // one line of the ledger
+    std::int64_t id = 0;
+    std::string subject;  // which watch it belongs to
+    std::string dataset, site, role;
+    WallNs started = 0;
+    std::optional<WallNs> ended;
+    double rpo_target_s = 0, peak_lag_s = 0;
+    std::string stage, cause;
+};
+// What the control of another site said, with both clocks around the exchange.
+struct PeerReport {
+    WallNs asked = 0, heard = 0;        // ours
+    WallNs received = 0, answered = 0;  // theirs; 0: it does not tell
+    struct Claim {                      // of a dataset whose source is here
+        std::string dataset;
+        std::uint64_t store = 0;  // changes when a replica begins anew: the epoch of its watermark
+        std::optional<WallNs> w_pub;
+    };
+    std::vector<Claim> claims;
+};
+struct PeerClockView {
+    std::string site;
+    double offset_s = 0, uncertainty_s = 0;  // theirs minus ours
+    WallNs measured_at = 0;
+    std::string problem;
 };
 struct DatasetView {
     DatasetSpec spec;
@@ -188,7 +268,7 @@ struct CoreConfig {
                                      << 20;  // further bounded by 100 ms of the flow's rate, at least 1 MiB
     std::uint32_t bundle_entries_max = 2048;
     std::uint32_t bundles_in_flight_max = 64;
-    std::function<WallNs()> clock;  // the source's wall clock; empty: the system's
+    std::function<WallNs()> clock;  // the source's wall clock, as it is; empty: the system's, never set back
 };
 
 class Core {
@@ -222,6 +302,20 @@ class Core {
     // `window_s` 0: as long as its next maintenance, or an hour.
     virtual Result<LinkImpact> link_impact(const std::string& link, double window_s) = 0;
     virtual CoreStats stats() = 0;
+
+    // Events with a larger id than `after`, oldest first. The log is bounded: a gap before the first says how many
+    // were missed.
+    virtual std::vector<Event> events(std::uint64_t after, std::size_t most) = 0;
+    virtual std::uint64_t last_event() = 0;
+    // False: nothing newer than `after` within `patience`.
+    virtual bool wait_for_event(std::uint64_t after, std::chrono::milliseconds patience) = 0;
+    virtual void note(Event event) = 0;          // id and time are given here
+    virtual std::vector<Breach> breaches() = 0;  // newest first, bounded
+
+    virtual WallNs source_now() = 0;  // the clock that watermarks of this site's sources are made of
+    virtual std::vector<PeerReport::Claim> claims_for(const std::string& source_site) = 0;
+    virtual std::vector<PeerClockView> peer_clocks() = 0;
+    virtual void on_peer(const std::string& site, const PeerReport& report) = 0;
 
     // Events from the dataplane.
     virtual void on_dataplane_up(

@@ -37,6 +37,10 @@ Edge::~Edge() {
 
 Result<void> Edge::start(Core& core) {
     core_ = &core;
+    for (auto& [name, client] : peers_)
+        client->observe(
+            [&core] { return core.source_now(); },
+            [&core](const std::string& site, const PeerReport& report) { core.on_peer(site, report); });
     auto result = start_servers();
     if (!result) {
         stop();
@@ -57,8 +61,15 @@ Result<void> Edge::start_servers() {
     std::vector<PeerClient*> peers;
     for (const auto& [name, client] : peers_)
         peers.push_back(client.get());
-    api_server_ = std::make_unique<ApiServer>(ApiContext{config_, *core_, links_, dataplane_, peers},
-                                              std::move(token).value());
+    if (!config_.webhook.url.empty()) {
+        auto secret = load_webhook_secret(config_.webhook.secret_file);
+        if (!secret) return secret.error();
+        webhook_ = std::make_unique<Webhook>(*core_, config_.webhook, std::move(secret).value(),
+                                             config_.state_directory + "/webhook.cursor");
+        webhook_->start();
+    }
+    api_server_ = std::make_unique<ApiServer>(
+        ApiContext{config_, *core_, links_, dataplane_, peers, webhook_.get()}, std::move(token).value());
     const auto rest_port = api_server_->start(config_.rest_listen);
     if (!rest_port) return rest_port.error();
     rest_port_ = rest_port.value();
@@ -77,6 +88,7 @@ Result<void> Edge::start_servers() {
 
 void Edge::stop() {
     if (api_server_) api_server_->stop();
+    if (webhook_) webhook_->stop();
     if (peer_server_) peer_server_->stop();
     for (const auto& supervisor : supervisors_)
         supervisor->stop();

@@ -65,6 +65,7 @@ class Edge final : public Ports, private DataplaneListener {
     std::map<std::string, std::unique_ptr<PeerClient>> peers_;
     std::vector<std::unique_ptr<LinkSupervisor>> supervisors_;
     std::unique_ptr<PeerServer> peer_server_;
+    std::unique_ptr<Webhook> webhook_;  // before the API, which shows its counters
     std::unique_ptr<ApiServer> api_server_;
     std::uint16_t rest_port_ = 0, peer_port_ = 0;
 };

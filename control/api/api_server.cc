@@ -9,6 +9,7 @@
 #include "control/api/views.h"
 #include "control/http/body.h"
 #include "control/http/dataset_body.h"
+#include "control/http/refusal.h"
 
 namespace longhaul::control {
 
@@ -66,10 +67,14 @@ ApiServer::ApiServer(ApiContext context, std::string token)
       token_(std::move(token)),
       started_at_(wall_now()),
       watch_(context_.core),
-      server_(std::make_unique<httplib::Server>(), [this](Call& call) -> std::optional<Problem> {
-          if (token_matches(call.request.get_header_value("Authorization"), token_)) return std::nullopt;
-          return unauthorized();
-      }) {
+      events_(context_.core),
+      server_(
+          std::make_unique<httplib::Server>(),
+          [this](Call& call) -> std::optional<Problem> {
+              if (token_matches(call.request.get_header_value("Authorization"), token_)) return std::nullopt;
+              return unauthorized();
+          },
+          HttpServer::kThreads + EventStreams::kClientsMax) {
     install_node_routes();
     install_link_routes();
     install_dataset_routes();
@@ -86,6 +91,7 @@ Result<std::uint16_t> ApiServer::start(const Endpoint& endpoint) {
 }
 
 void ApiServer::stop() {
+    events_.stop();
     server_.stop();
     watch_.stop();
 }
@@ -104,14 +110,19 @@ void ApiServer::install_node_routes() {
     server_.add("GET", "/v1/status", [this](const Call&) { return status(); });
     server_.add("GET", "/v1/sites", [this](const Call&) {
         json sites = json::array({own_site_document(context_.config.site)});
+        const auto clocks = context_.core.peer_clocks();
         for (const PeerClient* peer : context_.peers)
-            sites.push_back(site_document(peer->site(), peer->reachability()));
+            sites.push_back(site_document(peer->site(), peer->reachability(), clocks));
         return json_reply({{"sites", std::move(sites)}});
     });
     server_.add("GET", "/v1/flows",
                 [this](const Call&) { return list_reply("flows", context_.core.flows(), flow_document); });
     server_.add("GET", "/v1/bundles", [this](const Call&) {
         return list_reply("bundles", context_.core.bundles(), bundle_document);
+    });
+    server_.add("GET", "/v1/events", [this](const Call& call) { return events_.answer(call); });
+    server_.add("GET", "/v1/breaches", [this](const Call&) {
+        return list_reply("breaches", context_.core.breaches(), breach_document);
     });
     server_.add("GET", "/v1/rpo",
                 [this](const Call&) { return list_reply("rpo", context_.core.rpo(), rpo_document); });
@@ -183,6 +194,9 @@ Reply ApiServer::metrics() const {
     input.datasets = context_.core.datasets();
     input.flows = context_.core.flows();
     input.stats = context_.core.stats();
+    input.events = context_.core.last_event();
+    input.clocks = context_.core.peer_clocks();
+    if (context_.webhook != nullptr) input.webhook = context_.webhook->counters();
     return Reply{200, metrics_text(input), "text/plain; version=0.0.4; charset=utf-8", {}};
 }
 
@@ -277,7 +291,11 @@ Reply ApiServer::create_dataset(const Call& call) {
     const auto spec = dataset_spec_from(std::get<json>(parsed));
     if (const auto* problem = std::get_if<Problem>(&spec)) return problem_reply(*problem);
     const auto view = context_.core.dataset_create(std::get<DatasetSpec>(spec));
-    if (!view) return refusal(view.error());
+    if (!view) {
+        context_.core.note(
+            policy_refused("rest:" + call.request.remote_addr, std::get<DatasetSpec>(spec), view.error()));
+        return refusal(view.error());
+    }
     Reply reply = json_reply(dataset_view_document(view.value()), 201);
     reply.headers["Location"] = "/v1/datasets/" + view.value().spec.name;
     return reply;

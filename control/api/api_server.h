@@ -10,6 +10,8 @@
 #include <vector>
 
 #include "control/api/core_watch.h"
+#include "control/api/events.h"
+#include "control/api/webhook.h"
 #include "control/config/config.h"
 #include "control/core.h"
 #include "control/dataplane_client/dataplane_client.h"
@@ -28,6 +30,7 @@ struct ApiContext {
     LinkBook& links;
     DataplaneClient& dataplane;
     std::vector<PeerClient*> peers;
+    const Webhook* webhook = nullptr;  // nullptr: none is configured
 };
 
 class ApiServer {
@@ -55,6 +58,7 @@ class ApiServer {
     const std::string token_;
     const std::int64_t started_at_;
     CoreWatch watch_;
+    EventStreams events_;
     HttpServer server_;
 };
 

@@ -105,9 +105,52 @@ void watermarks(const MetricsInput& input, Samples& samples) {
             if (time) samples.add(labels, static_cast<double>(*time / 1'000'000) / 1e3);
         };
         one("discovered", view.watermarks.w_disc);
+        one("transferred", view.watermarks.w_xfer);
         one("durable", view.watermarks.w_dur);
         one("published", view.watermarks.w_pub);
     }
+}
+
+void qualities(const MetricsInput& input, Samples& samples) {
+    for (const RpoView& view : input.rpo)
+        for (const char* quality : {"proven", "estimated", "unknown"}) {
+            Labels labels = of(view);
+            labels.emplace_back("quality", quality);
+            samples.add(labels, view.quality == quality);
+        }
+}
+
+void ages(const MetricsInput& input, Samples& samples) {
+    for (const RpoView& view : input.rpo)
+        for (std::size_t i = 0; i < view.ages.counts.size(); ++i) {
+            Labels labels = of(view);
+            labels.emplace_back("up_to_s", i < AgeBuckets::kUpTo_s.size()
+                                               ? std::to_string(AgeBuckets::kUpTo_s[i])
+                                               : std::string("more"));
+            samples.add(labels, view.ages.counts[i]);
+        }
+}
+
+template <auto Field>
+void each_window(const MetricsInput& input, Samples& samples) {
+    for (const RpoView& view : input.rpo) {
+        const auto one = [&](const char* name, const SloWindow& window) {
+            Labels labels = of(view);
+            labels.emplace_back("window", name);
+            if constexpr (requires { (window.*Field).has_value(); }) {
+                if (window.*Field) samples.add(labels, *(window.*Field));
+            } else {
+                samples.add(labels, window.*Field);
+            }
+        };
+        one("1h", view.slo.hour);
+        one("24h", view.slo.day);
+        one("30d", view.slo.month);
+    }
+}
+
+double unix_s(WallNs time) {
+    return static_cast<double>(time / 1'000'000) / 1e3;
 }
 
 using Rpo = RpoView;
@@ -147,6 +190,80 @@ constexpr Family kFamilies[] = {
          for (const RpoView& view : in.rpo)
              if (view.computed_at) out.add(of(view), static_cast<double>(view.computed_at / 1'000'000) / 1e3);
      }},
+    {{"longhaul_rpo_now_source_seconds", "gauge",
+      "The source's clock, Unix seconds; absent while not known."},
+     [](const MetricsInput& in, Samples& out) {
+         for (const RpoView& view : in.rpo)
+             if (view.now_src) out.add(of(view), unix_s(*view.now_src));
+     }},
+    {{"longhaul_rpo_clock_uncertainty_seconds", "gauge",
+      "Of the source's clock; included in the lags; absent while not known."},
+     each_known_rpo<&Rpo::clock_uncertainty_s>},
+    {{"longhaul_rpo_quality", "gauge", "1 for the quality that the lag has, 0 for the others."}, qualities},
+    {{"longhaul_rpo_unknown_seconds", "gauge", "How long the lag has not been proven; 0 while it is."},
+     each_rpo<&Rpo::unknown_for_s>},
+    {{"longhaul_rpo_proof_interval_seconds", "gauge", "Between two proofs while nothing is behind."},
+     each_rpo<&Rpo::proof_interval_s>},
+    {{"longhaul_rpo_pending_objects", "gauge", "Pending changes by how long they may have waited."}, ages},
+    {{"longhaul_rpo_oldest_pending_seconds", "gauge", "How long the oldest pending change may have waited."},
+     each_known_rpo<&Rpo::oldest_pending_age_s>},
+    {{"longhaul_rpo_eta_seconds", "gauge", "Until nothing is behind, as things go; absent while not known."},
+     each_known_rpo<&Rpo::eta_s>},
+    {{"longhaul_rpo_time_to_breach_seconds", "gauge",
+      "Until the lag exceeds the target, as things go; absent while it will not."},
+     each_known_rpo<&Rpo::time_to_breach_s>},
+    {{"longhaul_rpo_required_bits_per_second", "gauge",
+      "Payload rate that would clear what is behind within one target."},
+     each_rpo<&Rpo::required_bps>},
+    {{"longhaul_slo_time_ratio", "gauge", "Minutes within the target; absent while there are none to judge."},
+     each_window<&SloWindow::time_ratio>},
+    {{"longhaul_slo_missed_minutes", "gauge", "Minutes above the target, not known or not sampled."},
+     each_window<&SloWindow::minutes_missed>},
+    {{"longhaul_slo_change_ratio", "gauge",
+      "Changes published within the target; absent while there are none to judge."},
+     each_window<&SloWindow::change_ratio>},
+    {{"longhaul_slo_late_changes", "gauge",
+      "Changes that may have been published later than the target allows."},
+     each_window<&SloWindow::changes_late>},
+    {{"longhaul_slo_budget_left_minutes", "gauge",
+      "Minutes that may still be missed within 30 d; below 0: overspent."},
+     [](const MetricsInput& in, Samples& out) {
+         for (const RpoView& view : in.rpo)
+             out.add(of(view), view.slo.budget_left_min);
+     }},
+    {{"longhaul_slo_burn_rate", "gauge", "How fast the last hour spent the budget; 1 spends it in 30 d."},
+     [](const MetricsInput& in, Samples& out) {
+         for (const RpoView& view : in.rpo)
+             if (view.slo.burn_rate) out.add(of(view), *view.slo.burn_rate);
+     }},
+    {{"longhaul_events_total", "counter", "Events ever raised at this site."},
+     [](const MetricsInput& in, Samples& out) { out.add({}, in.events); }},
+    {{"longhaul_webhook_deliveries_total", "counter",
+      "By what became of it: delivered, failed (a try that is repeated), given_up, missed; absent without a "
+      "webhook."},
+     [](const MetricsInput& in, Samples& out) {
+         if (!in.webhook) return;
+         out.add({{"result", "delivered"}}, in.webhook->delivered);
+         out.add({{"result", "failed"}}, in.webhook->failed_tries);
+         out.add({{"result", "given_up"}}, in.webhook->given_up);
+         out.add({{"result", "missed"}}, in.webhook->missed);
+     }},
+    {{"longhaul_peer_clock_offset_seconds", "gauge",
+      "That site's clock minus ours; absent while not measured."},
+     [](const MetricsInput& in, Samples& out) {
+         for (const auto& clock : in.clocks)
+             out.add({{"site", clock.site}}, clock.offset_s);
+     }},
+    {{"longhaul_peer_clock_uncertainty_seconds", "gauge", "Of that offset, with the drift since."},
+     [](const MetricsInput& in, Samples& out) {
+         for (const auto& clock : in.clocks)
+             out.add({{"site", clock.site}}, clock.uncertainty_s);
+     }},
+    {{"longhaul_peer_clock_measured_seconds", "gauge", "When that offset was measured, Unix seconds."},
+     [](const MetricsInput& in, Samples& out) {
+         for (const auto& clock : in.clocks)
+             out.add({{"site", clock.site}}, unix_s(clock.measured_at));
+     }},
     {{"longhaul_objects", "gauge", "Objects known at the source."}, each_rpo<&Rpo::objects_total>},
     {{"longhaul_bytes", "gauge", "Bytes known at the source."}, each_rpo<&Rpo::bytes_total>},
     {{"longhaul_objects_behind", "gauge", "Objects changed and not yet published at the target."},
@@ -166,6 +283,16 @@ constexpr Family kFamilies[] = {
          for (const DatasetView& view : in.datasets)
              out.add(of(view), view.deletes_held);
      }},
+    {{"longhaul_drain_average_bits_per_second", "gauge",
+      "Payload made durable while there was work, over a minute."},
+     each_rpo<&Rpo::drain_average_bps>},
+    {{"longhaul_change_bits_per_second", "gauge", "What is found changed at the source, over 5 minutes."},
+     each_rpo<&Rpo::change_bps>},
+    {{"longhaul_change_1h_bits_per_second", "gauge", "What is found changed at the source, over an hour."},
+     each_rpo<&Rpo::change_1h_bps>},
+    {{"longhaul_bytes_undiscovered_estimate", "gauge",
+      "Change rate times the time since the last look; not part of bytes behind."},
+     each_rpo<&Rpo::bytes_undiscovered_estimate>},
     {{"longhaul_dataset_sweeps_total", "counter", "Clean walks of the source tree."},
      [](const MetricsInput& in, Samples& out) {
          for (const DatasetView& view : in.datasets)

@@ -4,10 +4,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "control/api/webhook.h"
 #include "control/core.h"
 #include "control/peer/link_book.h"
 
@@ -29,6 +31,9 @@ struct MetricsInput {
     std::vector<DatasetView> datasets;
     std::vector<FlowView> flows;
     CoreStats stats;
+    std::uint64_t events = 0;
+    std::vector<PeerClockView> clocks;
+    std::optional<WebhookCounters> webhook;
 };
 std::string metrics_text(const MetricsInput& input);
 

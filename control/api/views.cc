@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "control/api/views.h"
 
+#include "control/api/json_values.h"
 #include "control/config/dataset_document.h"
 #include "control/config/values.h"
 
@@ -11,17 +12,6 @@ using nlohmann::json;
 
 namespace {
 
-json when(WallNs time) {
-    return time == 0 ? json() : json(rfc3339(time));
-}
-json when(const std::optional<WallNs>& time) {
-    return time ? json(rfc3339(*time)) : json();
-}
-
-template <typename T>
-json known(const std::optional<T>& value) {
-    return value ? json(*value) : json();
-}
 template <typename Entry>
 json texts(const std::vector<Entry>& entries, std::string (*text)(const Entry&)) {
     json list = json::array();
@@ -29,40 +19,8 @@ json texts(const std::vector<Entry>& entries, std::string (*text)(const Entry&))
         list.push_back(text(entry));
     return list;
 }
-json known(const std::string& text) {
-    return text.empty() ? json() : json(text);
-}
 
 }  // namespace
-
-json rpo_document(const RpoView& view) {
-    return {{"dataset", view.dataset},
-            {"site", view.site},
-            {"role", view.role},
-            {"state", view.state},
-            {"quality", view.quality},
-            {"watermarks",
-             {{"discovered", when(view.watermarks.w_disc)},
-              {"durable", when(view.watermarks.w_dur)},
-              {"published", when(view.watermarks.w_pub)}}},
-            {"rpo_lag_s", known(view.rpo_lag_s)},
-            {"durable_lag_s", known(view.durable_lag_s)},
-            {"rpo_target_s", view.rpo_target_s},
-            {"within_target", known(view.within_target)},
-            {"rescan_s", view.rescan_s},
-            {"objects_total", view.objects_total},
-            {"bytes_total", view.bytes_total},
-            {"objects_behind", view.objects_behind},
-            {"bytes_behind", view.bytes_behind},
-            {"objects_published", view.objects_published},
-            {"bytes_published", view.bytes_published},
-            {"objects_failing", view.objects_failing},
-            {"eta_s", known(view.eta_s)},
-            {"eta_reason", known(view.eta_reason)},
-            {"limited_by", known(view.limited_by)},
-            {"drain_bps", view.drain_bps},
-            {"computed_at", when(view.computed_at)}};
-}
 
 json dataset_view_document(const DatasetView& view) {
     json out = dataset_document(view.spec);
@@ -229,17 +187,26 @@ json link_document(const LinkView& view) {
 }
 
 json own_site_document(const std::string& name) {
-    return {{"name", name},      {"self", true},         {"peer_url", nullptr},
-            {"reachable", true}, {"last_seen", nullptr}, {"reason", nullptr}};
+    return {{"name", name},         {"self", true},      {"peer_url", nullptr}, {"reachable", true},
+            {"last_seen", nullptr}, {"reason", nullptr}, {"clock", nullptr}};
 }
 
-json site_document(const SiteConfig& site, const Reachability& reachability) {
+json site_document(const SiteConfig& site, const Reachability& reachability,
+                   const std::vector<PeerClockView>& clocks) {
+    json clock;
+    for (const auto& one : clocks)
+        if (one.site == site.name)
+            clock = {{"offset_s", one.offset_s},
+                     {"uncertainty_s", one.uncertainty_s},
+                     {"measured_at", when(one.measured_at)},
+                     {"problem", known(one.problem)}};
     return {{"name", site.name},
             {"self", false},
             {"peer_url", site.peer_url},
             {"reachable", reachability.reachable},
             {"last_seen", when(reachability.last_seen)},
-            {"reason", known(reachability.reason)}};
+            {"reason", known(reachability.reason)},
+            {"clock", std::move(clock)}};
 }
 
 }  // namespace longhaul::control

@@ -12,6 +12,8 @@
 namespace longhaul::control {
 
 nlohmann::json rpo_document(const RpoView& view);
+nlohmann::json event_document(const Event& event);
+nlohmann::json breach_document(const Breach& breach);
 nlohmann::json dataset_view_document(const DatasetView& view);
 nlohmann::json bundle_document(const BundleView& view);
 nlohmann::json flow_document(const FlowView& view);
@@ -21,6 +23,7 @@ nlohmann::json failure_document(const ObjectFailure& failure);
 nlohmann::json stats_document(const CoreStats& stats);
 nlohmann::json link_document(const LinkView& view);
 nlohmann::json own_site_document(const std::string& name);
-nlohmann::json site_document(const SiteConfig& site, const Reachability& reachability);
+nlohmann::json site_document(const SiteConfig& site, const Reachability& reachability,
+                             const std::vector<PeerClockView>& clocks);
 
 }  // namespace longhaul::control

@@ -53,6 +53,8 @@ const std::vector<Command>& commands() {
         {"flows", "", {}, "what is assigned to which link at which rate"},
         {"bundles", "", {}, "bundles in progress"},
         {"rpo", "", {}, "how much would be lost if the source died now"},
+        {"events", "", {"since", "follow"}, "alarms and refusals; --follow waits for more"},
+        {"breaches", "", {}, "the ledger: when a target was missed, how far, and why"},
         {"pki init", "", {"directory", "name"}, "make a certificate authority", {"directory", "name"}},
         {"pki issue",
          "",
@@ -116,6 +118,10 @@ po::options_description all_options() {
          {"weight", "NUMBER", "its share beside others of its class (default 1)"},
          {"expect-change", "RATE", "how fast the source changes, for the admission check"},
          {"expect-burst", "BYTES", "the most that changes at once, for the admission check"}}));
+    po::options_description events("events");
+    events.add_options()("since", po::value<Strings>()->value_name("ID"), "only events with a larger id")(
+        "follow", po::value<Strings>()->zero_tokens(), "go on printing events as they come");
+    out.add(events);
     out.add(text_options("pki", {{"directory", "DIR", "where ca.pem, ca.key and the sites' files are"},
                                  {"site", "NAME", "for pki issue: the site"},
                                  {"dns", "NAME", "an additional DNS name; may be repeated"},

@@ -26,10 +26,15 @@ struct View {
 };
 const std::map<std::string, View>& views() {  // commands that only show, and may be watched
     static const std::map<std::string, View> all{
-        {"status", {"/v1/status", show_status}}, {"sites", {"/v1/sites", show_sites}},
-        {"links", {"/v1/links", show_links}},    {"datasets", {"/v1/datasets", show_datasets}},
-        {"flows", {"/v1/flows", show_flows}},    {"bundles", {"/v1/bundles", show_bundles}},
-        {"rpo", {"/v1/rpo", show_rpo}},          {"datasets failures", {"/failures", show_failures}},
+        {"status", {"/v1/status", show_status}},
+        {"sites", {"/v1/sites", show_sites}},
+        {"links", {"/v1/links", show_links}},
+        {"datasets", {"/v1/datasets", show_datasets}},
+        {"flows", {"/v1/flows", show_flows}},
+        {"bundles", {"/v1/bundles", show_bundles}},
+        {"rpo", {"/v1/rpo", show_rpo}},
+        {"breaches", {"/v1/breaches", show_breaches}},
+        {"datasets failures", {"/failures", show_failures}},
     };
     return all;
 }
@@ -71,6 +76,36 @@ void show_view(const Arguments& arguments, const View& view, const RestClient& c
         print((clear ? "\033[H\033[J" : "") + out);
         if (arguments.watch_s == 0) return;
         std::this_thread::sleep_for(std::chrono::duration<double>(arguments.watch_s));
+    }
+}
+
+void print_event(const Arguments& arguments, const json& event) {
+    print(arguments.json ? event.dump() + "\n" : show_event(event));
+}
+
+// By the list or by the stream; a stream that breaks off is taken up again after the last event that was printed.
+void show_events(const Arguments& arguments, const RestClient& client) {
+    std::string since = arguments.option("since");
+    const bool follows = arguments.has("follow");
+    for (bool more = !follows || !since.empty(); more;) {
+        const json list = client.get("/v1/events?since=" + (since.empty() ? "0" : path_segment(since)));
+        for (const json& event : list.value("events", json::array())) {
+            print_event(arguments, event);
+            since = std::to_string(event.value("id", std::uint64_t{0}));
+        }
+        more = list.value("more", false);
+    }
+    while (follows) {
+        try {
+            client.follow("/v1/events", since, [&](const std::string& id, const json& event) {
+                since = id;
+                print_event(arguments, event);
+            });
+        } catch (const Failure& failure) {
+            if (failure.exit != Exit::unreachable) throw;
+            std::fprintf(stderr, "longhaul: %s\n", failure.text.c_str());
+        }
+        std::this_thread::sleep_for(std::chrono::seconds(1));
     }
 }
 
@@ -157,6 +192,7 @@ void run(const Arguments& arguments) {
         return show_view(arguments, view->second, client);
     if (arguments.watch_s > 0)
         throw Failure{Exit::usage, "--watch only goes with commands that show something"};
+    if (arguments.command == "events") return show_events(arguments, client);
     if (arguments.command == "links set") return change_link(arguments, client);
     if (arguments.command == "links impact") {
         const std::string window =

@@ -4,9 +4,11 @@
 
 #include <httplib.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 
+#include "control/cli/event_reader.h"
 #include "control/http/problem.h"
 
 namespace longhaul::control::cli {
@@ -14,6 +16,7 @@ namespace {
 
 constexpr int kConnectTimeoutS = 3;
 constexpr int kAnswerTimeoutS = 30;  // creating a dataset asks the other site first
+constexpr std::size_t kRefusalBytesMax = 64u << 10;
 
 }  // namespace
 
@@ -44,6 +47,35 @@ nlohmann::json RestClient::send(const std::string& method, const std::string& pa
         throw Failure{Exit::refused, "http://" + to_string(url_.endpoint) +
                                          " does not answer in JSON: is it longhaul-control?"};
     return document;
+}
+
+void RestClient::follow(const std::string& path, const std::string& after, const Hear& hear) const {
+    httplib::Client client(url_.endpoint.host, url_.endpoint.port);
+    client.set_connection_timeout(kConnectTimeoutS);
+    client.set_read_timeout(kAnswerTimeoutS);  // the server says something at least every 10 s
+    httplib::Headers headers{{"Authorization", "Bearer " + token_}, {"Accept", "text/event-stream"}};
+    if (!after.empty()) headers.emplace("Last-Event-ID", after);
+    int status = 0;
+    EventReader reader(hear);
+    std::string refusal;
+    const auto result = client.Get(
+        path, headers,
+        [&](const httplib::Response& response) {
+            status = response.status;
+            return true;
+        },
+        [&](const char* data, std::size_t length) {
+            if (status != 200)
+                refusal.append(
+                    data, std::min(length, kRefusalBytesMax - std::min(kRefusalBytesMax, refusal.size())));
+            else
+                reader.take({data, length});
+            return true;
+        });
+    if (status != 0 && status != 200) throw Failure{Exit::refused, error_of(status, refusal).text};
+    if (!result)
+        throw Failure{Exit::unreachable, "the stream of http://" + to_string(url_.endpoint) + " broke off (" +
+                                             httplib::to_string(result.error()) + "): trying again"};
 }
 
 std::string path_segment(const std::string& name) {

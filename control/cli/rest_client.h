@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <string>
 
@@ -31,6 +32,10 @@ class RestClient {
         return send("PATCH", path, body);
     }
     nlohmann::json remove(const std::string& path) const { return send("DELETE", path, {}); }
+
+    // Server-sent events until the connection ends; `after` empty: from now on.
+    using Hear = std::function<void(const std::string& id, const nlohmann::json& event)>;
+    void follow(const std::string& path, const std::string& after, const Hear& hear) const;
 
   private:
     nlohmann::json send(const std::string& method, const std::string& path, const nlohmann::json& body) const;

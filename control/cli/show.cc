@@ -109,10 +109,12 @@ std::string show_status(const json& document) {
 }
 
 std::string show_sites(const json& document) {
-    Table table({"SITE", "PEER URL", "REACHABLE", "LAST SEEN"});
+    Table table({"SITE", "PEER URL", "REACHABLE", "LAST SEEN", ">CLOCK AHEAD", ">WITHIN"});
     for (const json& site : at(document, "sites"))
         table.add({text(site, "name") + (at(site, "self") == true ? " (this)" : ""), text(site, "peer_url"),
-                   text(site, "reachable"), text(site, "last_seen")});
+                   text(site, "reachable"), text(site, "last_seen"),
+                   milliseconds(at(site, "clock"), "offset_s"),
+                   milliseconds(at(site, "clock"), "uncertainty_s")});
     return table.text("no sites") + remarks(at(document, "sites"), "name", "reason");
 }
 
@@ -214,16 +216,41 @@ std::string show_bundles(const json& document) {
 }
 
 std::string show_rpo(const json& document) {
-    Table table({"DATASET", "SITE", "SEEN AT", "STATE", ">LAG", ">TARGET", "OK", ">BEHIND", ">OBJECTS",
-                 ">FAILING", ">DRAIN", ">ETA"});
-    std::string notes;
+    Table table({"DATASET", "SITE", "SEEN AT", "STATE", "QUALITY", ">LAG", ">TARGET", "OK", "STAGE",
+                 ">BEHIND", ">OBJECTS", ">OLDEST", ">CHANGE", ">DRAIN", ">NEEDS", ">ETA", ">BREACH IN",
+                 ">24 H", ">BUDGET LEFT"});
     for (const json& rpo : at(document, "rpo")) {
+        const json& slo = at(rpo, "slo");
         table.add({text(rpo, "dataset"), text(rpo, "site"), text(rpo, "role"), text(rpo, "state"),
-                   duration(rpo, "rpo_lag_s"), duration(rpo, "rpo_target_s"), text(rpo, "within_target"),
-                   bytes(rpo, "bytes_behind"), text(rpo, "objects_behind"), text(rpo, "objects_failing"),
-                   rate(rpo, "drain_bps"), duration(rpo, "eta_s")});
+                   text(rpo, "quality"), duration(rpo, "rpo_lag_s"), duration(rpo, "rpo_target_s"),
+                   text(rpo, "within_target"), text(rpo, "limiting_stage"), bytes(rpo, "bytes_behind"),
+                   text(rpo, "objects_behind"), duration(rpo, "oldest_pending_age_s"),
+                   rate(rpo, "change_bps"), rate(rpo, "drain_bps"), rate(rpo, "required_bps"),
+                   duration(rpo, "eta_s"), duration(rpo, "time_to_breach_s"),
+                   percent(at(slo, "day"), "time_ratio"),
+                   number(at(slo, "budget_left_min"),
+                          [](double minutes) { return format_duration(minutes * 60); })});
     }
-    return table.text("no datasets") + remarks(at(document, "rpo"), "dataset", "limited_by");
+    return table.text("no datasets") + remarks(at(document, "rpo"), "dataset", "limited_by") +
+           remarks(at(document, "rpo"), "dataset", "quality_reason");
+}
+
+std::string show_breaches(const json& document) {
+    Table table({"DATASET", "SITE", "SEEN AT", "STARTED", "ENDED", ">TARGET", ">PEAK LAG", "STAGE", "CAUSE"});
+    for (const json& breach : at(document, "breaches"))
+        table.add({text(breach, "dataset"), text(breach, "site"), text(breach, "role"),
+                   text(breach, "started"), text(breach, "ended"), duration(breach, "rpo_target_s"),
+                   duration(breach, "peak_lag_s"), text(breach, "stage"), text(breach, "cause")});
+    return table.text("no breaches");
+}
+
+std::string show_event(const json& event) {
+    const std::string where =
+        at(event, "dataset").is_null() ? "" : " " + text(event, "dataset") + " at " + text(event, "site");
+    const std::string who = at(event, "who").is_null() ? "" : " (asked by " + text(event, "who") + ")";
+    return printable(text(event, "id") + "  " + text(event, "at") + "  " + text(event, "kind") + where +
+                     ": " + text(event, "text") + who) +
+           "\n";
 }
 
 }  // namespace longhaul::control::cli

@@ -20,5 +20,7 @@ std::string show_impact(const nlohmann::json& document);
 std::string show_lines(const nlohmann::json& document, const char* field, const std::string& before);
 std::string show_bundles(const nlohmann::json& document);
 std::string show_rpo(const nlohmann::json& document);
+std::string show_breaches(const nlohmann::json& document);
+std::string show_event(const nlohmann::json& event);  // one line
 
 }  // namespace longhaul::control::cli

@@ -223,6 +223,29 @@ void read_pki(Section section, PkiConfig& pki) {
     section.refuse_unknown();
 }
 
+// https anywhere, http only to this machine: what is sent names datasets and paths.
+void read_webhook(Section section, WebhookConfig& webhook) {
+    webhook.url = section.text("url", {}, true);
+    webhook.secret_file = section.text("secret_file", {}, true);
+    if (!webhook.url.empty()) {
+        const std::size_t scheme = webhook.url.find("://");
+        const std::size_t slash = scheme == std::string::npos ? scheme : webhook.url.find('/', scheme + 3);
+        webhook.origin = webhook.url.substr(0, slash);
+        webhook.path = slash == std::string::npos ? "/" : webhook.url.substr(slash);
+        const bool tls = webhook.origin.starts_with("https://");
+        const std::size_t port = webhook.origin.find(':', scheme == std::string::npos ? 0 : scheme + 3);
+        const auto url =
+            parse_url(port == std::string::npos ? webhook.origin + (tls ? ":443" : ":80") : webhook.origin);
+        if (!url)
+            section.refuse("url", in_quotes(webhook.url) +
+                                      " is not a URL: write e.g. \"https://alerts.example.net/longhaul\"");
+        else if (!url.value().tls && !is_loopback(url.value().endpoint.host))
+            section.refuse("url", in_quotes(webhook.url) +
+                                      " is not encrypted: write https://, or a receiver on 127.0.0.1");
+    }
+    section.refuse_unknown();
+}
+
 void read_site(Section section, ControlConfig& config) {
     SiteConfig site;
     section.text("name", {}, true);
@@ -336,7 +359,7 @@ const toml::table* table(const toml::table& root, const std::string& title, cons
 }
 
 void refuse_unknown_tables(const toml::table& root, const std::string& file, Refusals& refusals) {
-    static const std::vector<std::string> kKnown{"control", "pki", "site", "link"};
+    static const std::vector<std::string> kKnown{"control", "pki", "site", "link", "webhook"};
     for (const auto& [key, node] : root) {
         if (std::find(kKnown.begin(), kKnown.end(), key.str()) != kKnown.end()) continue;
         refusals.add(file + ":" + std::to_string(key.source().begin.line),
@@ -366,6 +389,8 @@ Result<ControlConfig> parse_config(std::string_view text, const std::string& fil
         read_site(Section(site, file, "[[site]]", refusals), config);
     for (const toml::table* link : tables(root, "link", file, refusals))
         read_link(Section(link, file, "[[link]]", refusals), config);
+    if (const toml::table* webhook = table(root, "webhook", file, refusals))
+        read_webhook(Section(webhook, file, "[webhook]", refusals), config.webhook);
     if (const toml::table* pki = table(root, "pki", file, refusals))
         read_pki(Section(pki, file, "[pki]", refusals), config.pki);
     else if (!config.sites.empty())

@@ -30,6 +30,12 @@ struct PkiConfig {
     std::string ca, certificate, key;  // PEM files; all three or none
 };
 
+struct WebhookConfig {
+    std::string url;           // empty: none
+    std::string origin, path;  // of the url
+    std::string secret_file;   // its first line signs what is sent
+};
+
 struct ControlConfig {
     std::string site;
     std::string state_directory;
@@ -40,6 +46,7 @@ struct ControlConfig {
     std::vector<std::string> allowed_roots;
     std::string log_level = "info";
     PkiConfig pki;
+    WebhookConfig webhook;
     std::vector<SiteConfig> sites;  // the other sites only; an entry for our own site is dropped
     std::vector<LinkConfig> links;
 };

@@ -188,6 +188,7 @@ bool Runner::becomes_large(Pending::Handle change) {
         large->second.key = object_key(record_.spec.name, change->path, change->print);
         large->second.size = change->print.size;
         for (const auto& range : state_.ranges(record_.id, change->path, large->second.key)) {
+            large->second.arrived.add(range.offset, range.length);
             large->second.durable.add(range.offset, range.length);
             large->second.taken.add(range.offset, range.length);
         }
@@ -235,6 +236,7 @@ bool Runner::compose_mark(Moment now) {
     const WallNs watermark = *ledger_.published();
     if (mark_sent_ && watermark <= *mark_sent_) return false;
     mark_sent_ = watermark;
+    raise(mark_highest_, watermark);
     ++marks_open_;
     Draft draft;
     wire::Entry entry;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <filesystem>
+#include <fstream>
 #include <memory>
 #include <system_error>
 #include <utility>
@@ -29,6 +30,14 @@ TimeNs steady_ns() {
                                    .count());
 }
 
+// The steady clock begins anew with every boot of the machine.
+std::string boot_id() {
+    std::ifstream file("/proc/sys/kernel/random/boot_id");
+    std::string id;
+    std::getline(file, id);
+    return id;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Core>> Core::create(const CoreConfig& config, Ports& ports) {
@@ -43,7 +52,21 @@ Result<std::unique_ptr<Core>> Core::create(const CoreConfig& config, Ports& port
 }
 
 CoreLoop::CoreLoop(CoreConfig config, Ports& ports, std::unique_ptr<StateStore> state)
-    : config_(std::move(config)), ports_(ports), state_(std::move(state)), targets_(*state_, ports_, wall()) {
+    : config_(std::move(config)),
+      ports_(ports),
+      boot_id_(boot_id()),
+      state_(std::move(state)),
+      targets_(*state_, ports_, wall()) {
+    // What has been proven lies in the past, whatever the wall says.
+    for (const auto& record : state_->datasets())
+        clock_.not_before(record.watermarks.w_disc.value_or(0), steady_ns());
+    for (const auto& [site, clock] : state_->peer_clocks()) {
+        if (site == kOwnClock + boot_id_)
+            clock_.not_before(static_cast<WallNs>(steady_ns()) + clock.offset_ns, steady_ns());
+        if (!site.starts_with(kOwnClock)) clocks_.emplace(site, PeerClock(clock));
+    }
+    for (auto& event : state_->events())
+        log_.append(std::move(event));
     for (auto& record : state_->datasets())
         add(std::move(record), now());
     leave_copy(now());
@@ -68,7 +91,9 @@ void CoreLoop::start() {
 }
 
 WallNs CoreLoop::wall() const {
-    return config_.clock ? config_.clock() : system_clock_ns();
+    if (config_.clock) return config_.clock();
+    const WallNs wall = system_clock_ns();
+    return clock_.read(wall, steady_ns());
 }
 
 Moment CoreLoop::now() const {
@@ -86,6 +111,7 @@ void CoreLoop::run() {
             task(at);
         tick(at);
         state_->commit();
+        show_recorded();
         flush(at);
         const bool more = compose(at);
         leave_copy(at);
@@ -95,6 +121,7 @@ void CoreLoop::run() {
 }
 
 void CoreLoop::tick(Moment at) {
+    sample(at);
     refresh_links(at);
     targets_.tick(at.steady);
     assign_flows(at);

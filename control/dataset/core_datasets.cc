@@ -61,6 +61,7 @@ Result<void> CoreLoop::dataset_remove(const std::string& name) {
         found->second->watch->end();
         // A file system that hangs must hang neither loop nor caller: the eyes are waited for elsewhere.
         peers_.post([eyes = std::move(found->second->eyes)] {});
+        forget_monitor(subject_of(found->second->runner.spec()), now);
         state_->dataset_remove(found->first);
         datasets_.erase(found);
         state_->commit();
@@ -116,6 +117,7 @@ Result<TargetAccepted> CoreLoop::accept_target(const std::string& source_site, c
 Result<void> CoreLoop::release_target(const std::string& source_site, const std::string& dataset) {
     return call<void>([&, this](Moment now) {
         auto released = targets_.release(source_site, dataset);
+        if (released) forget_monitor("target/" + source_site + "/" + dataset, now);
         state_->commit();
         leave_copy(now);
         return released;

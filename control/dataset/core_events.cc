@@ -50,7 +50,16 @@ void CoreLoop::on_bundle(const command::BundleEvent& event) {
 }
 
 void CoreLoop::on_mark(std::uint64_t store, WallNs watermark) {
-    post([this, store, watermark](Moment now) { targets_.on_mark(store, watermark, now.wall); });
+    post([this, store, watermark](Moment now) {
+        const auto clock = clocks_.find(targets_.source_of(store));
+        const bool known = clock != clocks_.end();
+        const double ahead_s =
+            known ? static_cast<double>(watermark - now.wall - clock->second.best()->offset_ns) / 1e9 -
+                        clock->second.best()->uncertainty_s(now.wall)
+                  : 0;
+        if (ahead_s > kWatermarkAheadMax_s) return refuse_mark(store, watermark, now);
+        targets_.on_mark(store, watermark, now.wall);
+    });
 }
 
 void CoreLoop::on_link(const command::LinkStatus&) {

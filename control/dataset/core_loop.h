@@ -27,6 +27,11 @@
 #include "control/dataset/helper.h"
 #include "control/dataset/runner.h"
 #include "control/publish/targets.h"
+#include "control/rpo/alarms.h"
+#include "control/rpo/clock_offset.h"
+#include "control/rpo/event_log.h"
+#include "control/rpo/slo.h"
+#include "control/rpo/source_clock.h"
 
 namespace longhaul::control {
 
@@ -56,6 +61,16 @@ class CoreLoop final : public Core {
     Result<LinkImpact> link_impact(const std::string& link, double window_s) override;
     CoreStats stats() override;
 
+    std::vector<Event> events(std::uint64_t after, std::size_t most) override;
+    std::uint64_t last_event() override { return log_.last(); }
+    bool wait_for_event(std::uint64_t after, std::chrono::milliseconds patience) override;
+    void note(Event event) override;
+    std::vector<Breach> breaches() override;
+    WallNs source_now() override { return wall(); }
+    std::vector<PeerReport::Claim> claims_for(const std::string& source_site) override;
+    std::vector<PeerClockView> peer_clocks() override;
+    void on_peer(const std::string& site, const PeerReport& report) override;
+
     void on_dataplane_up(const command::StatusReport& status) override;
     void on_dataplane_down() override;
     void on_bundle(const command::BundleEvent& event) override;
@@ -64,6 +79,7 @@ class CoreLoop final : public Core {
 
   private:
     static constexpr std::size_t kBatchesAhead = 8;
+    static constexpr const char* kOwnClock = "self:";  // no site's name: names hold no colon
 
     // What the eyes of a dataset share with the loop; outlives either.
     struct Watch {
@@ -86,11 +102,21 @@ class CoreLoop final : public Core {
     using Task = std::function<void(Moment)>;
     using Datasets = std::map<std::int64_t, std::unique_ptr<Dataset>>;
 
+    // One dataset seen from one end: what was sampled of it. Subjects: "source/NAME", "target/SITE/NAME".
+    struct Monitor {
+        Slo slo;
+        Alarms alarms;
+        SloView shown;
+        std::optional<WallNs> unknown_since;
+    };
+
     struct Copy {
         std::vector<RunnerView> runners;
         std::vector<TargetView> targets;
         std::map<std::string, std::shared_ptr<const Failures>> failures;
         CoreStats stats;
+        std::vector<Breach> breaches;
+        std::vector<PeerClockView> peer_clocks;
     };
 
     // core.cc: any thread
@@ -139,6 +165,23 @@ class CoreLoop final : public Core {
     void flush(Moment at);
     std::size_t open_bundles() const;
 
+    // core_rpo.cc: the loop
+    static std::string subject_of(const DatasetSpec& spec) { return "source/" + spec.name; }
+    static std::string subject_of(const TargetView& target) {
+        return "target/" + target.source_site + "/" + target.rpo.dataset;
+    }
+    Monitor& monitor(const std::string& subject);
+    void forget_monitor(const std::string& subject, Moment at);
+    void sample(Moment at);
+    void sample(const std::string& subject, const RpoView& view, std::optional<WallNs> seeding_since,
+                const ChangeCounts& counts, Moment at);
+    void add_monitored(const std::string& subject, RpoFacts& facts, RpoView& view);
+    void add_clock(TargetView& target, WallNs at) const;
+    void store_own_clock(Moment at);
+    void record(Event event, Moment at);
+    void show_recorded();
+    void refuse_mark(std::uint64_t store, WallNs watermark, Moment at);
+
     // core_views.cc: the loop leaves, any thread judges
     void leave_copy(Moment at);
     static void judge_source(const RunnerView& runner, WallNs at, RpoView& view);
@@ -147,6 +190,12 @@ class CoreLoop final : public Core {
     // Never change; any thread.
     const CoreConfig config_;
     Ports& ports_;
+
+    const std::string boot_id_;
+
+    // Of any thread: they guard themselves.
+    mutable SourceClock clock_;
+    EventLog log_;
 
     // Of the loop.
     std::unique_ptr<StateStore> state_;
@@ -157,6 +206,14 @@ class CoreLoop final : public Core {
     TimeNs links_at_ = 0, solve_at_ = 0, solved_at_ = 0;
     std::int64_t composed_last_ = -1;  // the dataset whose bundle was the last
     std::vector<wire::BundleId> strangers_;
+    std::map<std::string, Monitor> monitors_;  // by subject
+    std::map<std::string, PeerClock> clocks_;  // by site
+    std::map<std::string, TimeNs> clock_stored_at_;
+    std::vector<Event> recorded_;  // stored in this turn, shown after its commit
+    std::vector<Breach> breaches_;
+    bool breaches_changed_ = true;
+    TimeNs sample_at_ = 0;
+    WallNs own_clock_stored_ = 0;
     bool started_ = false;
     bool connected_ = false;
 

@@ -4,13 +4,32 @@
 
 namespace longhaul::control {
 
+namespace {
+
+constexpr std::size_t kBreachesShown = 1000;
+
+}  // namespace
+
 void CoreLoop::leave_copy(Moment at) {
     Copy fresh;
     for (const auto& [id, dataset] : datasets_) {
         fresh.runners.push_back(dataset->runner.view(at));
+        auto& seen = fresh.runners.back();
+        add_monitored(subject_of(seen.dataset.spec), seen.facts, seen.dataset.rpo);
         fresh.failures.emplace(dataset->runner.spec().name, dataset->runner.failures());
     }
     fresh.targets = targets_.views();
+    for (auto& target : fresh.targets) {
+        add_clock(target, at.wall);
+        add_monitored(subject_of(target), target.facts, target.rpo);
+    }
+    for (const auto& [site, clock] : clocks_)
+        fresh.peer_clocks.push_back({site, static_cast<double>(clock.best()->offset_ns) / 1e9,
+                                     clock.best()->uncertainty_s(at.wall), clock.best()->measured_at,
+                                     clock.problem(at.wall)});
+    if (breaches_changed_) breaches_ = state_->breaches(kBreachesShown);
+    breaches_changed_ = false;
+    fresh.breaches = breaches_;
     fresh.stats = stats_;
     const std::scoped_lock lock(copy_mutex_);
     copy_ = std::move(fresh);
@@ -77,24 +96,33 @@ CoreStats CoreLoop::stats() {
     return copy_.stats;
 }
 
+std::vector<Breach> CoreLoop::breaches() {
+    const std::scoped_lock lock(copy_mutex_);
+    return copy_.breaches;
+}
+
+std::vector<PeerClockView> CoreLoop::peer_clocks() {
+    const std::scoped_lock lock(copy_mutex_);
+    return copy_.peer_clocks;
+}
+
+std::vector<PeerReport::Claim> CoreLoop::claims_for(const std::string& source_site) {
+    const std::scoped_lock lock(copy_mutex_);
+    std::vector<PeerReport::Claim> claims;
+    for (const auto& target : copy_.targets)
+        if (target.source_site == source_site)
+            claims.push_back({target.rpo.dataset, target.store, target.facts.watermarks.w_pub});
+    return claims;
+}
+
 void CoreLoop::judge_source(const RunnerView& runner, WallNs at, RpoView& view) {
     judge(runner.facts, at, view);
     if (view.state == "STALLED" && !runner.facts.obstacle.empty()) view.limited_by = runner.facts.obstacle;
 }
 
 RpoView CoreLoop::judge_target(const TargetView& target, WallNs at) const {
-    RpoView view = target.rpo;
-    RpoFacts facts = target.facts;
-    const double silence_s = static_cast<double>(at - target.heard_at) / 1e9;
-    facts.work_waits = silence_s > mark_silence_s(view.rescan_s);
-    facts.moved_at = target.heard_at;
-    judge(facts, at, view);
+    RpoView view = judge_at_target(target, at);
     view.site = config_.site;
-    view.limited_by = facts.obstacle;
-    if (facts.obstacle.empty() && facts.work_waits)
-        view.limited_by = "no watermark has arrived for " +
-                          std::to_string(static_cast<std::int64_t>(silence_s)) +
-                          " s: the link or the source is down";
     return view;
 }
 

@@ -32,8 +32,10 @@ class Intervals {  // disjoint [from, to)
 struct Large {
     wire::ObjectKey key;
     std::uint64_t size = 0;
+    Intervals arrived;
     Intervals durable;
     Intervals taken;  // durable or on its way
+    bool all_arrived() const { return arrived.total() == size; }
     bool complete() const { return durable.total() == size; }
 };
 

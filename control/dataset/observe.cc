@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
+
 #include "control/dataset/runner.h"
 
 namespace longhaul::control {
@@ -85,8 +87,10 @@ void Runner::end_sweep(const SweepResult& result, Moment now) {
         });
         for (auto change = pending_.list(Place::in_flight).begin();
              change != pending_.list(Place::in_flight).end(); ++change)
-            if (change->durable && needs_second_look(*change)) pending_.set_durable(change, false);
+            if (change->arrived && needs_second_look(*change)) pending_.set_durable(change, false);
         ledger_.completed_clean(record_.sweeps, sweep_started_);
+        activity_.looked(sweep_started_);
+        discovered_once_ = true;
     }
     for (auto& change : pending_.list(Place::settles))
         change.asked = false;  // what could not be told then
@@ -169,6 +173,8 @@ void Runner::observe(const std::string& path, const std::optional<Observed>& now
 
 void Runner::desire(std::optional<Pending::Handle> change, const std::string& path, Action action,
                     const Observed* now, Sighting when) {
+    if (discovered_once_ && action == Action::create && now != nullptr && now->print.kind == ObjectKind::file)
+        activity_.changed(now->print.size);
     if (!change) {
         Change fresh;
         fresh.path = path;

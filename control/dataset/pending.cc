@@ -31,22 +31,38 @@ std::uint64_t Pending::weight(const Change& change) {
     return carries && !change.durable ? change.print.size : 0;
 }
 
+void Pending::weigh(const Change& change, bool in) {
+    const std::uint64_t bytes = weight(change);
+    if (bytes == 0) return;
+    if (in) {
+        undurable_bytes_ += bytes;
+        bytes_by_sweep_[change.first] += bytes;
+        return;
+    }
+    undurable_bytes_ -= bytes;
+    const auto sweep = bytes_by_sweep_.find(change.first);
+    LH_ASSERT(sweep != bytes_by_sweep_.end());
+    if ((sweep->second -= bytes) == 0) bytes_by_sweep_.erase(sweep);
+}
+
 void Pending::count_in(const Change& change) {
     ledger_.unpublished.add(change.first);
+    if (!change.arrived) ledger_.unarrived.add(change.first);
     if (!change.durable) ledger_.undurable.add(change.first);
     if (change.action != Action::settle) main_.add(change.first);
     if (change.action == Action::remove) {
         ++removes_under_[std::string(parent_of(change.path))];
         ++removes_;
     }
-    undurable_bytes_ += weight(change);
+    weigh(change, true);
 }
 
 void Pending::count_out(const Change& change) {
     ledger_.unpublished.remove(change.first);
+    if (!change.arrived) ledger_.unarrived.remove(change.first);
     if (!change.durable) ledger_.undurable.remove(change.first);
     if (change.action != Action::settle) main_.remove(change.first);
-    undurable_bytes_ -= weight(change);
+    weigh(change, false);
     if (change.action != Action::remove) return;
     --removes_;
     const std::string parent(parent_of(change.path));
@@ -118,7 +134,7 @@ void Pending::replace(Handle handle, Action action, const Observed* now) {
     move(handle, Place::backoff);
     count_out(*handle);
     handle->action = action;
-    handle->durable = handle->assemble = handle->asked = false;
+    handle->arrived = handle->durable = handle->assemble = handle->asked = false;
     handle->known = true;
     if (now != nullptr) {
         handle->print = now->print;
@@ -145,11 +161,23 @@ void Pending::release_due(TimeNs now) {
     }
 }
 
+void Pending::set_arrived(Handle handle) {
+    if (handle->arrived) return;
+    handle->arrived = true;
+    ledger_.unarrived.remove(handle->first);
+}
+
 void Pending::set_durable(Handle handle, bool durable) {
+    if (durable) {
+        set_arrived(handle);
+    } else if (handle->arrived) {
+        handle->arrived = false;
+        ledger_.unarrived.add(handle->first);
+    }
     if (handle->durable == durable) return;
-    undurable_bytes_ -= weight(*handle);
+    weigh(*handle, false);
     handle->durable = durable;
-    undurable_bytes_ += weight(*handle);
+    weigh(*handle, true);
     if (durable)
         ledger_.undurable.remove(handle->first);
     else

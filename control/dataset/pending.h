@@ -11,6 +11,7 @@
 
 #include <array>
 #include <list>
+#include <map>
 #include <memory>
 #include <optional>
 #include <queue>
@@ -53,7 +54,8 @@ struct Change {
     Action action = Action::create;
     Place place = Place::objects;
     bool racy = false;
-    bool durable = false;
+    bool arrived = false;     // every byte is at the target
+    bool durable = false;     // implies arrived
     bool known = true;        // false: the fingerprint has to be looked up before it can be sent
     bool asked = false;       // that look-up is under way
     bool assemble = false;    // all ranges of a large file are durable
@@ -80,7 +82,8 @@ class Pending {
     void ready(Handle handle);  // to the front of the list its action belongs to
     void back_off(Handle handle, TimeNs until);
     void release_due(TimeNs now);
-    void set_durable(Handle handle, bool durable);
+    void set_arrived(Handle handle);
+    void set_durable(Handle handle, bool durable);     // false: nor is it known to have arrived
     void set_first(Handle handle, SweepNumber first);  // only ever to an older one
 
     List& list(Place place) { return lists_[static_cast<std::size_t>(place)]; }
@@ -103,12 +106,17 @@ class Pending {
     std::size_t size() const { return index_.size(); }
     std::size_t removes() const { return removes_; }  // wherever they stand
     std::uint64_t undurable_bytes() const { return undurable_bytes_; }
+    // Of the sweep whose changes hold the durable watermark back.
+    std::uint64_t oldest_undurable_bytes() const {
+        return bytes_by_sweep_.empty() ? 0 : bytes_by_sweep_.begin()->second;
+    }
     bool main_active() const;      // something other than settling is ready or in flight
     const Change* oldest() const;  // for people
 
   private:
     static Place place_of(const Change& change);
     static std::uint64_t weight(const Change& change);
+    void weigh(const Change& change, bool in);
     void count_in(const Change& change);
     void count_out(const Change& change);
     void wake(std::string_view path);
@@ -119,6 +127,7 @@ class Pending {
     std::size_t main_in_flight_ = 0;
     std::size_t removes_ = 0;
     std::uint64_t undurable_bytes_ = 0;
+    std::map<SweepNumber, std::uint64_t> bytes_by_sweep_;  // what undurable_bytes_ consists of
     std::array<List, kPlacesListed> lists_;
     std::unordered_map<std::string, List> waiting_;                 // by the path waited for
     std::unordered_map<std::string, std::string> waits_for_;        // path -> the path it waits for

@@ -29,22 +29,42 @@ bool Runner::on_bundle(const command::BundleEvent& event, Moment now) {
     moved_at_ = now.wall;
     offer_retry_at_ = 0;
     const bool settled = event.stage == wire::Stage::durable || event.stage == wire::Stage::published;
+    if (event.stage != wire::Stage::failed && event.failed_entries == 0) on_arrived(bundle);
     if (settled && event.failed_entries == 0) on_durable(bundle, now);
     if (event.stage == wire::Stage::published || event.stage == wire::Stage::failed) {
         finish(found, event, now);
     } else if (!bundle.stage || event.stage > *bundle.stage) {
         bundle.stage = event.stage;
     }
-    const auto shown = record_.watermarks.w_dur;
+    const auto shown = record_.watermarks;
+    // Only while the far end is heard: an idle dataset must not look durable at a target that is gone.
     raise(record_.watermarks.w_dur, ledger_.durable());
-    if (record_.watermarks.w_dur != shown) state_.dataset_update(record_);  // or a restart would show less
+    raise(record_.watermarks.w_xfer, ledger_.transferred());
+    const bool rose = record_.watermarks.w_xfer != shown.w_xfer || record_.watermarks.w_dur != shown.w_dur;
+    if (rose) state_.dataset_update(record_);  // or a restart would show less
     return true;
+}
+
+void Runner::on_arrived(const Open& bundle) {
+    if (bundle.stage) return;  // this stage or a later one has been reported already
+    for (const auto& entry : bundle.manifest.entries) {
+        const auto change = pending_.find(entry.path);
+        if (!change) continue;
+        if (bundle.is_range()) {
+            const auto large = larges_.find(entry.path);
+            if (large == larges_.end() || large->second.key != entry.object) continue;
+            large->second.arrived.add(entry.file_offset, entry.size);
+            if (!large->second.all_arrived()) continue;
+        }
+        if (!news_.contains(entry.path) && !needs_second_look(**change)) pending_.set_arrived(*change);
+    }
 }
 
 void Runner::on_durable(Open& bundle, Moment now) {
     if (bundle.stage && *bundle.stage >= wire::Stage::durable) return;  // repeated after a reconnect
     bundle.stage = wire::Stage::durable;
     drain_.add(now.steady, bundle.manifest.payload_bytes);
+    activity_.drained(bundle.manifest.payload_bytes);
     if (bundle.is_range()) {
         const auto& entry = bundle.manifest.entries[0];
         finish_range(entry, wire::FailReason::none, now);
@@ -73,7 +93,10 @@ void Runner::finish(OpenBundles::iterator found, const command::BundleEvent& eve
         target_problem_.clear();
     }
     const bool counted = bundle.stage && *bundle.stage >= wire::Stage::durable;
-    if (!whole && !counted) drain_.add(now.steady, bundle.manifest.payload_bytes);
+    if (!whole && !counted) {
+        drain_.add(now.steady, bundle.manifest.payload_bytes);
+        activity_.drained(bundle.manifest.payload_bytes);
+    }
     if (bundle.is_mark()) return finish_mark(bundle, !whole && event.failed_entries == 0, now);
 
     std::unordered_map<std::size_t, wire::FailReason> reasons;
@@ -117,6 +140,7 @@ void Runner::finish_mark(const Open& bundle, bool published, Moment now) {
     }
     raise(record_.watermarks.w_pub, watermark);
     raise(record_.watermarks.w_dur, watermark);
+    raise(record_.watermarks.w_xfer, watermark);
     raise(record_.watermarks.w_disc, watermark);
     state_.dataset_update(record_);
 }
@@ -136,6 +160,7 @@ void Runner::finish_range(const wire::Entry& entry, wire::FailReason reason, Mom
         return;
     }
     large.taken.remove(entry.file_offset, entry.size);
+    large.arrived.remove(entry.file_offset, entry.size);
     if ((*change)->place == Place::large)
         failed(*change, reason, now);  // once for all ranges that fail together
 }
@@ -152,7 +177,7 @@ void Runner::finish_entry(const Open& bundle, std::size_t index, wire::FailReaso
     const auto change = pending_.find(path);
     if (!change || (*change)->place != Place::in_flight) return;
     if (reason == wire::FailReason::none)
-        succeeded(*change);
+        succeeded(*change, now);
     else
         failed(*change, reason, now);
     hear_late_news(path);
@@ -173,7 +198,24 @@ bool Runner::needs_second_look(const Change& change) const {
     return before && before->print.kind != ObjectKind::file;
 }
 
-void Runner::succeeded(Pending::Handle handle) {
+// Late, if it may have happened longer ago than the target allows. What was found by the first sweep had not
+// changed: it counts as seeding.
+void Runner::count_change(const Change& change, WallNs now) {
+    if (change.action == Action::settle) return;
+    const auto since = ledger_.not_before(change.first);
+    const auto proven = since ? since : record_.watermarks.w_pub;
+    if (!proven) return;
+    const bool late = static_cast<double>(now - *proven) / 1e9 > record_.spec.rpo_target_s;
+    const bool carries = change.action == Action::create && change.print.kind == ObjectKind::file;
+    const std::uint64_t bytes = carries ? change.print.size : 0;
+    published_counts_.changes += 1;
+    published_counts_.bytes += bytes;
+    published_counts_.late += late ? 1 : 0;
+    published_counts_.bytes_late += late ? bytes : 0;
+}
+
+void Runner::succeeded(Pending::Handle handle, Moment now) {
+    count_change(*handle, now.wall);
     const std::string path = handle->path;
     const SweepNumber first = handle->first;
     const Action action = handle->action;
@@ -222,6 +264,8 @@ void Runner::count_published(const std::optional<ObjectRecord>& before, const Fi
 void Runner::failed(Pending::Handle change, wire::FailReason reason, Moment now) {
     const std::string path = change->path;
     const TimeNs wait = failures_->failed(path, reason, now.wall);
+    if (reason == wire::FailReason::integrity)
+        notice("VERIFY_FAIL", path, "the target read other bytes than were sent; it is sent again");
     pending_.set_durable(change, false);
     pending_.back_off(change, now.steady + wait);
     if (source_moved(reason)) look_ups_.insert(path);
@@ -254,10 +298,13 @@ void Runner::give_back(OpenBundles::iterator found) {
         if (bundle.is_range()) {
             const auto large = larges_.find(entry->path);
             if (large == larges_.end() || large->second.key != entry->object) continue;
-            if (!large->second.durable.covers(entry->file_offset, entry->size))
-                large->second.taken.remove(entry->file_offset, entry->size);
-            else
+            if (large->second.durable.covers(entry->file_offset, entry->size)) {
                 assemble_if_complete(entry->path);
+                continue;
+            }
+            large->second.taken.remove(entry->file_offset, entry->size);
+            large->second.arrived.remove(entry->file_offset, entry->size);
+            if (const auto change = pending_.find(entry->path)) pending_.set_durable(*change, false);
             continue;
         }
         const auto change = pending_.find(entry->path);
@@ -310,6 +357,10 @@ void Runner::target_accepted(const Result<TargetAccepted>& answer, Moment now) {
     if (answer.value().store == record_.target_store) return;
     // Another store: nothing is known to be there. Seeding begins anew.
     record_.target_store = answer.value().store;
+    seeding_since_ = now.wall;
+    unproven_.clear();
+    mark_highest_.reset();
+    record_.watermarks.w_xfer.reset();
     record_.watermarks.w_dur.reset();
     record_.watermarks.w_pub.reset();
     cancel_all();
@@ -319,6 +370,7 @@ void Runner::target_accepted(const Result<TargetAccepted>& answer, Moment now) {
     mark_sent_.reset();
     published_ = {};
     for (auto& [path, large] : larges_) {
+        large.arrived.clear();
         large.durable.clear();
         large.taken.clear();
     }
@@ -333,6 +385,7 @@ void Runner::target_accepted(const Result<TargetAccepted>& answer, Moment now) {
 void Runner::load(Moment now) {
     published_ = state_.published_totals(record_.id);
     mark_sent_ = record_.watermarks.w_pub;
+    mark_highest_ = record_.watermarks.w_disc;  // no mark says more than a sweep had found
     for (auto& record : state_.bundles(record_.id)) {
         auto manifest = wire::parse_manifest(record.head);
         const bool whole = manifest.ok() && manifest.value().entries.size() == record.notes.size();
@@ -393,6 +446,7 @@ void Runner::load_range(const wire::Entry& entry) {
         large.key = entry.object;
         large.size = entry.kind == wire::EntryKind::range ? entry.file_size : entry.size;
         for (const auto& range : state_.ranges(record_.id, entry.path, large.key)) {
+            large.arrived.add(range.offset, range.length);
             large.durable.add(range.offset, range.length);
             large.taken.add(range.offset, range.length);
         }

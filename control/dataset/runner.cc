@@ -3,8 +3,16 @@
 #include "control/dataset/runner.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace longhaul::control {
+
+namespace {
+
+constexpr TimeNs kAgesEvery = 500 * kMillisecond;
+constexpr std::size_t kNoticesMax = 100;
+
+}  // namespace
 
 Runner::Runner(DatasetRecord record, StateStore& state, Ports& ports, const CoreConfig& config,
                CoreStats& stats, MakeId make_id)
@@ -15,7 +23,9 @@ Runner::Runner(DatasetRecord record, StateStore& state, Ports& ports, const Core
       stats_(stats),
       make_id_(std::move(make_id)),
       failures_(std::make_shared<Failures>(record_.spec.name)),
-      entries_cap_(wire::kEntriesMax) {}
+      entries_cap_(wire::kEntriesMax),
+      discovered_once_(record_.watermarks.w_disc.has_value()),
+      seeding_since_(record_.created) {}
 
 Demand Runner::demand(Moment now) {
     Demand demand;
@@ -58,12 +68,19 @@ void Runner::tick(Moment now) {
     pending_.release_due(now.steady);
     delete_hold_.judge({record_.spec.delete_hold_share, record_.spec.delete_hold_objects}, now.steady,
                        published_.objects);
+    if (delete_hold_.holds() && !surge_said_) notice("DELETE_SURGE", {}, surge_text());
+    surge_said_ = delete_hold_.holds();
     const bool waits = active();
     if (waits && !work_waits_) {
         moved_at_ = now.wall;
         drain_.begin(now.steady);
     }
     work_waits_ = waits;
+    activity_.passed(now.steady, waits);
+    if (now.steady >= ages_at_ + kAgesEvery) {
+        ages_at_ = now.steady;
+        ages_ = ages(now.wall, oldest_pending_age_s_);
+    }
     if (!connected_ || store_open_ || now.steady < store_retry_at_) return;
     const std::string directory = record_.spec.source.substr(std::string_view("posix:").size());
     const auto opened = ports_.store_open(static_cast<std::uint64_t>(record_.id), directory, false);
@@ -81,12 +98,15 @@ std::string Runner::obstacle() const {
     if (!connected_) return "the dataplane is not connected: start longhaul-dataplane, or look at its log";
     for (const auto* text : {&store_problem_, &flow_.obstacle, &offer_problem_, &target_problem_})
         if (!text->empty()) return *text;
-    if (delete_hold_.holds())
-        return std::to_string(pending_.removes()) +
-               " deletes are held because they are unusually many: if they are meant, release them with "
-               "`longhaul datasets release-deletes " +
-               record_.spec.name + "`";
+    if (delete_hold_.holds()) return surge_text();
     return {};
+}
+
+std::string Runner::surge_text() const {
+    return std::to_string(pending_.removes()) +
+           " deletes are held because they are unusually many: if they are meant, release them with "
+           "`longhaul datasets release-deletes " +
+           record_.spec.name + "`";
 }
 
 std::uint64_t Runner::release_deletes() {
@@ -123,6 +143,67 @@ FlowView Runner::flow_view(const std::string& link, double drain_bps) const {
     return view;
 }
 
+// Between two proofs of an idle source: the next sweep starts a period after the last one did, or when that has
+// ended, and proves its own start when it is through.
+double Runner::proof_interval_s() const {
+    return std::max(record_.spec.rescan_s, sweep_took_s_) + sweep_took_s_;
+}
+
+AgeBuckets Runner::ages(WallNs now, std::optional<double>& oldest_s) const {
+    AgeBuckets buckets;
+    oldest_s.reset();
+    ledger_.unpublished.for_each([&](SweepNumber first, std::uint64_t count) {
+        const WallNs since =
+            ledger_.not_before(first).value_or(record_.watermarks.w_pub.value_or(seeding_since_));
+        const double age_s = std::max(0.0, static_cast<double>(now - since) / 1e9);
+        std::size_t bucket = 0;
+        while (bucket < AgeBuckets::kUpTo_s.size() && age_s > AgeBuckets::kUpTo_s[bucket])
+            ++bucket;
+        buckets.counts[bucket] += count;
+        oldest_s = std::max(oldest_s.value_or(0), age_s);
+    });
+    return buckets;
+}
+
+void Runner::notice(const char* kind, const std::string& object, std::string text) {
+    if (notices_.size() >= kNoticesMax) return;  // the failures have them all
+    Event event;
+    event.kind = kind;
+    event.dataset = record_.spec.name;
+    event.site = record_.spec.target.site;
+    event.role = "source";
+    event.object = shown_path(object);
+    event.text = std::move(text);
+    event.rpo_target_s = record_.spec.rpo_target_s;
+    event.watermark = record_.watermarks.w_pub;
+    notices_.push_back(std::move(event));
+}
+
+std::optional<std::string> Runner::target_claims(const std::optional<PeerReport::Claim>& claim,
+                                                 WallNs asked) {
+    if (asked <= std::max(record_.created, seeding_since_))
+        return std::nullopt;  // said before there was a replica
+    std::string contradiction;
+    if (!claim)
+        contradiction = "site " + record_.spec.target.site + " does not know this replica any more";
+    else if (claim->store != record_.target_store)
+        contradiction =
+            "site " + record_.spec.target.site +
+            " speaks of another replica than the one this dataset was given: an epoch that has ended, or a "
+            "state that was put back";
+    else if (claim->w_pub && (!mark_highest_ || *claim->w_pub > *mark_highest_))
+        contradiction =
+            "site " + record_.spec.target.site +
+            " claims a watermark that was never sent to it: its state or its word cannot be relied on";
+    const bool news = !contradiction.empty() && unproven_.empty();
+    unproven_ = std::move(contradiction);
+    return news ? std::optional(unproven_) : std::nullopt;
+}
+
+ChangeCounts Runner::take_published_counts() {
+    return std::exchange(published_counts_, {});
+}
+
 RunnerView Runner::view(Moment now) {
     RunnerView view;
     view.facts.watermarks = record_.watermarks;
@@ -131,6 +212,8 @@ RunnerView Runner::view(Moment now) {
     view.facts.work_waits = work_waits_;
     view.facts.moved_at = moved_at_;
     view.facts.obstacle = obstacle();
+    view.facts.unproven = unproven_;
+    view.facts.seeding_since = seeding_since_;
 
     auto& rpo = view.dataset.rpo;
     rpo.dataset = record_.spec.name;
@@ -147,15 +230,22 @@ RunnerView Runner::view(Moment now) {
     rpo.objects_failing = failures_->size();
     rpo.drain_bps = drain_.rate_bps(now.steady);
     rpo.limited_by = limited_by();
-    if (rpo.objects_behind == 0 && !counting) {
-        rpo.eta_s = 0;
-    } else if (counting) {
-        rpo.eta_reason = "the first sweep is still counting";
-    } else if (rpo.drain_bps > 0) {
-        rpo.eta_s = static_cast<double>(rpo.bytes_behind) * 8 / rpo.drain_bps;
-    } else {
-        rpo.eta_reason =
-            view.facts.obstacle.empty() ? "nothing has moved in the last 10 s" : view.facts.obstacle;
+    if (const auto* oldest = pending_.oldest()) rpo.limiting_object = shown_path(oldest->path);
+    rpo.ages = ages_;
+    rpo.oldest_pending_age_s = oldest_pending_age_s_;
+    rpo.change_bps = activity_.change_bps();
+    rpo.change_1h_bps = activity_.change_1h_bps();
+    rpo.drain_average_bps = activity_.drain_bps();
+    rpo.proof_interval_s = proof_interval_s();
+    rpo.eta_reason = "the first sweep is still counting";
+    if (!counting) {
+        Load load;
+        load.bytes_behind = rpo.bytes_behind;
+        load.objects_behind = rpo.objects_behind;
+        load.oldest_bytes = pending_.oldest_undurable_bytes();
+        load.change_bps = rpo.change_bps;
+        load.drain_bps = rpo.drain_bps;
+        view.facts.load = load;
     }
 
     view.dataset.spec = record_.spec;

@@ -15,6 +15,7 @@
 #include <string>
 #include <unordered_map>
 #include <unordered_set>
+#include <utility>
 #include <vector>
 
 #include "control/capture/sweep.h"
@@ -22,6 +23,7 @@
 #include "control/dataset/failures.h"
 #include "control/dataset/large.h"
 #include "control/dataset/pending.h"
+#include "control/rpo/activity.h"
 #include "control/rpo/drain.h"
 #include "control/rpo/status.h"
 #include "control/rpo/watermarks.h"
@@ -95,9 +97,14 @@ class Runner {
     bool wants_target_accepted(Moment now) const { return wants_accept_ && now.steady >= accept_retry_at_; }
     void accept_asked(Moment now) { accept_retry_at_ = now.steady + 60 * kSecond; }
     void target_accepted(const Result<TargetAccepted>& answer, Moment now);
+    // What the target's control says it holds. Not empty: news for the operator.
+    std::optional<std::string> target_claims(const std::optional<PeerReport::Claim>& claim, WallNs asked);
+    std::vector<Event> take_notices() { return std::exchange(notices_, {}); }
     bool busy() const { return pending_.size() > 0 || !open_.empty(); }
 
     RunnerView view(Moment now);
+    ChangeCounts
+    take_published_counts();  // since the last call; what was there before the first proof is left out
 
   private:
     struct Open {  // a bundle from its record in the state store to its final stage
@@ -151,12 +158,14 @@ class Runner {
     void seal(Draft&& draft, Moment now);
 
     // results.cc
+    void on_arrived(const Open& bundle);
     void on_durable(Open& bundle, Moment now);
     void finish(OpenBundles::iterator bundle, const command::BundleEvent& event, Moment now);
     void finish_mark(const Open& bundle, bool published, Moment now);
     void finish_range(const wire::Entry& entry, wire::FailReason reason, Moment now);
     void finish_entry(const Open& bundle, std::size_t index, wire::FailReason reason, Moment now);
-    void succeeded(Pending::Handle change);
+    void count_change(const Change& change, WallNs now);
+    void succeeded(Pending::Handle change, Moment now);
     void failed(Pending::Handle change, wire::FailReason reason, Moment now);
     void count_published(const std::optional<ObjectRecord>& before, const Fingerprint* after);
     void hear_late_news(const std::string& path);
@@ -170,7 +179,11 @@ class Runner {
     std::uint64_t bytes_behind() const;
     FlowView flow_view(const std::string& link, double drain_bps) const;
     std::string obstacle() const;
+    std::string surge_text() const;
     std::string limited_by() const;
+    double proof_interval_s() const;
+    void notice(const char* kind, const std::string& object, std::string text);
+    AgeBuckets ages(WallNs now, std::optional<double>& oldest_s) const;
 
     DatasetRecord record_;
     StateStore& state_;
@@ -227,6 +240,17 @@ class Runner {
     DrainMeter drain_;
     DeleteHold delete_hold_;
     TimeNs turn_at_ = 0;  // of the last tick
+    Activity activity_;
+    bool discovered_once_ = false;  // a clean sweep has ended: what is found from now on has changed
+    WallNs seeding_since_ = 0;
+    std::string unproven_;                // the target's control contradicts what was sent to it
+    std::optional<WallNs> mark_highest_;  // ever put on its way to this replica
+    std::vector<Event> notices_;          // of this turn
+    bool surge_said_ = false;
+    ChangeCounts published_counts_;
+    AgeBuckets ages_;
+    std::optional<double> oldest_pending_age_s_;
+    TimeNs ages_at_ = 0;
 };
 
 }  // namespace longhaul::control

@@ -2,8 +2,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <functional>
 #include <map>
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -29,6 +31,9 @@ struct Reply {
     std::string body;
     std::string type = "application/json";
     std::map<std::string, std::string> headers;
+    // Not empty: the body has no end yet. Asked for more again and again, each time for at most about a second;
+    // nullopt ends it. A thread of the server is busy with it all the while: whoever makes one bounds their number.
+    std::function<std::optional<std::string>()> stream;
 };
 
 Reply json_reply(const nlohmann::json& document, int status = 200);

@@ -91,6 +91,18 @@ void put(Reply reply, httplib::Response& response) {
         response.set_header(name, value);
     response.set_header("Cache-Control", "no-store");
     response.set_header("X-Content-Type-Options", "nosniff");
+    if (reply.stream) {
+        response.set_chunked_content_provider(
+            reply.type, [stream = std::move(reply.stream)](std::size_t, httplib::DataSink& sink) {
+                const auto more = stream();
+                if (!more) {
+                    sink.done();
+                    return true;
+                }
+                return more->empty() || sink.write(more->data(), more->size());
+            });
+        return;
+    }
     if (!reply.type.empty()) response.set_content(std::move(reply.body), reply.type);
 }
 
@@ -119,8 +131,8 @@ Problem refused_by_parser(int status) {
 
 }  // namespace
 
-HttpServer::HttpServer(std::unique_ptr<httplib::Server> server, Gate gate)
-    : server_(std::move(server)), gate_(std::move(gate)) {
+HttpServer::HttpServer(std::unique_ptr<httplib::Server> server, Gate gate, std::size_t threads)
+    : threads_(threads), server_(std::move(server)), gate_(std::move(gate)) {
     install();
 }
 
@@ -219,8 +231,8 @@ void HttpServer::install() {
     server_->set_keep_alive_timeout(kKeepAliveS);
     server_->set_keep_alive_max_count(100);
     server_->set_tcp_nodelay(true);
-    server_->new_task_queue = [] {
-        return new BoundedPool(kThreads, kQueuedConnectionsMax);
+    server_->new_task_queue = [threads = threads_] {
+        return new BoundedPool(threads, kQueuedConnectionsMax);
     };  // the library deletes it
     // The default options share the port with any other process (SO_REUSEPORT); a second instance must fail
     // instead.

@@ -1,7 +1,7 @@
 // What the REST server and the peer server share: a table of routes with one gate before it, bounded threads,
 // queue, body and time, and a problem document for everything that goes wrong, 404 and 405 included.
 //
-// Threads: one accepts, kThreads serve; handlers run concurrently.
+// Threads: one accepts, kThreads (or as many as asked for) serve; handlers run concurrently.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -38,7 +38,7 @@ class HttpServer {
     enum class Access { gated, open };  // open: served without asking the gate
 
     // `server`: plain or TLS, not yet bound.
-    HttpServer(std::unique_ptr<httplib::Server> server, Gate gate);
+    HttpServer(std::unique_ptr<httplib::Server> server, Gate gate, std::size_t threads = kThreads);
     ~HttpServer();
 
     void add(std::string method, const std::string& pattern, Handler handler, Access access = Access::gated);
@@ -57,6 +57,7 @@ class HttpServer {
     Reply answer(const httplib::Request& request) const;
     void install();
 
+    const std::size_t threads_;
     std::unique_ptr<httplib::Server> server_;
     Gate gate_;
     std::vector<Route> routes_;

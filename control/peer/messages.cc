@@ -25,6 +25,38 @@ bool text_of(const json& object, const char* field, std::string& out) {
     return true;
 }
 
+constexpr std::size_t kReplicasMax = 10'000;
+constexpr std::size_t kDatasetNameMax = 63;
+
+// Absent from an older version: then nothing is known of either.
+Result<void> read_clock_and_replicas(const json& document, PeerStatus& out) {
+    if (!document.contains("received_ns")) return {};
+    const auto time_of = [&](const char* field, std::int64_t& time) {
+        const auto found = document.find(field);
+        if (found == document.end() || !found->is_number_integer()) return false;
+        time = found->get<std::int64_t>();
+        return time > 0;
+    };
+    if (!time_of("received_ns", out.received)) return malformed("received_ns");
+    if (!time_of("answered_ns", out.answered)) return malformed("answered_ns");
+    const auto replicas = document.find("replicas");
+    if (replicas == document.end() || !replicas->is_array() || replicas->size() > kReplicasMax)
+        return malformed("replicas");
+    for (const json& item : *replicas) {
+        PeerReport::Claim claim;
+        if (!item.is_object() || !text_of(item, "dataset", claim.dataset) ||
+            claim.dataset.size() > kDatasetNameMax || !item.contains("store") ||
+            !item["store"].is_number_unsigned() || !item.contains("w_pub_ns"))
+            return malformed("replicas[]");
+        claim.store = item["store"].get<std::uint64_t>();
+        const json& watermark = item["w_pub_ns"];
+        if (!watermark.is_null() && !watermark.is_number_integer()) return malformed("replicas[].w_pub_ns");
+        if (!watermark.is_null()) claim.w_pub = watermark.get<std::int64_t>();
+        out.replicas.push_back(std::move(claim));
+    }
+    return {};
+}
+
 }  // namespace
 
 SessionRequest::~SessionRequest() {
@@ -45,8 +77,16 @@ json peer_status_document(const PeerStatus& status) {
         links.push_back(
             {{"settings", std::move(settings)}, {"session", link.session}, {"state", link.state}});
     }
+    json replicas = json::array();
+    for (const auto& replica : status.replicas)
+        replicas.push_back({{"dataset", replica.dataset},
+                            {"store", replica.store},
+                            {"w_pub_ns", replica.w_pub ? json(*replica.w_pub) : json()}});
     return {{"site", status.site},
             {"boot_id", status.boot_id},
+            {"received_ns", status.received},
+            {"answered_ns", status.answered},
+            {"replicas", std::move(replicas)},
             {"dataplane_reason", status.dataplane_reason},
             {"links", std::move(links)}};
 }
@@ -69,6 +109,7 @@ Result<PeerStatus> peer_status_from(const json& document) {
         link.settings = std::move(settings).value();
         out.links.push_back(std::move(link));
     }
+    if (auto read = read_clock_and_replicas(document, out); !read) return read.error();
     return out;
 }
 

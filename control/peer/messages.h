@@ -1,6 +1,7 @@
 // What the control processes of two sites say to each other over mutual TLS, under /peer/v1.
 //
-//   GET    /peer/v1/status               PeerStatus: only the links toward the asking site
+//   GET    /peer/v1/status               PeerStatus: only the links toward the asking site, the replicas of its
+//                                        datasets, and this site's clock
 //   POST   /peer/v1/links/{id}/session   SessionRequest, answered with our LinkOffer: only the initiator may
 //   POST   /peer/v1/datasets             a dataset specification whose target is here, answered with the
 //   store's number DELETE /peer/v1/datasets/{name}      the asking site's dataset of that name ends here
@@ -11,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "control/core.h"
 #include "dataplane/base/result.h"
 #include "dataplane/command/messages.h"
 
@@ -26,6 +28,8 @@ struct PeerStatus {
     std::string boot_id;           // of its dataplane; empty: down
     std::string dataplane_reason;  // why it is down
     std::vector<PeerLink> links;
+    std::int64_t received = 0, answered = 0;  // its clock; 0: it does not tell
+    std::vector<PeerReport::Claim> replicas;  // of the asking site's datasets
     const PeerLink* find(std::uint8_t link) const;
 };
 nlohmann::json peer_status_document(const PeerStatus& status);

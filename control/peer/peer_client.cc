@@ -85,9 +85,26 @@ Result<json> PeerClient::call(const std::function<httplib::Result(httplib::SSLCl
 }
 
 Result<PeerStatus> PeerClient::status() {
-    const auto document = call([](httplib::SSLClient& client) { return client.Get("/peer/v1/status"); });
+    PeerReport report;
+    const auto document = call([&](httplib::SSLClient& client) {
+        // The clock is measured on a connection that stands: a handshake on the way out would make it vague.
+        client.set_keep_alive(true);
+        auto first = client.Get("/peer/v1/status");
+        if (!first || !clock_) return first;
+        report.asked = clock_();
+        auto second = client.Get("/peer/v1/status");
+        report.heard = clock_();
+        return second;
+    });
     if (!document) return document.error();
-    return peer_status_from(document.value());
+    auto status = peer_status_from(document.value());
+    if (status && hear_ && status.value().received > 0) {
+        report.received = status.value().received;
+        report.answered = status.value().answered;
+        report.claims = status.value().replicas;
+        hear_(site_.name, report);
+    }
+    return status;
 }
 
 Result<command::LinkOffer> PeerClient::start_session(std::uint8_t link, const SessionRequest& request) {

@@ -35,6 +35,14 @@ class PeerClient {
     const SiteConfig& site() const { return site_; }
     Reachability reachability() const;
 
+    // Whoever wants to hear what the peer says of clocks and replicas; `clock` is read around the exchange. Set
+    // before the first call.
+    using Hear = std::function<void(const std::string& site, const PeerReport& report)>;
+    void observe(std::function<WallNs()> clock, Hear hear) {
+        clock_ = std::move(clock);
+        hear_ = std::move(hear);
+    }
+
     Result<PeerStatus> status();
     Result<command::LinkOffer> start_session(std::uint8_t link, const SessionRequest& request);
     Result<TargetAccepted> accept_dataset(const DatasetSpec& spec);
@@ -47,6 +55,8 @@ class PeerClient {
     const PkiConfig pki_;
     const SiteConfig site_;
     const Url url_;
+    std::function<WallNs()> clock_;
+    Hear hear_;
     mutable std::mutex mutex_;
     Reachability reachability_;
 };

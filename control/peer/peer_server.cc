@@ -8,6 +8,7 @@
 
 #include "control/http/body.h"
 #include "control/http/dataset_body.h"
+#include "control/http/refusal.h"
 #include "control/peer/tls.h"
 
 namespace longhaul::control {
@@ -50,7 +51,12 @@ PeerServer::PeerServer(const ControlConfig& config, LinkSessions& sessions, Core
 
 void PeerServer::install() {
     server_->add("GET", "/peer/v1/status", [this](const Call& call) {
-        return json_reply(peer_status_document(sessions_.status_for(call.caller)));
+        const auto received = core_.source_now();
+        PeerStatus status = sessions_.status_for(call.caller);
+        status.replicas = core_.claims_for(call.caller);
+        status.received = received;
+        status.answered = core_.source_now();
+        return json_reply(peer_status_document(status));
     });
     server_->add("POST", "/peer/v1/links/{id}/session", [this](const Call& call) { return session(call); });
     server_->add("POST", "/peer/v1/datasets", [this](const Call& call) { return accept_dataset(call); });
@@ -83,7 +89,10 @@ Reply PeerServer::accept_dataset(const Call& call) {
     const auto spec = dataset_spec_from(std::get<json>(body));
     if (const auto* problem = std::get_if<Problem>(&spec)) return problem_reply(*problem);
     const auto accepted = core_.accept_target(call.caller, std::get<DatasetSpec>(spec));
-    if (!accepted) return problem_reply(problem_of(accepted.error()));
+    if (!accepted) {
+        core_.note(policy_refused("site:" + call.caller, std::get<DatasetSpec>(spec), accepted.error()));
+        return problem_reply(problem_of(accepted.error()));
+    }
     return json_reply({{"store", accepted.value().store}});
 }
 

@@ -109,9 +109,51 @@ void Targets::on_mark(std::uint64_t store, WallNs watermark, WallNs now) {
     if (found == targets_.end()) return;
     Entry& entry = found->second;
     entry.heard_at = now;
+    entry.unproven.clear();
     if (entry.record.w_pub && *entry.record.w_pub >= watermark) return;  // late or repeated
     entry.record.w_pub = watermark;
     state_.target_put(entry.record);
+}
+
+bool Targets::refuse_mark(std::uint64_t store, const std::string& why) {
+    const auto found = targets_.find(store);
+    if (found == targets_.end()) return false;
+    const bool news = found->second.unproven.empty();
+    found->second.unproven = why;
+    return news;
+}
+
+std::string Targets::source_of(std::uint64_t store) const {
+    const auto found = targets_.find(store);
+    return found == targets_.end() ? std::string() : found->second.record.site;
+}
+
+std::string Targets::dataset_of(std::uint64_t store) const {
+    const auto found = targets_.find(store);
+    return found == targets_.end() ? std::string() : found->second.record.dataset;
+}
+
+void use_clock(TargetView& target, const PeerClock* clock, WallNs now) {
+    target.facts.clock_uncertainty_s.reset();
+    if (clock == nullptr || !clock->best()) return;
+    target.facts.clock_offset_ns = clock->best()->offset_ns;
+    target.facts.clock_uncertainty_s = clock->best()->uncertainty_s(now);
+    target.facts.clock_problem = clock->problem(now);
+}
+
+RpoView judge_at_target(const TargetView& target, WallNs now) {
+    RpoView view = target.rpo;
+    RpoFacts facts = target.facts;
+    const double silence_s = static_cast<double>(now - target.heard_at) / 1e9;
+    facts.work_waits = silence_s > mark_silence_s(view.rescan_s);
+    facts.moved_at = target.heard_at;
+    judge(facts, now, view);
+    view.limited_by = facts.obstacle.empty() ? facts.unproven : facts.obstacle;
+    if (view.limited_by.empty() && facts.work_waits)
+        view.limited_by = "no watermark has arrived for " +
+                          std::to_string(static_cast<std::int64_t>(silence_s)) +
+                          " s: the link or the source is down";
+    return view;
 }
 
 std::vector<TargetView> Targets::views() const {
@@ -119,6 +161,10 @@ std::vector<TargetView> Targets::views() const {
     for (const auto& [store, entry] : targets_) {
         TargetView view;
         view.heard_at = entry.heard_at;
+        view.source_site = entry.record.site;
+        view.store = store;
+        view.facts.unproven = entry.unproven;
+        view.facts.seeding_since = entry.record.accepted;
         view.facts.watermarks.w_pub = entry.record.w_pub;
         view.facts.rpo_target_s = entry.record.rpo_target_s;
         view.rpo.dataset = entry.record.dataset;
@@ -126,6 +172,8 @@ std::vector<TargetView> Targets::views() const {
         view.rpo.role = "target";
         view.rpo.rescan_s = entry.record.rescan_s;
         view.rpo.eta_reason = "only the source knows what is pending";
+        view.rpo.time_to_breach_reason = view.rpo.eta_reason;
+        view.rpo.proof_interval_s = entry.record.rescan_s;
         view.facts.obstacle = connected_ ? entry.problem : "the dataplane is not connected";
         views.push_back(std::move(view));
     }

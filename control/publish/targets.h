@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "control/rpo/clock_offset.h"
 #include "control/rpo/status.h"
 #include "control/state/state_store.h"
 #include "dataplane/base/time.h"
@@ -17,7 +18,13 @@ struct TargetView {
     RpoView rpo;  // what does not depend on the time of the look
     RpoFacts facts;
     WallNs heard_at = 0;  // of the last mark, or of this process's start
+    std::string source_site;
+    std::uint64_t store = 0;
 };
+
+// A target computes in the source's time, by the source's clock as it was measured; nullptr: it never was.
+void use_clock(TargetView& target, const PeerClock* clock, WallNs now);
+RpoView judge_at_target(const TargetView& target, WallNs now);
 
 class Targets {
   public:
@@ -33,6 +40,10 @@ class Targets {
     void on_dataplane_down();
     void tick(TimeNs now);  // opens stores that are not open yet
     void on_mark(std::uint64_t store, WallNs watermark, WallNs now);
+    // A mark that cannot be true: until one comes that can be, nothing is proven. False: the same was said already.
+    bool refuse_mark(std::uint64_t store, const std::string& why);
+    std::string source_of(std::uint64_t store) const;  // empty: no such store
+    std::string dataset_of(std::uint64_t store) const;
 
     std::vector<TargetView> views() const;
 
@@ -40,7 +51,7 @@ class Targets {
     struct Entry {
         TargetRecord record;
         bool open = false;
-        std::string problem;
+        std::string problem, unproven;
         WallNs heard_at = 0;
     };
     void open_store(Entry& entry);

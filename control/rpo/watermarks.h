@@ -35,6 +35,11 @@ class PendingBySweep {
     void remove(SweepNumber sweep);
     std::optional<SweepNumber> oldest() const;
     bool empty() const { return count_.empty(); }
+    template <typename Visit>
+    void for_each(Visit visit) const {  // (sweep, how many), ascending
+        for (const auto& [sweep, count] : count_)
+            visit(sweep, count);
+    }
 
   private:
     std::map<SweepNumber, std::uint64_t> count_;
@@ -51,11 +56,15 @@ class SweepLedger {
     void completed_clean(SweepNumber number, WallNs started);
     void forget_sweeps() { clean_.clear(); }  // what they compared with is void
 
-    PendingBySweep undurable, unpublished;
+    // Each holds all of the one before it: what is published is durable, what is durable has arrived.
+    PendingBySweep unarrived, undurable, unpublished;
 
     std::optional<WallNs> discovered() const { return watermark(clean_, std::nullopt); }
+    std::optional<WallNs> transferred() const { return watermark(clean_, unarrived.oldest()); }
     std::optional<WallNs> durable() const { return watermark(clean_, undurable.oldest()); }
     std::optional<WallNs> published() const { return watermark(clean_, unpublished.oldest()); }
+    // Changes first seen by this sweep happened after this time; nullopt: no clean sweep came before.
+    std::optional<WallNs> not_before(SweepNumber first) const { return watermark(clean_, first); }
 
   private:
     std::deque<CleanSweep> clean_;

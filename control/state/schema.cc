@@ -12,7 +12,7 @@ namespace {
 // `objects.key` is the path with every '/' replaced by a zero byte, which no path can contain: so the order
 // of the table is the order of a walk that visits a directory, then its content, then its next sibling
 // (capture/sweep).
-constexpr std::array<const char*, 3> kMigrations = {
+constexpr std::array<const char*, 4> kMigrations = {
     R"sql(
 CREATE TABLE datasets (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -90,6 +90,57 @@ ALTER TABLE datasets ADD COLUMN cap_bps INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE datasets ADD COLUMN weight REAL NOT NULL DEFAULT 1;
 ALTER TABLE datasets ADD COLUMN expect_change_bps INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE datasets ADD COLUMN expect_burst_bytes INTEGER NOT NULL DEFAULT 0;
+)sql",
+    // RPO: a fourth watermark, what was measured of it over time, and what was said about it.
+    R"sql(
+ALTER TABLE datasets ADD COLUMN w_xfer INTEGER;
+CREATE TABLE events (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    at INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    dataset TEXT NOT NULL,
+    site TEXT NOT NULL,
+    role TEXT NOT NULL,
+    text TEXT NOT NULL,
+    stage TEXT NOT NULL,
+    object TEXT NOT NULL,
+    who TEXT NOT NULL,
+    rpo_target_s REAL, lag_s REAL, peak_lag_s REAL, duration_s REAL,
+    watermark INTEGER
+) STRICT;
+CREATE TABLE breaches (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    subject TEXT NOT NULL,
+    dataset TEXT NOT NULL,
+    site TEXT NOT NULL,
+    role TEXT NOT NULL,
+    started INTEGER NOT NULL,
+    ended INTEGER,
+    rpo_target_s REAL NOT NULL,
+    peak_lag_s REAL NOT NULL,
+    stage TEXT NOT NULL,
+    cause TEXT NOT NULL
+) STRICT;
+CREATE TABLE slo_slots (
+    subject TEXT NOT NULL,
+    minutes INTEGER NOT NULL,
+    start INTEGER NOT NULL,
+    good INTEGER NOT NULL,
+    missed INTEGER NOT NULL,
+    seeding INTEGER NOT NULL,
+    changes INTEGER NOT NULL,
+    changes_late INTEGER NOT NULL,
+    bytes INTEGER NOT NULL,
+    bytes_late INTEGER NOT NULL,
+    lag_max_s REAL NOT NULL,
+    PRIMARY KEY (subject, minutes, start)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE peer_clocks (
+    site TEXT PRIMARY KEY,
+    offset_ns INTEGER NOT NULL,
+    uncertainty_ns INTEGER NOT NULL,
+    measured_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 )sql",
 };
 

@@ -121,6 +121,10 @@ Statement& Statement::bind(std::optional<std::int64_t> value) {
     return *this;
 }
 
+Statement& Statement::bind_real(std::optional<double> value) {
+    return value ? bind(*value) : bind(std::optional<std::int64_t>());
+}
+
 bool Statement::step() {
     const int code = sqlite3_step(statement_);
     if (code == SQLITE_ROW) return true;
@@ -155,8 +159,12 @@ std::string_view Statement::view(int column) const {
                : std::string_view(static_cast<const char*>(data), static_cast<std::size_t>(bytes));
 }
 
+bool Statement::is_null(int column) const {
+    return sqlite3_column_type(statement_, column) == SQLITE_NULL;
+}
+
 std::optional<std::int64_t> Statement::optional_integer(int column) const {
-    if (sqlite3_column_type(statement_, column) == SQLITE_NULL) return std::nullopt;
+    if (is_null(column)) return std::nullopt;
     return integer(column);
 }
 

@@ -60,11 +60,13 @@ class Statement {
     Statement& bind_blob(std::string_view value);
     Statement& bind_blob(ByteView value) { return bind_blob(as_text(value)); }
     Statement& bind(std::optional<std::int64_t> value);
+    Statement& bind_real(std::optional<double> value);
 
     bool step();  // true: a row is there
     void run();   // executes to the end and resets
     void reset();
 
+    bool is_null(int column) const;
     std::int64_t integer(int column) const;
     std::uint64_t number(int column) const { return static_cast<std::uint64_t>(integer(column)); }
     double real(int column) const;

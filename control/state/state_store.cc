@@ -113,9 +113,10 @@ struct StateStore::Prepared {
                      "SELECT file_offset,length FROM ranges WHERE dataset=? AND key=? AND object=? "
                      "ORDER BY file_offset"),
           range_delete(db, "DELETE FROM ranges WHERE dataset=? AND key=?"),
-          dataset_set(db,
-                      "UPDATE datasets SET target_store=?,w_disc=?,w_dur=?,w_pub=?,sweeps=?,objects_total=?,"
-                      "bytes_total=?,root_device=?,root_inode=? WHERE id=?") {}
+          dataset_set(
+              db,
+              "UPDATE datasets SET target_store=?,w_disc=?,w_xfer=?,w_dur=?,w_pub=?,sweeps=?,objects_total=?,"
+              "bytes_total=?,root_device=?,root_inode=? WHERE id=?") {}
     Statement object_get, object_offer, doubt, object_publish, object_delete, unsettle, bundle_insert,
         bundle_delete, range_insert, range_list, range_delete, dataset_set;
 };
@@ -175,7 +176,8 @@ std::int64_t StateStore::dataset_add(const DatasetRecord& record) {
 void StateStore::dataset_update(const DatasetRecord& record) {
     writing();
     auto& set = prepared_->dataset_set;
-    set.bind(record.target_store).bind(record.watermarks.w_disc).bind(record.watermarks.w_dur);
+    set.bind(record.target_store).bind(record.watermarks.w_disc).bind(record.watermarks.w_xfer);
+    set.bind(record.watermarks.w_dur);
     set.bind(record.watermarks.w_pub).bind(record.sweeps).bind(record.objects_total).bind(record.bytes_total);
     set.bind(record.root_device).bind(record.root_inode).bind(record.id);
     set.run();
@@ -194,7 +196,8 @@ std::vector<DatasetRecord> StateStore::datasets() {
                     "SELECT id,name,source,target_site,target_directory,mode,consistency,rpo_target_s,"
                     "traffic,rescan_s,link,target_store,created,w_disc,w_dur,w_pub,sweeps,objects_total,"
                     "bytes_total,root_device,root_inode,delete_hold_share,delete_hold_objects,floor_bps,"
-                    "cap_bps,weight,expect_change_bps,expect_burst_bytes FROM datasets ORDER BY id");
+                    "cap_bps,weight,expect_change_bps,expect_burst_bytes,w_xfer FROM datasets "
+                    "ORDER BY id");
     std::vector<DatasetRecord> records;
     while (query.step()) {
         DatasetRecord record;
@@ -210,8 +213,8 @@ std::vector<DatasetRecord> StateStore::datasets() {
         record.spec.link = query.text(10);
         record.target_store = query.number(11);
         record.created = query.integer(12);
-        record.watermarks = {query.optional_integer(13), query.optional_integer(14),
-                             query.optional_integer(15)};
+        record.watermarks = {query.optional_integer(13), query.optional_integer(28),
+                             query.optional_integer(14), query.optional_integer(15)};
         record.sweeps = static_cast<std::uint32_t>(query.integer(16));
         record.objects_total = query.number(17);
         record.bytes_total = query.number(18);

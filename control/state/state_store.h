@@ -8,11 +8,14 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "control/rpo/clock_offset.h"
+#include "control/rpo/slo.h"
 #include "control/state/records.h"
 #include "control/state/sqlite.h"
 
@@ -68,6 +71,21 @@ class StateStore {
     std::vector<RangeRecord> ranges(std::int64_t dataset, std::string_view path,
                                     const wire::ObjectKey& object);
     void ranges_forget(std::int64_t dataset, std::string_view path);  // of every version
+
+    // rpo_rows.cc. A subject is one dataset as seen from one end.
+    std::uint64_t event_add(const Event& event);  // returns its id; forgets the oldest
+    std::vector<Event> events();
+    std::int64_t breach_put(const Breach& breach);   // id 0: a new one; returns its id
+    std::vector<Breach> breaches(std::size_t most);  // newest first
+    std::optional<Breach> open_breach(const std::string& subject);
+    void slo_put(const std::string& subject, const SloSlot& slot);
+    void slo_forget_before(const std::string& subject, std::int64_t minutes, std::int64_t start);
+    std::vector<SloSlot> slo_slots(const std::string& subject);
+    void watch_forget(const std::string& subject, WallNs now);
+    void peer_clock_put(const std::string& site, const ClockEstimate& clock);
+    void own_clock_put(const std::string& prefix, const std::string& name,
+                       const ClockEstimate& clock);  // the only one
+    std::map<std::string, ClockEstimate> peer_clocks();
 
   private:
     explicit StateStore(Database database);

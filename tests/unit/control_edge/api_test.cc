@@ -113,6 +113,10 @@ TEST_F(Api, AnswersAsDocumented) {
         {"GET", "/v1/flows", "/v1/flows", "", 200},
         {"GET", "/v1/bundles", "/v1/bundles", "", 200},
         {"GET", "/v1/rpo", "/v1/rpo", "", 200},
+        {"GET", "/v1/events", "/v1/events", "", 200},
+        {"GET", "/v1/events", "/v1/events?since=7", "", 200},
+        {"GET", "/v1/events", "/v1/events?since=x", "", 400},
+        {"GET", "/v1/breaches", "/v1/breaches", "", 200},
     };
     for (const Step& step : steps) {
         httplib::Request request;

@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 
 #include "control/edge.h"
+#include "control/rpo/clock_offset.h"
 #include "tests/unit/control_edge/support.h"
 
 namespace longhaul::control::test {
@@ -59,6 +60,58 @@ class LinkSession : public ::testing::Test {
     FakeCore east_core_, west_core_;
     std::unique_ptr<Edge> east_, west_;
 };
+
+// Each end hears the other's clock and what it holds of the own datasets, over the same authenticated channel: ten
+// minutes ahead is measured as ten minutes, within the uncertainty that is reported.
+TEST_F(LinkSession, MeasuresThePeersClock) {
+    west_core_.clock_ahead = 600'000'000'000;
+    west_core_.claims = {{"lake", 77, 1'790'000'000'000'000'001}, {"new", 78, std::nullopt}};
+    start();
+    const auto reports = [&] {
+        return east_core_.locked<std::vector<std::pair<std::string, PeerReport>>>(
+            [](FakeCore& core) { return core.peer_reports; });
+    };
+    ASSERT_TRUE(eventually([&] { return !reports().empty(); }));
+    const auto [site, report] = reports().front();
+    EXPECT_EQ(site, "west");
+    const auto clock = estimate_clock(report);
+    ASSERT_TRUE(clock.ok()) << clock.error().text;
+    EXPECT_LE(std::abs(clock.value().offset_ns - 600'000'000'000), clock.value().uncertainty_ns);
+    EXPECT_LT(clock.value().uncertainty_ns, 5'000'000'000);
+    ASSERT_EQ(report.claims.size(), 2u);
+    EXPECT_EQ(report.claims[0].store, 77u);
+    EXPECT_EQ(report.claims[0].w_pub, 1'790'000'000'000'000'001);
+    EXPECT_FALSE(report.claims[1].w_pub);
+}
+
+// What a peer says of clocks and replicas is checked before it is believed.
+TEST(PeerMessages, RefuseMalformedClocksAndReplicas) {
+    PeerStatus status;
+    status.site = "west";
+    status.received = status.answered = 5;
+    status.replicas = {{"lake", 77, 9}};
+    const nlohmann::json good = peer_status_document(status);
+    EXPECT_EQ(peer_status_from(good).value().replicas.at(0).w_pub, 9);
+    for (const auto& [field, wrong] : std::map<std::string, std::vector<nlohmann::json>>{
+             {"received_ns", {"now", -1, 0, 1.5, nullptr}},
+             {"answered_ns", {"now", -1, nullptr}},
+             {"replicas",
+              {"all",
+               nullptr,
+               {{{"dataset", 1}}},
+               {{{"dataset", "a"}, {"store", -1}, {"w_pub_ns", 1}}},
+               {{{"dataset", "a"}, {"store", 1}, {"w_pub_ns", "x"}}},
+               {{{"dataset", std::string(64, 'a')}, {"store", 1}, {"w_pub_ns", 1}}}}}}) {
+        for (const auto& value : wrong) {
+            auto bad = good;
+            bad[field] = value;
+            EXPECT_FALSE(peer_status_from(bad).ok()) << bad.dump();
+        }
+    }
+    auto older = good;  // a version that does not tell
+    older.erase("received_ns");
+    EXPECT_TRUE(peer_status_from(older).value().replicas.empty());
+}
 
 // Both dataplanes get the same session, secret, symbol size and lanes, each the other's offer, one as
 // initiator.

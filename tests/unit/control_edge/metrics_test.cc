@@ -51,8 +51,8 @@ MetricsInput sample_input() {
     FakeCore core;
     fill(core);
     MetricsInput input{
-        "east",          "0.1",       true, {{"west", false}}, {}, core.rpo_views, {core.views["lake"]},
-        core.flow_views, core.stats()};
+        "east",          "0.1",        true, {{"west", false}}, {}, core.rpo_views, {core.views["lake"]},
+        core.flow_views, core.stats(), 7,    core.clock_views};
     LinkView up;
     up.name = "east-west-1";
     up.site = "west";

@@ -61,7 +61,10 @@ inline void fill(FakeCore& core) {
     proven.durable_lag_s = 3.25;
     proven.rpo_target_s = 60;
     proven.within_target = true;
-    proven.watermarks = {1'795'356'629'123'456'789, 1'795'356'628'000'000'000, 1'795'356'627'000'000'000};
+    proven.watermarks = {1'795'356'629'123'456'789, 1'795'356'628'500'000'000, 1'795'356'628'000'000'000,
+                         1'795'356'627'000'000'000};
+    proven.now_src = 1'795'356'630'000'000'000;
+    proven.slo.hour = {59, 1, 0, 59.0 / 60, 10, 1, 1000, 100, 0.9, 70};
     proven.computed_at = 1'795'356'630'000'000'000;
     proven.objects_total = 5000;
     proven.bytes_total = 1u << 30;
@@ -70,6 +73,26 @@ inline void fill(FakeCore& core) {
     core.rpo_views = {seeding, proven};
     core.bundle_views = {{"0123456789abcdef0123456789abcdef", "lake", "east-west-1", "durable", 1, 1 << 20,
                           17, 1'795'356'629'000'000'000}};
+    core.breach_views = {{1,
+                          "source/hot",
+                          "hot",
+                          "west",
+                          "source",
+                          1'795'356'629'000'000'000,
+                          {},
+                          60,
+                          75,
+                          "transfer",
+                          "link east-west-1 is not up"}};
+    core.clock_views = {{"west", 0.25, 0.01, 1'795'356'629'000'000'000, ""}};
+    Event event;
+    event.id = 7;
+    event.at = 1'795'356'629'000'000'000;
+    event.kind = "BREACH";
+    event.dataset = "hot";
+    event.text = "lag 75.0 s, target 60.0 s";
+    event.lag_s = 75;
+    core.log.append(event);
     core.failure_views = {{"lake", "odd\\xFFname", "source_permission", "let longhaul read it",
                            1'795'356'629'000'000'000, 1'795'356'630'000'000'000, 3}};
     core.flow_views = {{"lake", "west", "east-west-1", "bulk", 500'000'000, 480'000'000, 12}};

@@ -150,6 +150,33 @@ CoreStats FakeCore::stats() {
     return CoreStats{7, 6, 5, 4, 3, 2, 1};
 }
 
+void FakeCore::note(Event event) {
+    event.id = log.last() + 1;
+    event.at = wall_now();
+    log.append(std::move(event));
+}
+std::vector<Breach> FakeCore::breaches() {
+    const std::lock_guard lock(mutex);
+    return breach_views;
+}
+std::vector<PeerReport::Claim> FakeCore::claims_for(const std::string&) {
+    const std::lock_guard lock(mutex);
+    return claims;
+}
+std::vector<PeerClockView> FakeCore::peer_clocks() {
+    const std::lock_guard lock(mutex);
+    return clock_views;
+}
+void FakeCore::on_peer(const std::string& site, const PeerReport& report) {
+    const std::lock_guard lock(mutex);
+    peer_reports.emplace_back(site, report);
+}
+WallNs FakeCore::wall_now() {
+    return std::chrono::duration_cast<std::chrono::nanoseconds>(
+               std::chrono::system_clock::now().time_since_epoch())
+        .count();
+}
+
 void FakeCore::on_dataplane_up(const command::StatusReport& status) {
     const std::lock_guard lock(mutex);
     ups.push_back(status);

@@ -20,6 +20,7 @@
 
 #include "control/config/config.h"
 #include "control/core.h"
+#include "control/rpo/event_log.h"
 
 namespace longhaul::control::test {
 
@@ -68,6 +69,20 @@ class FakeCore : public Core {
     std::vector<ObjectFailure> failures(const std::string& dataset) override;
     std::vector<FlowView> flows() override;
     CoreStats stats() override;
+    std::vector<Event> events(std::uint64_t after, std::size_t most) override {
+        return log.after(after, most);
+    }
+    std::uint64_t last_event() override { return log.last(); }
+    bool wait_for_event(std::uint64_t after, std::chrono::milliseconds patience) override {
+        return log.wait_after(after, patience);
+    }
+    void note(Event event) override;
+    std::vector<Breach> breaches() override;
+    WallNs source_now() override { return clock_ahead + wall_now(); }
+    std::vector<PeerReport::Claim> claims_for(const std::string&) override;
+    std::vector<PeerClockView> peer_clocks() override;
+    void on_peer(const std::string& site, const PeerReport& report) override;
+    static WallNs wall_now();
     void on_dataplane_up(const command::StatusReport& status) override;
     void on_dataplane_down() override;
     void on_bundle(const command::BundleEvent& event) override;
@@ -83,7 +98,13 @@ class FakeCore : public Core {
         return locked<std::size_t>([](FakeCore& core) { return core.ups.size(); });
     }
 
+    EventLog log;  // guards itself
+    std::atomic<WallNs> clock_ahead{0};
     std::mutex mutex;  // guards everything below
+    std::vector<PeerReport::Claim> claims;
+    std::vector<std::pair<std::string, PeerReport>> peer_reports;
+    std::vector<Breach> breach_views;
+    std::vector<PeerClockView> clock_views;
     std::vector<command::StatusReport> ups;
     unsigned downs = 0;
     std::vector<command::BundleEvent> bundle_events;
