@@ -108,7 +108,14 @@ std::uint64_t Runner::open_bound() const {
 bool Runner::compose(Moment now) {
     if (!may_compose()) return false;
     if (compose_mark(now)) return true;
-    if (bytes_open_ >= open_bound() || !pace_.may_send(now.steady)) return false;
+    if (!pace_.may_send(now.steady)) return false;
+    if (bytes_open_ >= open_bound()) {
+        // What is stuck on a link that was lost must not keep the flow from using the one it has now.
+        std::uint64_t open_here = 0;
+        for (const auto& [id, bundle] : open_)
+            if (bundle.link == flow_.link.link) open_here += bundle.manifest.payload_bytes;
+        if (open_here >= open_bound()) return false;
+    }
     range_next_ = !range_next_;
     if (range_next_) return compose_range(now) || compose_objects(now);
     return compose_objects(now) || compose_range(now);
