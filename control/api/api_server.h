@@ -11,6 +11,7 @@
 
 #include "control/api/core_watch.h"
 #include "control/api/events.h"
+#include "control/api/wait.h"
 #include "control/api/webhook.h"
 #include "control/config/config.h"
 #include "control/core.h"
@@ -53,12 +54,14 @@ class ApiServer {
     Reply plan_dataset(const Call& call);
     Reply link_impact(const Call& call) const;
     Reply failures(const std::string& dataset) const;
+    Reply wait(const Call& call);
 
     ApiContext context_;
     const std::string token_;
     const std::int64_t started_at_;
     CoreWatch watch_;
     EventStreams events_;
+    FreshnessBarrier barrier_;
     HttpServer server_;
 };
 

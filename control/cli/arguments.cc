@@ -50,6 +50,7 @@ const std::vector<Command>& commands() {
         {"datasets rescan", "NAME", {}, "walk the source now"},
         {"datasets release-deletes", "NAME", {}, "let deletes go that are held as unusually many"},
         {"datasets failures", "NAME", {}, "objects whose last try failed, and why"},
+        {"wait", "NAME", {"min-watermark", "timeout"}, "until what is published here is at least that fresh"},
         {"flows", "", {}, "what is assigned to which link at which rate"},
         {"bundles", "", {}, "bundles in progress"},
         {"rpo", "", {}, "how much would be lost if the source died now"},
@@ -122,6 +123,9 @@ po::options_description all_options() {
     events.add_options()("since", po::value<Strings>()->value_name("ID"), "only events with a larger id")(
         "follow", po::value<Strings>()->zero_tokens(), "go on printing events as they come");
     out.add(events);
+    out.add(text_options("wait",
+                         {{"min-watermark", "TIME", "source time, e.g. 2026-11-25T23:00:00Z (default now)"},
+                          {"timeout", "DURATION", "at most 60s (default 10s)"}}));
     out.add(text_options("pki", {{"directory", "DIR", "where ca.pem, ca.key and the sites' files are"},
                                  {"site", "NAME", "for pki issue: the site"},
                                  {"dns", "NAME", "an additional DNS name; may be repeated"},

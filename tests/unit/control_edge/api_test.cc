@@ -5,9 +5,13 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
+#include <atomic>
 #include <fstream>
 #include <set>
+#include <thread>
+#include <vector>
 
+#include "control/api/wait.h"
 #include "tests/unit/control_edge/node.h"
 #include "tests/unit/control_edge/schema.h"
 
@@ -110,6 +114,11 @@ TEST_F(Api, AnswersAsDocumented) {
         {"GET", "/v1/links/{name}/impact", "/v1/links/east-west-1/impact?window=2h", "", 200},
         {"GET", "/v1/links/{name}/impact", "/v1/links/none/impact", "", 404},
         {"GET", "/v1/links/{name}/impact", "/v1/links/east-west-1/impact?window=soon", "", 400},
+        {"GET", "/v1/datasets/{name}/wait", "/v1/datasets/hot/wait?min_watermark=1000000000", "", 200},
+        {"GET", "/v1/datasets/{name}/wait", "/v1/datasets/none/wait?min_watermark=1000000000", "", 404},
+        {"GET", "/v1/datasets/{name}/wait", "/v1/datasets/hot/wait?min_watermark=soon", "", 400},
+        {"GET", "/v1/datasets/{name}/wait", "/v1/datasets/hot/wait?min_watermark=9000000000&timeout=0", "",
+         408},
         {"GET", "/v1/flows", "/v1/flows", "", 200},
         {"GET", "/v1/bundles", "/v1/bundles", "", 200},
         {"GET", "/v1/rpo", "/v1/rpo", "", 200},
@@ -214,6 +223,75 @@ TEST_F(Api, NamesWrongFields) {
     EXPECT_THAT(errors["consistency"], HasSubstr("\"object\""));
     EXPECT_THAT(errors["rpo"], HasSubstr("is not a known field"));
     EXPECT_TRUE(node_.core.datasets().empty());
+}
+
+// A caller that waits is answered when the copy that is furthest behind has reached the time, or told after its timeout
+// where it stands and why.
+TEST_F(Api, WaitsForAWatermark) {
+    const auto set = [&](std::optional<WallNs> source, std::optional<WallNs> target) {
+        const std::lock_guard lock(node_.core.mutex);
+        node_.core.rpo_views.assign(2, sample_dataset("lake").rpo);
+        for (auto& view : node_.core.rpo_views)
+            view.state = "CATCHING_UP", view.limited_by = "in flight: a";
+        node_.core.rpo_views[0].watermarks.w_pub = source;
+        node_.core.rpo_views[1].watermarks.w_pub = target;
+    };
+    constexpr WallNs kSecondNs = 1'000'000'000;
+    const std::string wait = "/v1/datasets/lake/wait?min_watermark=2000-01-01T00:00:00.5Z&timeout=";
+    constexpr WallNs kWanted = 946'684'800 * kSecondNs + kSecondNs / 2;
+
+    set(kWanted, kWanted - 1);
+    const json late = problem(node_.client().Get(wait + "0"), 408);
+    EXPECT_EQ(late["code"], "watermark_not_reached");
+    EXPECT_EQ(late["w_pub"], rfc3339(kWanted - 1));
+    EXPECT_EQ(late["limited_by"], "in flight: a");
+    set(kWanted, std::nullopt);
+    EXPECT_EQ(problem(node_.client().Get(wait + "0"), 408)["w_pub"], nullptr);
+
+    std::thread reader([&] {
+        auto client = node_.client();
+        client.set_read_timeout(60);
+        const auto answer = client.Get(wait + "60");
+        ASSERT_TRUE(answer);
+        EXPECT_EQ(answer->status, 200) << answer->body;
+        EXPECT_EQ(json::parse(answer->body)["w_pub"], rfc3339(kWanted));
+    });
+    set(kWanted, kWanted);
+    reader.join();
+
+    for (const char* wrong :
+         {"", "min_watermark=", "min_watermark=-1", "min_watermark=2000-13-01T00:00:00Z",
+          "min_watermark=2000-01-01", "min_watermark=99999999999", "min_watermark=1&timeout=61",
+          "min_watermark=1&timeout=never", "min_watermark=1&until=2"})
+        problem(node_.client().Get(std::string("/v1/datasets/lake/wait?") + wrong), 400);
+}
+
+// No more wait than the API can bear; when the server stops they are answered.
+TEST_F(Api, BoundsThoseWhoWait) {
+    {
+        const std::lock_guard lock(node_.core.mutex);
+        node_.core.rpo_views.assign(1, sample_dataset("lake").rpo);
+        node_.core.rpo_views[0].watermarks.w_pub = 5;
+    }
+    const std::string wait = "/v1/datasets/lake/wait?min_watermark=9000000000&timeout=60";
+    std::atomic<unsigned> stopped{0};
+    std::vector<std::thread> waiters;
+    for (unsigned i = 0; i < FreshnessBarrier::kWaitersMax; ++i)
+        waiters.emplace_back([&] {
+            auto client = node_.client();
+            client.set_read_timeout(120);
+            const auto answer = client.Get(wait);
+            if (answer && answer->status == 503) ++stopped;
+        });
+    EXPECT_TRUE(eventually([&] {
+        const auto answer = node_.client().Get("/v1/datasets/lake/wait?min_watermark=9000000000&timeout=0");
+        return answer && answer->status == 429;
+    }));
+    EXPECT_EQ(node_.client().Get("/v1/status")->status, 200);
+    node_.edge->stop();
+    for (auto& waiter : waiters)
+        waiter.join();
+    EXPECT_EQ(stopped, FreshnessBarrier::kWaitersMax);
 }
 
 // Oversized bodies and paths, wrong methods and unknown routes each get their status and a remedy.

@@ -98,6 +98,18 @@ TEST_F(Cli, SteersDatasets) {
     EXPECT_THAT(wrong.output, HasSubstr("rpo_target_s \"soon\" is not a duration"));
 }
 
+// Waiting ends with what is published, or is refused with where it stands.
+TEST_F(Cli, WaitsForAWatermark) {
+    fill(node_.core);
+    const Outcome fresh = longhaul("wait hot --min-watermark 2020-01-01T00:00:00Z");
+    EXPECT_EQ(fresh.status, 0) << fresh.output;
+    EXPECT_THAT(fresh.output, HasSubstr("hot is published up to 2026-"));
+    const Outcome late = longhaul("wait hot --min-watermark 2100-01-01T00:00:00Z --timeout 0s");
+    EXPECT_EQ(late.status, 1);
+    EXPECT_THAT(late.output, HasSubstr("it is PROTECTED"));
+    EXPECT_EQ(longhaul("wait").status, 2);
+}
+
 // A link's settings change while it runs.
 TEST_F(Cli, SetsLinks) {
     const Outcome set = longhaul("links set east-west-1 --rate 500M --fec fixed:64,2 --goal latency");
