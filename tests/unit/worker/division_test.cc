@@ -39,8 +39,10 @@ struct Workers {
         for (bool more = true; more;) {
             more = false;
             orders();
-            for (unsigned group = 0; group < pace.size(); ++group)
-                more |= obey(group) | confirm(group);
+            for (unsigned group = 0; group < pace.size(); ++group) {
+                const bool obeyed = obey(group);
+                more = confirm(group) || obeyed || more;
+            }
         }
     }
     std::uint64_t sum() const {
