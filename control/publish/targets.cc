@@ -139,6 +139,7 @@ void use_clock(TargetView& target, const PeerClock* clock, WallNs now) {
     target.facts.clock_offset_ns = clock->best()->offset_ns;
     target.facts.clock_uncertainty_s = clock->best()->uncertainty_s(now);
     target.facts.clock_problem = clock->problem(now);
+    if (target.facts.unproven.empty()) target.facts.unproven = clock->undated(target.heard_at, now);
 }
 
 RpoView judge_at_target(const TargetView& target, WallNs now) {

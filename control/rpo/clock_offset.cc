@@ -49,7 +49,17 @@ void PeerClock::add(const ClockEstimate& fresh) {
     const double kept_s = best_->uncertainty_s(fresh.measured_at),
                  fresh_s = fresh.uncertainty_s(fresh.measured_at);
     if (apart_s > kept_s + fresh_s) set_at_ = fresh.measured_at;
-    if (apart_s > kept_s + fresh_s || fresh_s <= kept_s) best_ = fresh;
+    best_ = fresh;
+}
+
+std::string PeerClock::undated(WallNs heard, WallNs now) const {
+    if (!best_) return {};
+    const WallNs compared = compared_at_.value_or(best_->measured_at);
+    const double silence_s = static_cast<double>(now - compared) / 1e9;
+    if (heard <= compared || silence_s <= kSilence_s) return {};
+    return fmt::format(
+        "a watermark came, and the source's clock was last compared with ours before it, {:.0f} s ago",
+        silence_s);
 }
 
 std::string PeerClock::problem(WallNs now) const {

@@ -34,10 +34,14 @@ class PeerClock {
     PeerClock() = default;
     explicit PeerClock(const ClockEstimate& remembered) : best_(remembered) {}
 
-    // Keeps what is tighter by now. Disjoint from what was kept: the clock was set; the new one counts.
+    // The last one counts, tighter or not: a step smaller than the uncertainties would make an older one wrong. Disjoint
+    // from the one before: the clock was set.
     void add(const ClockEstimate& fresh);
     const std::optional<ClockEstimate>& best() const { return best_; }
     std::string problem(WallNs now) const;  // why a lag by this clock is no proof; empty: it is one
+    // Why a watermark that came at `heard` cannot be dated at all: nobody has asked since what clock it was read from,
+    // which may have been set meanwhile. Empty: it can.
+    std::string undated(WallNs heard, WallNs now) const;
 
   private:
     std::optional<ClockEstimate> best_;

@@ -44,13 +44,12 @@ Slo::Slo(const std::vector<SloSlot>& stored) {
 void Slo::sample(WallNs now, Verdict verdict, std::optional<double> lag_s, const ChangeCounts& counts) {
     const std::int64_t minute = minute_of(now);
     if (open_ && minute > open_->start) close_minute();
+    if (!last_closed_) begin_record(minute);
     if (!open_) {
-        if (last_closed_ && minute <= *last_closed_)
-            return;  // a clock that was set back: lived through already
+        if (minute <= *last_closed_) return;  // a clock that was set back: lived through already
         // Nobody sampled what lies between. More than the longest window says nothing more.
-        if (last_closed_)
-            for (auto unseen = std::max(*last_closed_ + 1, minute - kMonth_min); unseen < minute; ++unseen)
-                add_minute({1, unseen, 0, 1, 0, {}, 0});
+        for (auto unseen = std::max(*last_closed_ + 1, minute - kMonth_min); unseen < minute; ++unseen)
+            add_minute({1, unseen, 0, 1, 0, {}, 0});
         open_ = SloSlot{1, minute, 0, 0, 0, {}, 0};
         worst_ = Verdict::good;
         forget(minute);
@@ -58,6 +57,14 @@ void Slo::sample(WallNs now, Verdict verdict, std::optional<double> lag_s, const
     worst_ = std::max(worst_, verdict);
     add(open_->counts, counts);
     open_->lag_max_s = std::max(open_->lag_max_s, lag_s.value_or(0));
+}
+
+// An empty slot before the first minute is stored at once: a process that ends within that minute leaves a record of when
+// the account began, so that the time until the next one counts as missed.
+void Slo::begin_record(std::int64_t minute) {
+    last_closed_ = minute - 1;
+    minutes_[minute - 1] = SloSlot{1, minute - 1, 0, 0, 0, {}, 0};
+    changed_[{1, minute - 1}] = true;
 }
 
 void Slo::close_minute() {

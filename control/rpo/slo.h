@@ -40,6 +40,7 @@ class Slo {
 
   private:
     using Slots = std::map<std::int64_t, SloSlot>;  // by start
+    void begin_record(std::int64_t minute);
     void close_minute();
     void add_minute(const SloSlot& minute);
     void forget(std::int64_t minute);

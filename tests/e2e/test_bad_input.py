@@ -177,8 +177,8 @@ class BadDisks(TwoSites):
         write(os.path.join(self.source, "small-1"), random.Random(1).randbytes(2 * MIB))
         self.create_dataset()
         self.wait_equal(30)
-        write(os.path.join(self.source, "too-large"), random.Random(2).randbytes(48 * MIB))
         write(os.path.join(self.source, "small-2"), random.Random(3).randbytes(2 * MIB))
+        write(os.path.join(self.source, "too-large"), random.Random(2).randbytes(48 * MIB))
         self.wait_failure("too-large", "target_no_space")
         wait_for(lambda: os.path.exists(os.path.join(self.replica, "small-2")), 40, "the small file at the target")
         with open(os.path.join(self.replica, "small-1"), "rb") as file:
