@@ -28,7 +28,8 @@ struct Target {
 };
 
 enum class Mode : std::uint8_t { namespace_, copy };  // "namespace": deletes propagate; "copy": they never do
-enum class Consistency : std::uint8_t { object };  // "object"; "ordered", "group": refused with what exists
+// "object": each object as soon as it is durable; "ordered": control/publish/README.md; "group": refused
+enum class Consistency : std::uint8_t { object, ordered };
 struct DatasetSpec {
     std::string name;    // [a-z0-9][a-z0-9-]{0,62}
     std::string source;  // "posix:/lake"
@@ -103,6 +104,7 @@ struct FlowView {
 struct CoreStats {
     std::uint64_t sweeps = 0, changes = 0, bundles_offered = 0, bundles_published = 0, bundles_failed = 0,
                   objects_published = 0, bytes_published = 0;
+    std::uint64_t order_violations = 0;  // publications that would have broken the order; all were refused
 };
 
 // ---- what Core needs from the outside -------------------------------------------------------------------------------
@@ -127,6 +129,9 @@ class Ports {
                                       std::vector<std::uint8_t> head) = 0;
     virtual Result<void> bundle_cancel(const wire::BundleId& id) = 0;
     virtual Result<void> bundle_ack(const std::vector<wire::BundleId>& ids) = 0;
+    // A bundle staged here for a dataset that is published in order: publish it, or discard it.
+    virtual Result<void> order_settle(std::uint8_t link, const wire::BundleId& id, std::uint32_t generation,
+                                      bool publish) = 0;
     // Peer control, over mTLS; may take seconds: Core calls it from a helper thread.
     virtual Result<TargetAccepted> target_accept(
         const DatasetSpec& spec) = 0;  // idempotent by dataset name and our site
@@ -181,6 +186,7 @@ class Core {
     virtual void on_dataplane_down() = 0;
     virtual void on_bundle(const command::BundleEvent& event) = 0;
     virtual void on_mark(std::uint64_t store, WallNs watermark) = 0;
+    virtual void on_order(const command::OrderEvent& event) = 0;
     virtual void on_link(const command::LinkStatus& status) = 0;
 };
 

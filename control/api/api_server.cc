@@ -51,6 +51,7 @@ ApiServer::ApiServer(ApiContext context, std::string token)
       token_(std::move(token)),
       started_at_(wall_now()),
       watch_(context_.core),
+      barrier_(context_.core),
       server_(std::make_unique<httplib::Server>(), [this](Call& call) -> std::optional<Problem> {
           if (token_matches(call.request.get_header_value("Authorization"), token_)) return std::nullopt;
           return unauthorized();
@@ -67,10 +68,12 @@ Result<std::uint16_t> ApiServer::start(const Endpoint& endpoint) {
                          " is not a loopback address, and REST is not encrypted: listen on "
                          "127.0.0.1 and reach it through an SSH tunnel or a TLS proxy"};
     watch_.start();
+    barrier_.start();
     return server_.start(endpoint);
 }
 
 void ApiServer::stop() {
+    barrier_.stop();  // or the server would wait for those who wait
     server_.stop();
     watch_.stop();
 }
@@ -140,6 +143,7 @@ void ApiServer::install_dataset_routes() {
     });
     server_.add("GET", "/v1/datasets/{name}/failures",
                 [this](const Call& call) { return failures(call.arguments.at(0)); });
+    server_.add("GET", "/v1/datasets/{name}/wait", [this](const Call& call) { return wait(call); });
 }
 
 Reply ApiServer::health() const {
@@ -256,6 +260,33 @@ Reply ApiServer::create_dataset(const Call& call) {
     Reply reply = json_reply(dataset_view_document(view.value()), 201);
     reply.headers["Location"] = "/v1/datasets/" + view.value().spec.name;
     return reply;
+}
+
+Reply ApiServer::wait(const Call& call) {
+    std::vector<FieldProblem> problems;
+    WallNs min_watermark = 0;
+    double timeout_s = 10;
+    for (const auto& [name, value] : call.request.params) {
+        if (name == "min_watermark") {
+            const auto time = parse_source_time(value);
+            if (time)
+                min_watermark = time.value();
+            else
+                problems.push_back({name, time.error().text});
+        } else if (name == "timeout") {
+            const auto seconds = parse_duration_s(value);
+            if (seconds && seconds.value() >= 0 && seconds.value() <= FreshnessBarrier::kTimeoutMax_s)
+                timeout_s = seconds.value();
+            else
+                problems.push_back({name, "must be a duration from 0 to 60 s"});
+        } else {
+            problems.push_back({name, "is not known: there are min_watermark and timeout"});
+        }
+    }
+    if (!call.request.has_param("min_watermark"))
+        problems.push_back({"min_watermark", "is required: the source time that must be published"});
+    if (!problems.empty()) return problem_reply(field_problem(std::move(problems)));
+    return barrier_.wait(call.arguments.at(0), min_watermark, timeout_s);
 }
 
 Reply ApiServer::failures(const std::string& dataset) const {

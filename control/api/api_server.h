@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "control/api/core_watch.h"
+#include "control/api/wait.h"
 #include "control/config/config.h"
 #include "control/core.h"
 #include "control/dataplane_client/dataplane_client.h"
@@ -48,11 +49,13 @@ class ApiServer {
     Reply change_link(const Call& call);
     Reply create_dataset(const Call& call);
     Reply failures(const std::string& dataset) const;
+    Reply wait(const Call& call);
 
     ApiContext context_;
     const std::string token_;
     const std::int64_t started_at_;
     CoreWatch watch_;
+    FreshnessBarrier barrier_;
     HttpServer server_;
 };
 

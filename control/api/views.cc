@@ -105,6 +105,7 @@ json stats_document(const CoreStats& stats) {
             {"bundles_offered", stats.bundles_offered},
             {"bundles_published", stats.bundles_published},
             {"bundles_failed", stats.bundles_failed},
+            {"order_violations", stats.order_violations},
             {"objects_published", stats.objects_published},
             {"bytes_published", stats.bytes_published}};
 }

@@ -13,14 +13,19 @@ namespace longhaul::control {
 // One object as it stands at the source now.
 struct Observed {
     Fingerprint print;
-    std::string link;   // text of a symlink
-    bool racy = false;  // its ctime is so young that the next write may leave the same ctime
+    std::string link;          // text of a symlink
+    bool racy = false;         // its ctime is so young that the next write may leave the same ctime
+    std::int64_t born_ns = 0;  // of a directory: when it was made; 0: the file system does not say
 };
 
 // A path that differs from what is recorded as published. `now` empty: nothing stands there any more.
 struct Observation {
     std::string path;
     std::optional<Observed> now;
+    // Not before this source time had it changed to that for good: an upper bound of the time of the change (consistency
+    // `ordered` goes by it). A file's or symlink's ctime, a directory's birth, or the ctime of an ancestor (or of the
+    // directory itself) that was renamed since; of something that is gone, when it was found gone.
+    std::int64_t changed_by_ns = 0;
 };
 
 enum class Difference : std::uint8_t {

@@ -44,12 +44,13 @@ class Sweeper {
     struct Frame {
         std::string directory;
         std::vector<Listed> entries;
+        std::int64_t appeared_by_ns = 0;  // the directory, under this name: what is in it was not here before
         std::size_t next = 0;
     };
 
     void walk() {
         std::vector<Frame> stack;
-        enter(stack, "", "");
+        enter(stack, "", "", 0);
         while (!stack.empty() && !stopped_) {
             Frame& frame = stack.back();
             if (frame.next == frame.entries.size()) {
@@ -59,11 +60,12 @@ class Sweeper {
             Listed& entry = frame.entries[frame.next++];
             const std::string path =
                 frame.directory.empty() ? entry.name : frame.directory + "/" + entry.name;
-            visit(stack, path, entry);
+            visit(stack, path, frame.appeared_by_ns, entry);
         }
     }
 
-    void visit(std::vector<Frame>& stack, const std::string& path, Listed& entry) {
+    void visit(std::vector<Frame>& stack, const std::string& path, std::int64_t appeared_by_ns,
+               Listed& entry) {
         if (stop_.load(std::memory_order_relaxed)) stopped_ = true;
         if (!wire::path_is_safe(path)) {
             trouble("object " + shown_path(path) + " cannot be replicated: its path is longer than " +
@@ -84,7 +86,15 @@ class Sweeper {
         const bool is_directory = entry.now.print.kind == ObjectKind::directory;
         result_.objects += 1;
         result_.bytes += entry.now.print.size;
-        compare(path, key, std::move(entry.now));
+        // What is in a directory keeps its ctimes when the directory is renamed; the directory's own ctime then leaves
+        // its mtime behind, until something is next made in it.
+        const auto& print = entry.now.print;
+        const bool dated_by_birth =
+            is_directory && print.ctime_ns == print.mtime_ns && entry.now.born_ns != 0;
+        const std::int64_t own_ns = dated_by_birth ? entry.now.born_ns : print.ctime_ns;
+        const std::int64_t changed_by_ns = std::max(appeared_by_ns, own_ns);
+        const bool renamed = is_directory && print.ctime_ns != print.mtime_ns;
+        const bool stood_here = compare(path, key, std::move(entry.now), changed_by_ns);
         if (!is_directory) return;
         if (entry.foreign) {
             unsupported(path);
@@ -94,10 +104,11 @@ class Sweeper {
                         "its own");
             return;
         }
-        enter(stack, path, key);
+        enter(stack, path, key, !stood_here && renamed ? changed_by_ns : appeared_by_ns);
     }
 
-    void enter(std::vector<Frame>& stack, const std::string& directory, const std::string& key) {
+    void enter(std::vector<Frame>& stack, const std::string& directory, const std::string& key,
+               std::int64_t appeared_by_ns) {
         auto listing = tree_.list(directory);
         if (!listing) {
             trouble(listing.error().text + "; correct its permissions or the disk");
@@ -114,7 +125,7 @@ class Sweeper {
             leave_out_subtree(key);
             return;
         }
-        stack.push_back({directory, std::move(*std::move(listing).value()), 0});
+        stack.push_back({directory, std::move(*std::move(listing).value()), appeared_by_ns, 0});
     }
 
     bool at(const std::string& key) const { return recorded_->valid() && recorded_->key() == key; }
@@ -134,7 +145,7 @@ class Sweeper {
     }
     void gone() {
         if (other_root_ || withhold_removals_) return;
-        emit({path_of_key(recorded_->key()), std::nullopt});
+        emit({path_of_key(recorded_->key()), std::nullopt, file_clock()});
     }
 
     // Passes over everything recorded beneath a directory that could not be looked into. True if there was
@@ -149,17 +160,22 @@ class Sweeper {
         return any;
     }
 
-    void compare(const std::string& path, const std::string& key, Observed now) {
+    // True: the same directory was published under this name.
+    bool compare(const std::string& path, const std::string& key, Observed now, std::int64_t changed_by_ns) {
         skip_rows_until(key);
         const ObjectRecord* record = at(key) ? &recorded_->record() : nullptr;
         known_found_ += record != nullptr ? 1 : 0;
+        const bool stood_here = record != nullptr && record->published &&
+                                record->print.kind == now.print.kind &&
+                                record->print.inode == now.print.inode;
         if (difference(record, &now) != Difference::none) {
             if (now.racy)
-                racy_.push_back(path);
+                racy_.emplace_back(path, changed_by_ns);
             else
-                emit({path, std::move(now)});
+                emit({path, std::move(now), changed_by_ns});
         }
         if (record != nullptr) recorded_->next();
+        return stood_here;
     }
 
     // Waits once for the clock to leave the tick in which the youngest files were last written, then looks
@@ -167,12 +183,14 @@ class Sweeper {
     void look_again_at_racy() {
         if (racy_.empty()) return;
         std::this_thread::sleep_for(std::chrono::nanoseconds(kRacyNs));
-        for (const auto& path : racy_) {
+        for (const auto& [path, changed_by_ns] : racy_) {
             auto found = tree_.look(path);
             if (!found) {
                 trouble(found.error().text);
             } else {
-                emit({path, std::move(found).value()});
+                auto now = std::move(found).value();
+                const auto changed = now ? std::max(changed_by_ns, now->print.ctime_ns) : file_clock();
+                emit({path, std::move(now), changed});
             }
             if (stopped_) return;
         }
@@ -222,7 +240,7 @@ class Sweeper {
     std::unique_ptr<ObjectCursor> recorded_;
     SweepResult result_;
     std::vector<Observation> batch_;
-    std::vector<std::string> racy_;
+    std::vector<std::pair<std::string, std::int64_t>> racy_;  // and by when it had changed
     std::uint64_t known_found_ = 0;
     bool other_root_ = false;
     bool withhold_removals_ = false;
@@ -254,7 +272,10 @@ std::vector<Observation> look_again(const std::string& root, const RootIdentity&
     if (!tree || (expected.known() && tree.value().identity() != expected)) return seen;
     for (const auto& path : paths) {
         auto found = tree.value().look(path);
-        if (found) seen.push_back({path, std::move(found).value()});
+        if (!found) continue;
+        auto now = std::move(found).value();
+        const auto changed_by_ns = now ? now->print.ctime_ns : file_clock();
+        seen.push_back({path, std::move(now), changed_by_ns});
     }
     return seen;
 }

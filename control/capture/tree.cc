@@ -23,13 +23,6 @@ std::int64_t nanoseconds(const timespec& time) {
     return std::int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
 }
 
-// The clock that file systems stamp with; the injected clock of Core is about watermarks, not about files.
-std::int64_t file_clock() {
-    timespec now{};
-    clock_gettime(CLOCK_REALTIME, &now);
-    return nanoseconds(now);
-}
-
 int open_beneath(int root, const char* path, std::uint64_t flags) {
     open_how how{};
     how.flags = flags | O_CLOEXEC | O_NOFOLLOW;
@@ -78,10 +71,24 @@ bool look_at(int directory, std::uint64_t root_device, Listed& entry) {
         entry.unreadable_link = !text;
         if (text) entry.now.link = std::move(*text);
     }
+    if (S_ISDIR(status.st_mode)) {
+        struct statx more {};
+        const bool told =
+            statx(directory, entry.name.c_str(), AT_SYMLINK_NOFOLLOW, STATX_BTIME, &more) == 0 &&
+            (more.stx_mask & STATX_BTIME) != 0;
+        if (told) entry.now.born_ns = more.stx_btime.tv_sec * 1'000'000'000 + more.stx_btime.tv_nsec;
+    }
     return true;
 }
 
 }  // namespace
+
+// The clock that file systems stamp with; the injected clock of Core is about watermarks, not about files.
+std::int64_t file_clock() {
+    timespec now{};
+    clock_gettime(CLOCK_REALTIME, &now);
+    return nanoseconds(now);
+}
 
 Descriptor::~Descriptor() {
     if (fd_ >= 0) close(fd_);

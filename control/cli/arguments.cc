@@ -40,6 +40,7 @@ const std::vector<Command>& commands() {
         {"datasets rescan", "NAME", {}, "walk the source now"},
         {"datasets release-deletes", "NAME", {}, "let deletes go that are held as unusually many"},
         {"datasets failures", "NAME", {}, "objects whose last try failed, and why"},
+        {"wait", "NAME", {"min-watermark", "timeout"}, "until what is published here is at least that fresh"},
         {"flows", "", {}, "what is assigned to which link at which rate"},
         {"bundles", "", {}, "bundles in progress"},
         {"rpo", "", {}, "how much would be lost if the source died now"},
@@ -93,6 +94,9 @@ po::options_description all_options() {
          {"link", "NAME", "only this link"},
          {"delete-hold-share", "SHARE", "hold deletes of more than this share of the objects (default 0.01)"},
          {"delete-hold-objects", "COUNT", "... or of more than so many (default 10000; 0: never hold)"}}));
+    out.add(text_options("wait",
+                         {{"min-watermark", "TIME", "source time, e.g. 2026-11-25T23:00:00Z (default now)"},
+                          {"timeout", "DURATION", "at most 60s (default 10s)"}}));
     out.add(text_options("pki", {{"directory", "DIR", "where ca.pem, ca.key and the sites' files are"},
                                  {"site", "NAME", "for pki issue: the site"},
                                  {"dns", "NAME", "an additional DNS name; may be repeated"},

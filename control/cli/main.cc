@@ -113,6 +113,12 @@ void change_link(const Arguments& arguments, const RestClient& client) {
     print_result(arguments, document, show_link_change(document));
 }
 
+std::int64_t wall_now() {
+    return std::chrono::duration_cast<std::chrono::nanoseconds>(
+               std::chrono::system_clock::now().time_since_epoch())
+        .count();
+}
+
 void make_certificates(const Arguments& arguments) {
     const std::string directory = arguments.option("directory");
     const auto list = [&](const char* option) {
@@ -150,6 +156,13 @@ void run(const Arguments& arguments) {
         const json document = client.post(path + "/release-deletes", json::object());
         return print_result(arguments, document,
                             "released " + document.at("released").dump() + " held deletes of " + name + "\n");
+    }
+    if (arguments.command == "wait") {
+        const std::string since = arguments.option("min-watermark", rfc3339(wall_now()));
+        const json document = client.get(path + "/wait?min_watermark=" + path_segment(since) +
+                                         "&timeout=" + path_segment(arguments.option("timeout", "10s")));
+        return print_result(arguments, document,
+                            name + " is published up to " + document.at("w_pub").get<std::string>() + "\n");
     }
     LH_ASSERT(arguments.command == "datasets rescan");
     print_result(arguments, client.post(path + "/rescan", json::object()),

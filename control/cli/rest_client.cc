@@ -13,7 +13,7 @@ namespace longhaul::control::cli {
 namespace {
 
 constexpr int kConnectTimeoutS = 3;
-constexpr int kAnswerTimeoutS = 30;  // creating a dataset asks the other site first
+constexpr int kAnswerTimeoutS = 70;  // creating a dataset asks the other site first; waiting takes up to 60 s
 
 }  // namespace
 

@@ -8,8 +8,8 @@ const char* to_string(Mode mode) {
     return mode == Mode::copy ? "copy" : "namespace";
 }
 
-const char* to_string(Consistency) {
-    return "object";
+const char* to_string(Consistency consistency) {
+    return consistency == Consistency::ordered ? "ordered" : "object";
 }
 
 std::optional<Mode> mode_from(const std::string& text) {

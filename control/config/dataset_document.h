@@ -11,7 +11,7 @@
 namespace longhaul::control {
 
 const char* to_string(Mode mode);                // "namespace", "copy"
-const char* to_string(Consistency consistency);  // "object"
+const char* to_string(Consistency consistency);  // "object", "ordered"
 std::optional<Mode> mode_from(const std::string& text);
 
 nlohmann::json dataset_document(const DatasetSpec& spec);

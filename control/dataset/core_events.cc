@@ -43,6 +43,10 @@ void CoreLoop::on_mark(std::uint64_t store, WallNs watermark) {
     post([this, store, watermark](Moment now) { targets_.on_mark(store, watermark, now.wall); });
 }
 
+void CoreLoop::on_order(const command::OrderEvent& event) {
+    post([this, event](Moment now) { targets_.on_order(event, now.steady); });
+}
+
 void CoreLoop::on_link(const command::LinkStatus&) {
     post([this](Moment) { links_at_ = 0; });
 }

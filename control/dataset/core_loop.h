@@ -58,6 +58,7 @@ class CoreLoop final : public Core {
     void on_dataplane_down() override;
     void on_bundle(const command::BundleEvent& event) override;
     void on_mark(std::uint64_t store, WallNs watermark) override;
+    void on_order(const command::OrderEvent& event) override;
     void on_link(const command::LinkStatus& status) override;
 
   private:

@@ -12,6 +12,7 @@ void CoreLoop::leave_copy(Moment at) {
     }
     fresh.targets = targets_.views();
     fresh.stats = stats_;
+    fresh.stats.order_violations = targets_.order_violations();
     const std::scoped_lock lock(copy_mutex_);
     copy_ = std::move(fresh);
 }

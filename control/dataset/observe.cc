@@ -50,14 +50,18 @@ void Runner::sweeping(const SweepResult& so_far) {
 }
 
 void Runner::found(std::vector<Observation>&& observations) {
-    for (const auto& seen : observations)
-        observe(seen.path, seen.now, seen_now());
+    Sighting when = seen_now();
+    for (const auto& seen : observations) {
+        when.changed_by_ns = seen.changed_by_ns;
+        observe(seen.path, seen.now, when);
+    }
 }
 
 void Runner::end_sweep(const SweepResult& result, Moment now) {
     sweeping_ = false;
     ++sweeps_done_;
     ++stats_.sweeps;
+    sweep_ended_steady_ = now.steady;
     sweep_took_s_ = static_cast<double>(now.steady - sweep_started_steady_) / 1e9;
     const bool clean = result.clean && !sweep_void_;
     sweep_void_ = false;
@@ -87,6 +91,7 @@ void Runner::end_sweep(const SweepResult& result, Moment now) {
              change != pending_.list(Place::in_flight).end(); ++change)
             if (change->durable && needs_second_look(*change)) pending_.set_durable(change, false);
         ledger_.completed_clean(record_.sweeps, sweep_started_);
+        if (ordered()) close_epoch();
     }
     for (auto& change : pending_.list(Place::settles))
         change.asked = false;  // what could not be told then
@@ -112,8 +117,14 @@ std::vector<std::string> Runner::take_look_ups() {
 
 void Runner::looked_up(std::vector<Observation>&& observations) {
     looking_up_ = false;
-    for (const auto& seen : observations)
-        observe(seen.path, seen.now, looking_up_since_);  // a sweep may have begun after they were looked at
+    for (const auto& seen : observations) {
+        Sighting when = looking_up_since_;  // a sweep may have begun after they were looked at
+        when.changed_by_ns = seen.changed_by_ns;
+        const auto change = pending_.find(seen.path);  // a sweep knew more of the directories above it
+        if (change && (*change)->action != Action::remove)
+            when.changed_by_ns = std::max(when.changed_by_ns, (*change)->changed_by_ns);
+        observe(seen.path, seen.now, when);
+    }
 }
 
 void Runner::observe(const std::string& path, const std::optional<Observed>& now, Sighting when) {
@@ -130,7 +141,9 @@ void Runner::observe(const std::string& path, const std::optional<Observed>& now
             return;
         }
         const auto [news, fresh] = news_.try_emplace(path, LateNews{now, when});
-        if (!fresh) news->second = {now, {std::min(news->second.when.first, when.first), when.seen}};
+        if (!fresh)
+            news->second = {now,
+                            {std::min(news->second.when.first, when.first), when.seen, when.changed_by_ns}};
         pending_.set_durable(*change, false);  // what has come after it is not
         return;
     }
@@ -138,6 +151,8 @@ void Runner::observe(const std::string& path, const std::optional<Observed>& now
     if (change && now && (*change)->known && (*change)->action != Action::remove &&
         same_version(**change, *now)) {
         news_.erase(path);
+        auto& dated = (*change)->changed_by_ns;  // both are upper bounds
+        if ((*change)->cut_ns == 0) dated = std::min(dated, when.changed_by_ns);
         return;
     }
 
@@ -180,6 +195,7 @@ void Runner::desire(std::optional<Pending::Handle> change, const std::string& pa
             fresh.racy = now->racy;
             if (!now->link.empty()) fresh.link = std::make_unique<std::string>(now->link);
         }
+        date(fresh, when.changed_by_ns, false);
         pending_.insert(std::move(fresh));
         ++stats_.changes;
         if (action == Action::remove) delete_hold_.found(turn_at_);
@@ -190,6 +206,11 @@ void Runner::desire(std::optional<Pending::Handle> change, const std::string& pa
     if (action == Action::remove) delete_hold_.found(turn_at_);
     if ((*change)->action == Action::remove) delete_hold_.undone(turn_at_);
     forget_large(path);  // another version: its ranges would never meet those of the one before
+    const auto& before = (*change)->print;
+    const bool same_directory = now != nullptr && action == Action::create && (*change)->action == action &&
+                                before.kind == ObjectKind::directory && now->print.kind == before.kind &&
+                                before.inode == now->print.inode;
+    date(**change, when.changed_by_ns, same_directory);
     pending_.replace(*change, action, now);
 }
 

@@ -59,6 +59,9 @@ struct Change {
     bool assemble = false;    // all ranges of a large file are durable
     bool again = false;       // touched once more while in flight
     std::uint32_t draft = 0;  // the bundle that took it last
+    // Consistency `ordered` only (release_queue.h):
+    std::int64_t changed_by_ns = 0;  // upper bound of the source time of the change
+    std::int64_t cut_ns = 0;         // of the epoch it belongs to; 0: of none yet
 };
 
 std::string_view parent_of(std::string_view path) noexcept;  // "" for a name in the root
@@ -94,6 +97,7 @@ class Pending {
     void wait_for(Handle handle, const std::string& path);
 
     bool settle_may_go(const Change& change) const;
+    bool removals_wait_under(const std::string& directory) const;  // not even in flight
     template <typename Visit>
     void for_each_listed(Visit visit) {  // everything but what is in flight
         for (auto& [path, handle] : index_)
@@ -120,10 +124,11 @@ class Pending {
     std::size_t removes_ = 0;
     std::uint64_t undurable_bytes_ = 0;
     std::array<List, kPlacesListed> lists_;
-    std::unordered_map<std::string, List> waiting_;                 // by the path waited for
-    std::unordered_map<std::string, std::string> waits_for_;        // path -> the path it waits for
-    std::unordered_map<std::string_view, Handle> index_;            // keys live in the changes
-    std::unordered_map<std::string, std::uint32_t> removes_under_;  // pending removals in each directory
+    std::unordered_map<std::string, List> waiting_;                  // by the path waited for
+    std::unordered_map<std::string, std::string> waits_for_;         // path -> the path it waits for
+    std::unordered_map<std::string_view, Handle> index_;             // keys live in the changes
+    std::unordered_map<std::string, std::uint32_t> removes_under_;   // pending removals in each directory
+    std::unordered_map<std::string, std::uint32_t> removes_flying_;  // those of them in flight
     std::uint32_t draft_ = 0;
     std::unordered_map<std::string, std::uint32_t> removes_drafted_;  // of the draft, in each directory
     using Due = std::pair<TimeNs, std::string>;

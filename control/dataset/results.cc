@@ -30,8 +30,18 @@ bool Runner::on_bundle(const command::BundleEvent& event, Moment now) {
     offer_retry_at_ = 0;
     const bool settled = event.stage == wire::Stage::durable || event.stage == wire::Stage::published;
     if (settled && event.failed_entries == 0) on_durable(bundle, now);
-    if (event.stage == wire::Stage::published || event.stage == wire::Stage::failed) {
+    if (sent_back(bundle, event)) {
+        to_ack_.push_back(event.id);
+        ++stats_.bundles_failed;
+        begin_run(now);
+    } else if (event.stage == wire::Stage::published || event.stage == wire::Stage::failed) {
+        const bool broken = order_broken_by(bundle, event);
+        const bool in_order = bundle.in_order();
         finish(found, event, now);
+        if (broken)
+            begin_run(now);
+        else if (in_order)
+            run_hold_ = 0;
     } else if (!bundle.stage || event.stage > *bundle.stage) {
         bundle.stage = event.stage;
     }
@@ -99,6 +109,7 @@ void Runner::finish(OpenBundles::iterator found, const command::BundleEvent& eve
             if (auto change = pending_.find(bundle.manifest.entries[i].path)) {
                 pending_.set_durable(*change, false);
                 pending_.ready(*change);
+                requeue(*change);
                 hear_late_news(bundle.manifest.entries[i].path);
             }
         } else {
@@ -151,9 +162,13 @@ void Runner::finish_entry(const Open& bundle, std::size_t index, wire::FailReaso
     const std::string& path = bundle.manifest.entries[index].path;
     const auto change = pending_.find(path);
     if (!change || (*change)->place != Place::in_flight) return;
-    if (reason == wire::FailReason::none)
+    if (reason == wire::FailReason::none) {
         succeeded(*change);
-    else
+    } else if (bundle.in_order() && reason == wire::FailReason::cancelled) {  // something before it failed
+        pending_.set_durable(*change, false);
+        pending_.ready(*change);
+        requeue(*change);
+    } else
         failed(*change, reason, now);
     hear_late_news(path);
 }
@@ -237,6 +252,7 @@ void Runner::failed(Pending::Handle change, wire::FailReason reason, Moment now)
         pending_.replace(change, Action::create, &same);
         pending_.back_off(change, now.steady + wait);
     }
+    requeue(change);
 }
 
 // The dataplane does not know this bundle (any more): its changes go again under another id.
@@ -264,6 +280,7 @@ void Runner::give_back(OpenBundles::iterator found) {
         if (!change || (*change)->place != Place::in_flight) continue;
         pending_.set_durable(*change, false);
         pending_.ready(*change);
+        requeue(*change);
         hear_late_news(entry->path);
     }
 }
@@ -275,15 +292,18 @@ void Runner::on_dataplane_up(const command::StatusReport& status, Moment now) {
     std::set<wire::BundleId> known(status.in_flight.begin(), status.in_flight.end());
     for (const auto& event : status.bundles)
         known.insert(event.id);
+    bool order_lost = false;
     for (auto next = open_.begin(); next != open_.end();) {
         const auto bundle = next++;
         if (known.contains(bundle->first)) {
             bundle->second.accepted = true;
             std::erase(to_offer_, bundle->first);
         } else if (bundle->second.accepted) {
+            order_lost = order_lost || bundle->second.in_order();
             give_back(bundle);
         }
     }
+    if (order_lost) begin_run(now);
     tick(now);
 }
 
@@ -316,6 +336,8 @@ void Runner::target_accepted(const Result<TargetAccepted>& answer, Moment now) {
     while (!open_.empty())
         give_back(open_.begin());
     to_offer_.clear();
+    ++record_.order_run;  // stored below
+    record_.order_number = 0;
     mark_sent_.reset();
     published_ = {};
     for (auto& [path, large] : larges_) {
@@ -380,6 +402,7 @@ void Runner::load_entry(const Open& bundle, std::size_t index) {
         change.seen = record_.sweeps;
         change.racy = note.racy;
         change.assemble = entry.kind == wire::EntryKind::assemble;
+        load_order_of(change, bundle, index);
         known = pending_.insert(std::move(change));
     }
     if (entry.kind == wire::EntryKind::range || entry.kind == wire::EntryKind::assemble) load_range(entry);

@@ -31,6 +31,7 @@ void Runner::tick(Moment now) {
     pending_.release_due(now.steady);
     delete_hold_.judge({record_.spec.delete_hold_share, record_.spec.delete_hold_objects}, now.steady,
                        published_.objects);
+    follow_up(now);
     const bool waits = busy() || mark_wanted();
     if (waits && !work_waits_) {
         moved_at_ = now.wall;

@@ -22,6 +22,7 @@
 #include "control/dataset/failures.h"
 #include "control/dataset/large.h"
 #include "control/dataset/pending.h"
+#include "control/dataset/release_queue.h"
 #include "control/rpo/drain.h"
 #include "control/rpo/status.h"
 #include "control/rpo/watermarks.h"
@@ -104,12 +105,14 @@ class Runner {
         WallNs offered_at = 0;
         bool is_mark() const;
         bool is_range() const;
+        bool in_order() const;
     };
     using OpenBundles = std::map<wire::BundleId, Open>;
     // When something was looked at, in sweeps.
     struct Sighting {
         SweepNumber first = 0;  // no clean sweep before this one met it
         SweepNumber seen = 0;   // the last sweep that had begun by then: it still stood there after its start
+        std::int64_t changed_by_ns = 0;  // Observation: of the change itself
     };
     struct LateNews {  // seen of a path while a change of it was in flight
         std::optional<Observed> now;
@@ -142,6 +145,22 @@ class Runner {
     bool becomes_large(Pending::Handle change);
     void add_entry(Draft& draft, const Change& change);
     void seal(Draft&& draft, Moment now);
+
+    // order.cc
+    enum class Turn : std::uint8_t { goes, waits, over };
+    bool ordered() const { return record_.spec.consistency == Consistency::ordered; }
+    void close_epoch();
+    void date(Change& change, std::int64_t changed_by_ns, bool same_directory);
+    void follow_up(Moment now);
+    void requeue(Pending::Handle change);
+    bool compose_in_order(Moment now);
+    Turn turn_of(const Release& next, Pending::Handle change);
+    bool take_in_order(Draft& draft, Pending::Handle change);
+    bool order_broken_by(const Open& bundle, const command::BundleEvent& event) const;
+    static bool sent_back(const Open& bundle, const command::BundleEvent& event);
+    void begin_run(Moment now);
+    void doubt_directory(const std::string& path);
+    static void load_order_of(Change& change, const Open& bundle, std::size_t index);
 
     // results.cc
     void on_durable(Open& bundle, Moment now);
@@ -178,6 +197,9 @@ class Runner {
     std::uint64_t large_durable_bytes_ = 0;
     OpenBundles open_;
     std::vector<wire::BundleId> to_offer_, to_ack_;
+    ReleaseQueue queue_;  // ordered: what may leave, in its order
+    bool held_ = false;   // ordered: something waits for a later epoch
+    TimeNs run_hold_ = 0, run_hold_until_ = 0;
     std::unordered_set<std::string> look_ups_;
     bool looking_up_ = false;
     Sighting looking_up_since_;
@@ -185,7 +207,7 @@ class Runner {
     bool sweeping_ = false;
     bool sweep_void_ = false;  // it compares with what has been forgotten since it began
     WallNs sweep_started_ = 0;
-    TimeNs sweep_started_steady_ = 0;
+    TimeNs sweep_started_steady_ = 0, sweep_ended_steady_ = 0;
     TimeNs next_sweep_at_ = 0;
     double sweep_took_s_ = 0;
     std::uint64_t sweeps_done_ = 0;

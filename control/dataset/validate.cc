@@ -53,7 +53,7 @@ Result<DatasetSpec> validate(DatasetSpec spec, const std::string& own_site) {
     if (spec.mode != Mode::namespace_ && spec.mode != Mode::copy)
         return refused("mode is not known: choose namespace or copy");
     if (spec.consistency != Consistency::object)
-        return refused("consistency is not available: only \"object\" exists in this version");
+        return refused("consistency is not available: only \"object\" is offered in this version");
     if (!traffic_known(spec.traffic))
         return refused("traffic \"" + shown_path(spec.traffic) +
                        "\" is not known: choose latency, bulk or scavenger");

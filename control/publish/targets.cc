@@ -92,9 +92,13 @@ void Targets::on_dataplane_up() {
 
 void Targets::on_dataplane_down() {
     connected_ = false;
+    for (auto& [store, entry] : targets_)
+        entry.order.forget();
 }
 
 void Targets::tick(TimeNs now) {
+    for (auto& [store, entry] : targets_)
+        publish_next(entry, now);
     if (now < retry_at_) return;
     bool all_open = true;
     for (auto& [store, entry] : targets_) {
@@ -114,6 +118,24 @@ void Targets::on_mark(std::uint64_t store, WallNs watermark, WallNs now) {
     state_.target_put(entry.record);
 }
 
+void Targets::on_order(const command::OrderEvent& event, TimeNs now) {
+    if (event.state == command::OrderState::refused) ++order_violations_;
+    const auto found = targets_.find(event.store);
+    if (found == targets_.end()) {  // released meanwhile: nobody waits for it
+        if (event.state == command::OrderState::staged)
+            static_cast<void>(ports_.order_settle(event.link, event.id, event.generation, false).ok());
+        return;
+    }
+    found->second.order.on_event(event, now);
+    publish_next(found->second, now);
+}
+
+void Targets::publish_next(Entry& entry, TimeNs now) {
+    entry.order.step(now, [this](const command::OrderEvent& bundle, bool publish) {
+        return ports_.order_settle(bundle.link, bundle.id, bundle.generation, publish);
+    });
+}
+
 std::vector<TargetView> Targets::views() const {
     std::vector<TargetView> views;
     for (const auto& [store, entry] : targets_) {
@@ -127,6 +149,9 @@ std::vector<TargetView> Targets::views() const {
         view.rpo.rescan_s = entry.record.rescan_s;
         view.rpo.eta_reason = "only the source knows what is pending";
         view.facts.obstacle = connected_ ? entry.problem : "the dataplane is not connected";
+        if (view.facts.obstacle.empty() && entry.order.waits_for_gap())
+            view.facts.obstacle = std::to_string(entry.order.staged()) +
+                                  " bundles are staged and wait for the one before them in their order";
         views.push_back(std::move(view));
     }
     return views;

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "control/publish/publish_order.h"
 #include "control/rpo/status.h"
 #include "control/state/state_store.h"
 #include "dataplane/base/time.h"
@@ -33,8 +34,10 @@ class Targets {
     void on_dataplane_down();
     void tick(TimeNs now);  // opens stores that are not open yet
     void on_mark(std::uint64_t store, WallNs watermark, WallNs now);
+    void on_order(const command::OrderEvent& event, TimeNs now);
 
     std::vector<TargetView> views() const;
+    std::uint64_t order_violations() const { return order_violations_; }
 
   private:
     struct Entry {
@@ -42,7 +45,9 @@ class Targets {
         bool open = false;
         std::string problem;
         WallNs heard_at = 0;
+        PublishOrder order;
     };
+    void publish_next(Entry& entry, TimeNs now);
     void open_store(Entry& entry);
     std::uint64_t new_store_number() const;
 
@@ -50,6 +55,7 @@ class Targets {
     Ports& ports_;
     bool connected_ = false;
     TimeNs retry_at_ = 0;
+    std::uint64_t order_violations_ = 0;      // of stores that are released, too
     std::map<std::uint64_t, Entry> targets_;  // by store
 };
 

@@ -12,7 +12,7 @@ namespace {
 // `objects.key` is the path with every '/' replaced by a zero byte, which no path can contain: so the order
 // of the table is the order of a walk that visits a directory, then its content, then its next sibling
 // (capture/sweep).
-constexpr std::array<const char*, 2> kMigrations = {
+constexpr std::array<const char*, 3> kMigrations = {
     R"sql(
 CREATE TABLE datasets (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -82,6 +82,10 @@ CREATE TABLE ranges (
     R"sql(
 ALTER TABLE datasets ADD COLUMN delete_hold_share REAL NOT NULL DEFAULT 0.01;
 ALTER TABLE datasets ADD COLUMN delete_hold_objects INTEGER NOT NULL DEFAULT 10000;
+)sql",
+    R"sql(
+ALTER TABLE datasets ADD COLUMN order_run INTEGER NOT NULL DEFAULT 1;
+ALTER TABLE datasets ADD COLUMN order_number INTEGER NOT NULL DEFAULT 0;
 )sql",
 };
 

@@ -115,7 +115,7 @@ struct StateStore::Prepared {
           range_delete(db, "DELETE FROM ranges WHERE dataset=? AND key=?"),
           dataset_set(db,
                       "UPDATE datasets SET target_store=?,w_disc=?,w_dur=?,w_pub=?,sweeps=?,objects_total=?,"
-                      "bytes_total=?,root_device=?,root_inode=? WHERE id=?") {}
+                      "bytes_total=?,root_device=?,root_inode=?,order_run=?,order_number=? WHERE id=?") {}
     Statement object_get, object_offer, doubt, object_publish, object_delete, unsettle, bundle_insert,
         bundle_delete, range_insert, range_list, range_delete, dataset_set;
 };
@@ -175,7 +175,11 @@ void StateStore::dataset_update(const DatasetRecord& record) {
     auto& set = prepared_->dataset_set;
     set.bind(record.target_store).bind(record.watermarks.w_disc).bind(record.watermarks.w_dur);
     set.bind(record.watermarks.w_pub).bind(record.sweeps).bind(record.objects_total).bind(record.bytes_total);
-    set.bind(record.root_device).bind(record.root_inode).bind(record.id);
+    set.bind(record.root_device)
+        .bind(record.root_inode)
+        .bind(record.order_run)
+        .bind(record.order_number)
+        .bind(record.id);
     set.run();
 }
 
@@ -191,8 +195,8 @@ std::vector<DatasetRecord> StateStore::datasets() {
     Statement query(database_,
                     "SELECT id,name,source,target_site,target_directory,mode,consistency,rpo_target_s,"
                     "traffic,rescan_s,link,target_store,created,w_disc,w_dur,w_pub,sweeps,objects_total,"
-                    "bytes_total,root_device,root_inode,delete_hold_share,delete_hold_objects FROM datasets "
-                    "ORDER BY id");
+                    "bytes_total,root_device,root_inode,delete_hold_share,delete_hold_objects,order_run,"
+                    "order_number FROM datasets ORDER BY id");
     std::vector<DatasetRecord> records;
     while (query.step()) {
         DatasetRecord record;
@@ -217,6 +221,8 @@ std::vector<DatasetRecord> StateStore::datasets() {
         record.root_inode = query.number(20);
         record.spec.delete_hold_share = query.real(21);
         record.spec.delete_hold_objects = query.number(22);
+        record.order_run = query.number(23);
+        record.order_number = query.number(24);
         records.push_back(std::move(record));
     }
     return records;
@@ -293,6 +299,15 @@ void StateStore::object_forget(std::int64_t dataset, std::string_view path) {
     writing();
     const std::string key = key_of_path(path);
     prepared_->object_delete.bind(dataset).bind_blob(key).run();
+}
+
+void StateStore::directory_may_be_gone(std::int64_t dataset, std::string_view path) {
+    writing();
+    const std::string key = key_of_path(path);
+    Statement(database_, "UPDATE objects SET published=0 WHERE dataset=? AND key=? AND kind=2")
+        .bind(dataset)
+        .bind_blob(key)
+        .run();
 }
 
 bool StateStore::directory_unsettle(std::int64_t dataset, std::string_view path) {

@@ -52,6 +52,8 @@ class StateStore {
     // differs from what the target may hold. Files need no such mark: their ctime never comes back.
     void object_in_doubt(std::int64_t dataset, std::string_view path);
     void object_forget(std::int64_t dataset, std::string_view path);
+    void directory_may_be_gone(std::int64_t dataset,
+                               std::string_view path);  // not published until it is again
     // The target's copy of a directory has another mtime than the one recorded: the next look must see a
     // difference.
     bool directory_unsettle(std::int64_t dataset,

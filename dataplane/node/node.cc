@@ -106,6 +106,18 @@ void Node::on_event(worker::Mark& event) {
     send({{"event", "mark"}, {"store", event.store}, {"watermark_ns", event.watermark_ns}});
 }
 
+void Node::on_event(worker::Ordered& event) {
+    const auto key = std::pair{event.event.id, event.event.link};
+    const bool over = event.event.state > command::OrderState::publishing;
+    if (over)
+        staged_.erase(key);
+    else
+        staged_[key] = event.event;
+    Json document = event.event;
+    document["event"] = "order";
+    send(document);
+}
+
 void Node::on_event(worker::LinkReport& event) {
     const auto found = links_.find(event.status.link);
     if (found == links_.end()) return;
@@ -172,7 +184,8 @@ Node::Json Node::telemetry() const {
               {"files_published", disk.files_published},
               {"entries_failed", disk.entries_failed},
               {"fdatasyncs", disk.fdatasyncs},
-              {"directory_fsyncs", disk.directory_fsyncs}}},
+              {"directory_fsyncs", disk.directory_fsyncs},
+              {"order_refusals", disk.order_refusals}}},
             {"worker", worker},
             {"neighbours",
              {{"arp_replies", counters_.neighbours.arp_replies},

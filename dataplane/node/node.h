@@ -48,10 +48,12 @@ class Node {
     void on_event(worker::SourceBundle& event);
     void on_event(worker::TargetBundle& event);
     void on_event(worker::Mark& event);
+    void on_event(worker::Ordered& event);
     void on_event(worker::LinkReport& event);
     void on_event(worker::Counters& event);
     void on_event(worker::LogLine& event);
 
+    Result<void> settle_staged(const Json& request, bool publish);
     Result<void> to_worker(worker::Command command);
     void send(const Json& document);
     std::size_t port_index(const std::string& name) const;  // config_.ports.size() if unknown
@@ -81,6 +83,8 @@ class Node {
     std::uint64_t next_request_ = 1;
     BundleLedger ledger_;
     bool results_told_ = false;  // the finished bundles, to the connection of now
+    std::map<std::pair<wire::BundleId, std::uint8_t>, command::OrderEvent>
+        staged_;  // and publishing; by link
 
     mutable std::mutex counters_mutex_;
     worker::Counters counters_;                      // guarded by counters_mutex_

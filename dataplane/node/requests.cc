@@ -60,6 +60,11 @@ Node::Json Node::serve_request(const std::string& name, const Json& request, std
                 document["event"] = "bundle";
                 send(document);
             }
+            for (const auto& [key, event] : staged_) {
+                Json document = event;
+                document["event"] = "order";
+                send(document);
+            }
         }
         answer_later = true;
         return {};
@@ -116,6 +121,11 @@ Node::Json Node::serve_request(const std::string& name, const Json& request, std
             ledger_.acknowledge(id.value());
         }
         return command::success_answer(sequence);
+    }
+    if (name == "order_publish" || name == "order_discard") {
+        const auto sent = settle_staged(request, name == "order_publish");
+        return sent.ok() ? command::success_answer(sequence)
+                         : command::failure_answer(sequence, sent.error());
     }
     return command::failure_answer(sequence,
                                    Error{ErrorCode::invalid_argument, "unknown request \"" + name + "\""});
@@ -309,6 +319,22 @@ Result<void> Node::link_start(const Json& request, std::uint64_t sequence) {
         spdlog::info("link {}: session {} starts, {} lanes, {}-byte symbols", link.settings.name,
                      start.session, start.lanes, start.symbol_bytes);
     return sent;
+}
+
+// Told twice it changes nothing: what is publishing stays so, what is over is not found.
+Result<void> Node::settle_staged(const Json& request, bool publish) {
+    worker::SettleStaged settle;
+    settle.publish = publish;
+    FieldReader fields(request, publish ? "order_publish" : "order_discard");
+    fields.read("link", settle.link);
+    fields.read("id", settle.id);
+    fields.read("generation", settle.generation);
+    if (!fields.ok()) return fields.error();
+    const auto found = staged_.find({settle.id, settle.link});
+    if (found == staged_.end() || found->second.generation != settle.generation)
+        return Error{ErrorCode::not_found, "bundle " + wire::to_string(settle.id) + " is not staged here"};
+    if (found->second.state == command::OrderState::publishing) return {};
+    return to_worker(std::move(settle));
 }
 
 Result<bool> Node::bundle_offer(const Json& request, std::vector<std::uint8_t> blob) {

@@ -115,7 +115,10 @@ void Worker::take_head(Link& link, const session::BundleHead& head, TimeNs now) 
     if (refusal == wire::FailReason::none) {
         auto writer = storage_->open_writer(content);
         if (writer.ok()) {
-            session.writings[head.bundle] = {content.id, content.generation, std::move(writer).value()};
+            LinkSession::Writing writing{content.id, content.generation, std::move(writer).value(), {}};
+            writing.order = {content.store, content.id, content.generation, link.settings.link, {},
+                             content.place, {}};
+            session.writings[head.bundle] = std::move(writing);
             session.receiver.open_bundle(head.bundle);
             return;
         }
@@ -176,6 +179,9 @@ void Worker::on_storage_event(const storage::Event& event, TimeNs now) {
         case storage::Event::Kind::mark:
             tell(Mark{event.store, event.watermark_ns});
             break;
+        case storage::Event::Kind::staged:
+            on_staged(*link, token.value, event);
+            break;
     }
 }
 
@@ -188,7 +194,27 @@ void Worker::on_finish(Link& link, std::uint32_t bundle, const storage::Event& e
     tell(TargetBundle{event_of(writing->second.id, writing->second.generation, link.settings.link, status)});
     const bool last = status.stage == wire::Stage::published || status.stage == wire::Stage::failed;
     session.receiver.set_stage(bundle, status, now);
-    if (last) session.writings.erase(writing);
+    if (!last) return;
+    if (event.place_taken) writing->second.order.position = writing->second.order.place;
+    const bool refused = status.stage == wire::Stage::failed && status.reason == wire::FailReason::superseded;
+    tell_order(writing->second, event.place_taken ? command::OrderState::published
+                                : refused         ? command::OrderState::refused
+                                                  : command::OrderState::failed);
+    session.writings.erase(writing);
+}
+
+void Worker::on_staged(Link& link, std::uint32_t bundle, const storage::Event& event) {
+    const auto writing = link.session->writings.find(bundle);
+    if (writing == link.session->writings.end()) return;
+    writing->second.staged = true;
+    writing->second.order.position = event.position;
+    tell_order(writing->second, command::OrderState::staged);
+}
+
+void Worker::tell_order(LinkSession::Writing& writing, command::OrderState state) {
+    if (writing.order.place == wire::OrderPlace{}) return;
+    writing.order.state = state;
+    tell(Ordered{writing.order});
 }
 
 }  // namespace longhaul::worker

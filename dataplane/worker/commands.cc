@@ -183,6 +183,8 @@ void Worker::end_session(Link& link) {
     if (link.session == nullptr) return;
     for (const Lane& lane : link.session->lanes)
         lane_of_spi_.erase(lane.receive_spi);
+    for (auto& [handle, writing] : link.session->writings)
+        tell_order(writing, command::OrderState::gone);
     link.session.reset();
 }
 
@@ -229,6 +231,31 @@ void Worker::obey(CancelBundle& command, TimeNs now) {
                            {}}});
         link->outgoing.erase(found);
     }
+}
+
+void Worker::obey(SettleStaged& command, TimeNs now) {
+    Link* link = find_link(command.link);
+    if (link == nullptr || link->session == nullptr) return;
+    auto& writings = link->session->writings;
+    const auto found = std::find_if(writings.begin(), writings.end(), [&](const auto& entry) {
+        const auto& writing = entry.second;
+        return writing.staged && writing.id == command.id && writing.generation == command.generation;
+    });
+    if (found == writings.end()) return;
+    found->second.staged = false;
+    if (command.publish) {
+        tell_order(found->second, command::OrderState::publishing);
+        found->second.writer->release();
+        return;
+    }
+    wire::BundleStatus status;
+    status.bundle = found->first;
+    status.stage = wire::Stage::failed;
+    status.reason = wire::FailReason::superseded;
+    tell_order(found->second, command::OrderState::gone);
+    tell(TargetBundle{{command.id, command.generation, command.link, status.stage, status.reason, 0, {}}});
+    link->session->receiver.set_stage(found->first, status, now);
+    writings.erase(found);
 }
 
 void Worker::obey(Stop&, TimeNs) {

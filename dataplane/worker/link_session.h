@@ -90,6 +90,8 @@ class LinkSession {
         wire::BundleId id;
         std::uint32_t generation = 0;
         std::unique_ptr<storage::BundleWriter> writer;
+        command::OrderEvent order;  // place {0, 0}: published when durable; a position {0, 0}: not staged yet
+        bool staged = false;        // flushed, waits for control
     };
     // Declared after sender and receiver: destroyed first, so no read or write touches a block that went back.
     std::unordered_map<std::uint32_t, Reading> readings;  // by handle

@@ -59,10 +59,16 @@ struct OfferBundle {
 struct CancelBundle {
     wire::BundleId id;
 };
+struct SettleStaged {  // target side: of a bundle published in order
+    std::uint8_t link = 0;
+    wire::BundleId id;
+    std::uint32_t generation = 0;
+    bool publish = true;  // false: discard
+};
 struct Stop {};
 
 using Command = std::variant<OpenStore, CloseStore, ConfigureLink, RemoveLink, StartSession, OfferBundle,
-                             CancelBundle, Stop>;
+                             CancelBundle, SettleStaged, Stop>;
 
 // ---- worker -> main thread ------------------------------------------------------------------------------------------
 
@@ -80,6 +86,9 @@ struct Mark {
     storage::StoreNumber store = 0;
     std::int64_t watermark_ns = 0;
 };
+struct Ordered {  // a bundle arriving here that is published in order
+    command::OrderEvent event;
+};
 struct LinkReport {
     command::LinkStatus status;
 };
@@ -96,6 +105,6 @@ struct LogLine {
     std::string text;
 };
 
-using Event = std::variant<Answer, SourceBundle, TargetBundle, Mark, LinkReport, Counters, LogLine>;
+using Event = std::variant<Answer, SourceBundle, TargetBundle, Mark, Ordered, LinkReport, Counters, LogLine>;
 
 }  // namespace longhaul::worker

@@ -103,6 +103,8 @@ class Worker {
     void take_head(Link& link, const session::BundleHead& head, TimeNs now);
     void on_storage_event(const storage::Event& event, TimeNs now);
     void on_finish(Link& link, std::uint32_t bundle, const storage::Event& event, TimeNs now);
+    void on_staged(Link& link, std::uint32_t bundle, const storage::Event& event);
+    void tell_order(LinkSession::Writing& writing, command::OrderState state);
     void settle_outgoing(Link& link, const session::BundleResult& result);
 
     // commands.cc
@@ -114,6 +116,7 @@ class Worker {
     void obey(StartSession& command, TimeNs now);
     void obey(OfferBundle& command, TimeNs now);
     void obey(CancelBundle& command, TimeNs now);
+    void obey(SettleStaged& command, TimeNs now);
     void obey(Stop& command, TimeNs now);
     Result<void> start_session(Link& link, StartSession& command, TimeNs now);
     void end_session(Link& link);

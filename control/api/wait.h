@@ -1,0 +1,39 @@
+// The reader's freshness barrier: an answer that comes when what is published has reached a source time.
+//
+// Any thread; each call holds its own. At most kWaitersMax at once, so that the API stays answerable.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <condition_variable>
+#include <mutex>
+#include <string>
+
+#include "control/core.h"
+#include "control/http/problem.h"
+
+namespace longhaul::control {
+
+class FreshnessBarrier {
+  public:
+    static constexpr unsigned kWaitersMax = 4;  // half of the server's threads
+    static constexpr double kTimeoutMax_s = 60;
+
+    explicit FreshnessBarrier(Core& core) : core_(core) {}
+    // 200 with the watermark; 404 unknown dataset; 408 when the time is over, with the watermark and what limits it;
+    // 429 when too many wait already; 503 when the server stops.
+    Reply wait(const std::string& dataset, WallNs min_watermark, double timeout_s);
+    void stop();   // whoever waits is answered at once
+    void start();  // takes calls (again)
+
+  private:
+    Core& core_;
+    std::mutex mutex_;
+    std::condition_variable stopped_;
+    unsigned waiters_ = 0;
+    bool stopping_ = false;
+};
+
+// "2026-11-25T23:00:00.123Z", or seconds since the Unix epoch with up to nine decimals.
+Result<WallNs> parse_source_time(const std::string& text);
+
+}  // namespace longhaul::control
