@@ -26,7 +26,6 @@ struct DeleteHoldPolicy {
     double share = 0.01;             // of the objects published; above it removals are held
     std::uint64_t objects = 10'000;  // at most so many, however large the dataset; 0: never hold
 
-    bool operator==(const DeleteHoldPolicy&) const = default;
     std::uint64_t bound(std::uint64_t objects_published) const {
         const auto by_share = static_cast<std::uint64_t>(share * static_cast<double>(objects_published));
         return std::min(std::max(by_share, kDeleteFloor), std::max(objects, kDeleteFloor));
@@ -69,7 +68,7 @@ class DeleteHold {
     }
 
     bool holds_ = false;
-    std::deque<std::pair<TimeNs, std::uint64_t>> found_;  // by second; at most a window's worth
+    std::deque<std::pair<TimeNs, std::uint64_t>> found_;  // by second; a window's worth, or since the hold
     std::uint64_t sum_ = 0;
 };
 

@@ -1,5 +1,5 @@
 // What becomes of the lag if things go on as they do: when the backlog is gone, when the target is broken, and
-// which rate would keep it. Pure functions of rates and amounts; views, alarms and the scheduler all ask here.
+// which rate would keep it. Pure functions of rates and amounts, for views and alarms.
 //
 // Rates are payload bits per second, times are seconds. A figure that cannot be given is absent and has a
 // reason: never a sentinel, never infinity.
