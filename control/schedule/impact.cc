@@ -1,4 +1,4 @@
-// Time to breach: with rate r against changes c, the lag grows by 1 - r/c a second (research: rpo, 4.2).
+// Which flows get less without the link, and whether they then fall behind.
 // SPDX-License-Identifier: Apache-2.0
 #include "control/schedule/impact.h"
 
@@ -7,20 +7,23 @@
 #include <algorithm>
 
 #include "control/config/values.h"
+#include "control/rpo/forecast.h"
 
 namespace longhaul::control {
 
 namespace {
 
-// Nullopt: it holds for as long as one likes.
-std::optional<double> time_to_breach_s(const Demand& demand, double change_bps, const Flow& without) {
-    if (!demand.lag_s || demand.rpo_target_s <= 0) return std::nullopt;  // seeding: nothing to breach yet
-    const double left_s = std::max(0.0, demand.rpo_target_s - *demand.lag_s);
-    if (!without.assigned) return left_s;
-    const double rate = static_cast<double>(without.rate_bps);
-    if (rate < change_bps) return left_s / (1 - rate / change_bps);
-    if (demand.active && without.slack_s && *without.slack_s < 0) return left_s;
-    return std::nullopt;
+// By the formula that alarms and views go by (rpo/forecast), with the rate that it would get. Nullopt: it holds for as
+// long as one likes.
+std::optional<double> time_to_breach_without(const Demand& demand, double change_bps, const Flow& without) {
+    Load load;
+    load.lag_s = demand.lag_s;
+    load.rpo_target_s = demand.rpo_target_s;
+    load.bytes_behind = load.oldest_bytes = demand.bytes_behind;
+    load.waits = true;  // an idle source, too, needs its marks carried
+    load.change_bps = change_bps;
+    load.drain_bps = without.assigned ? static_cast<double>(without.rate_bps) : 0;
+    return time_to_breach_s(load);
 }
 
 }  // namespace
@@ -53,7 +56,7 @@ LinkImpact impact(const std::string& link, double window_s, const std::vector<De
         row.rate_bps = flows[i].rate_bps;
         row.rate_after_bps = without[i].rate_bps;
         row.change_bps = change_bps[i];
-        row.time_to_breach_s = time_to_breach_s(demands[i], change_bps[i], without[i]);
+        row.time_to_breach_s = time_to_breach_without(demands[i], change_bps[i], without[i]);
         row.breaks = row.time_to_breach_s && *row.time_to_breach_s < window_s;
         if (row.breaks)
             row.reason = !without[i].assigned

@@ -131,6 +131,11 @@ TEST(Impact, SaysWhatBreaksAndWhen) {
     EXPECT_FALSE(out.rows[0].breaks) << "a short drain";
     EXPECT_FALSE(out.rows[1].time_to_breach_s) << "the other link carries it";
     EXPECT_THAT(impact("two", 3600, demands, {0, 0}, flows, links, 0).rows, IsEmpty());
+
+    demands[1].lag_s = 400;
+    out = impact("one", 100, demands, {0, 5e8}, flows, links, 0);
+    EXPECT_EQ(out.rows[0].dataset, "free");
+    EXPECT_EQ(out.rows[0].time_to_breach_s, 0) << "late already, as its RPO view says by the same formula";
 }
 
 }  // namespace
