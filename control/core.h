@@ -164,6 +164,17 @@ struct PeerClockView {
     WallNs measured_at = 0;
     std::string problem;
 };
+// How changes of a source are found (control/capture). Sweeps always are the proof; events make them known sooner.
+struct CaptureView {
+    std::string kind =
+        "sweeps";              // "fanotify": events cause looks at what they name; "sweeps": there are none
+    std::string reason;        // why it is not more than that, empty if all is well
+    std::uint64_t events = 0;  // heard, since this process began
+    std::uint64_t events_nearby = 0;  // ... of them: not of this source, but of its file system
+    std::uint64_t hints = 0;          // paths that were named to be looked at
+    std::uint64_t losses = 0;         // times that sight was lost, and a sweep made up for it
+    std::uint64_t hints_waiting = 0;
+};
 struct DatasetView {
     DatasetSpec spec;
     std::uint64_t target_store = 0;
@@ -172,7 +183,8 @@ struct DatasetView {
     WallNs last_sweep_started = 0;
     double last_sweep_took_s = 0;
     std::uint64_t sweeps = 0;
-    std::uint64_t deletes_held = 0;     // removals that wait for dataset_release_deletes
+    std::uint64_t deletes_held = 0;  // removals that wait for dataset_release_deletes
+    CaptureView capture;
     std::string problem;                // why it does not move, empty if it does
     std::vector<std::string> warnings;  // of its admission; only in the answer to its creation
 };
@@ -259,6 +271,11 @@ class Ports {
     virtual std::vector<LinkChoice> links_to(const std::string& site) = 0;
 };
 
+class ChangeFeed;  // control/capture/hints.h
+// A feed for a source directory; it calls `wake` from any thread when there is something to take.
+using MakeFeed =
+    std::function<std::shared_ptr<ChangeFeed>(const std::string& directory, std::function<void()> wake)>;
+
 struct CoreConfig {
     std::string site;
     std::string state_directory;  // longhaul.sqlite lives here
@@ -268,6 +285,8 @@ struct CoreConfig {
                                      << 20;  // further bounded by 100 ms of the flow's rate, at least 1 MiB
     std::uint32_t bundle_entries_max = 2048;
     std::uint32_t bundles_in_flight_max = 64;
+    MakeFeed make_feed;             // empty: sweeps alone
+    std::string no_feed_reason;     // why it is empty
     std::function<WallNs()> clock;  // the source's wall clock, as it is; empty: the system's, never set back
 };
 

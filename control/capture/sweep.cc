@@ -27,7 +27,16 @@ class Sweeper {
     }
 
     SweepResult run() {
-        walk();
+        if (other_root_ && !request_.beneath.empty()) {
+            trouble("the source directory is another one than before");
+            return std::move(result_);
+        }
+        std::vector<Frame> stack;
+        if (request_.beneath.empty())
+            enter(stack, "", "");
+        else
+            begin_beneath(stack);
+        walk(stack);
         if (!stopped_) skip_to_end();
         if (!stopped_) look_again_at_racy();
         if (!stopped_) flush();
@@ -47,9 +56,17 @@ class Sweeper {
         std::size_t next = 0;
     };
 
-    void walk() {
-        std::vector<Frame> stack;
-        enter(stack, "", "");
+    void begin_beneath(std::vector<Frame>& stack) {
+        auto entry = tree_.find(request_.beneath);
+        if (!entry) {
+            trouble(entry.error().text);
+            withhold_removals_ = true;
+        } else if (entry.value()) {
+            visit(stack, request_.beneath, *entry.value());
+        }
+    }
+
+    void walk(std::vector<Frame>& stack) {
         while (!stack.empty() && !stopped_) {
             Frame& frame = stack.back();
             if (frame.next == frame.entries.size()) {
@@ -239,7 +256,8 @@ SweepResult sweep(const SweepRequest& request, const SweepSink& sink, const std:
         failed.problem = tree.error().text;
         return failed;
     }
-    auto cursor = ObjectCursor::open(request.state_path, request.dataset);
+    auto cursor = ObjectCursor::open(request.state_path, request.dataset,
+                                     request.beneath.empty() ? std::string() : key_of_path(request.beneath));
     if (!cursor) {
         failed.problem = cursor.error().text;
         return failed;

@@ -23,6 +23,9 @@ struct SweepRequest {
     std::int64_t dataset = 0;
     RootIdentity root_before;          // not known: the first sweep
     std::uint64_t objects_before = 0;  // recorded as published when the sweep began
+    // Not empty: only this path and what lies beneath it, there or recorded. Such a sweep proves nothing of the whole;
+    // it is not clean, and finds nothing, when the root is another one than before.
+    std::string beneath;
 };
 
 struct SweepResult {

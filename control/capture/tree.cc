@@ -66,19 +66,35 @@ std::optional<std::string> link_text(int directory, const char* name) {
     return text;
 }
 
+void take_link(int directory, const char* name, Listed& entry) {
+    auto text = link_text(directory, name);
+    entry.unreadable_link = !text;
+    if (text) entry.now.link = std::move(*text);
+}
+
+// Everything of an entry but its name and a symlink's text.
+Listed listed_from(const struct stat& status, std::uint64_t root_device) {
+    Listed entry;
+    entry.now = observed_from(status);
+    entry.unsupported = !S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode) && !S_ISLNK(status.st_mode);
+    entry.foreign = S_ISDIR(status.st_mode) && status.st_dev != root_device;
+    return entry;
+}
+
 // False: the entry vanished between reading its name and looking at it.
 bool look_at(int directory, std::uint64_t root_device, Listed& entry) {
     struct stat status {};
     if (fstatat(directory, entry.name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) return false;
-    entry.now = observed_from(status);
-    entry.unsupported = !S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode) && !S_ISLNK(status.st_mode);
-    entry.foreign = S_ISDIR(status.st_mode) && status.st_dev != root_device;
-    if (S_ISLNK(status.st_mode)) {
-        auto text = link_text(directory, entry.name.c_str());
-        entry.unreadable_link = !text;
-        if (text) entry.now.link = std::move(*text);
-    }
+    std::string name = std::move(entry.name);
+    entry = listed_from(status, root_device);
+    entry.name = std::move(name);
+    if (S_ISLNK(status.st_mode)) take_link(directory, entry.name.c_str(), entry);
     return true;
+}
+
+std::string parent_directory(const std::string& path) {
+    const auto slash = path.rfind('/');
+    return slash == std::string::npos ? std::string() : path.substr(0, slash);
 }
 
 }  // namespace
@@ -135,23 +151,37 @@ Result<std::optional<std::vector<Listed>>> Tree::list(const std::string& directo
     return Listing(std::move(entries));
 }
 
-Result<std::optional<Observed>> Tree::look(const std::string& path) const {
-    using Found = std::optional<Observed>;
+Result<std::optional<Listed>> Tree::find(const std::string& path) const {
+    using Found = std::optional<Listed>;
     const Descriptor fd(open_beneath(root_.get(), path.c_str(), O_PATH));
     struct stat status {};
     if (!fd.valid() || fstat(fd.get(), &status) != 0) {
         if (means_absent(errno)) return Found{};
         return Error{ErrorCode::io_error, shown_path(path) + ": " + std::strerror(errno)};
     }
-    if (!S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode) && !S_ISLNK(status.st_mode)) return Found{};
-    Observed now = observed_from(status);
-    if (S_ISLNK(status.st_mode)) {
-        auto text = link_text(fd.get(), "");
-        if (!text)
-            return Error{ErrorCode::io_error, shown_path(path) + ": the symlink's text cannot be read"};
-        now.link = std::move(*text);
-    }
-    return Found(std::move(now));
+    Listed entry = listed_from(status, identity_.device);
+    if (status.st_dev != identity_.device && !is_on(parent_directory(path), identity_.device))
+        return Error{ErrorCode::io_error, shown_path(path) + " lies on another file system"};
+    if (S_ISLNK(status.st_mode)) take_link(fd.get(), "", entry);
+    return Found(std::move(entry));
+}
+
+Result<std::optional<Observed>> Tree::look(const std::string& path) const {
+    using Found = std::optional<Observed>;
+    auto entry = find(path);
+    if (!entry) return entry.error();
+    if (!entry.value() || entry.value()->unsupported) return Found{};
+    if (entry.value()->unreadable_link)
+        return Error{ErrorCode::io_error, shown_path(path) + ": the symlink's text cannot be read"};
+    return Found(std::move(entry.value()->now));
+}
+
+// Whether a directory (the root, if empty) lies on that device.
+bool Tree::is_on(const std::string& directory, std::uint64_t device) const {
+    if (directory.empty()) return identity_.device == device;
+    const Descriptor fd(open_beneath(root_.get(), directory.c_str(), O_PATH));
+    struct stat status {};
+    return fd.valid() && fstat(fd.get(), &status) == 0 && status.st_dev == device;
 }
 
 namespace {

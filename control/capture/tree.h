@@ -51,10 +51,14 @@ class Tree {
     // The entries of one directory ("" is the root) by ascending name. nullopt: it has vanished. Error: it is
     // there but cannot be read. The root's own ".longhaul" is left out.
     Result<std::optional<std::vector<Listed>>> list(const std::string& directory) const;
-    // One object; nullopt: nothing there (or an ancestor is no directory any more). Error: it cannot be told.
+    // One entry, as list() would name it; nullopt: nothing there (or an ancestor is no directory any more). Error: it
+    // cannot be told, or it lies on another file system, beneath what list() calls foreign.
+    Result<std::optional<Listed>> find(const std::string& path) const;
+    // The same for one object: what is unsupported counts as nothing.
     Result<std::optional<Observed>> look(const std::string& path) const;
 
   private:
+    bool is_on(const std::string& directory, std::uint64_t device) const;
     Tree(Descriptor root, RootIdentity identity) : root_(std::move(root)), identity_(identity) {}
     Descriptor root_;
     RootIdentity identity_;

@@ -394,18 +394,31 @@ void StateStore::ranges_forget(std::int64_t dataset, std::string_view path) {
     prepared_->range_delete.bind(dataset).bind_blob(key).run();
 }
 
-Result<std::unique_ptr<ObjectCursor>> ObjectCursor::open(const std::string& path, std::int64_t dataset) {
+Result<std::unique_ptr<ObjectCursor>> ObjectCursor::open(const std::string& path, std::int64_t dataset,
+                                                         const std::string& beneath) {
     auto database = Database::open(path, true);
     if (!database) return database.error();
-    return std::unique_ptr<ObjectCursor>(new ObjectCursor(std::move(database).value(), dataset));
+    return std::unique_ptr<ObjectCursor>(new ObjectCursor(std::move(database).value(), dataset, beneath));
 }
 
-ObjectCursor::ObjectCursor(Database database, std::int64_t dataset)
+namespace {
+
+constexpr const char* kWalkAll =
+    "SELECT key,kind,size,mode,uid,gid,mtime_ns,ctime_ns,inode,link,published FROM objects "
+    "WHERE dataset=? ORDER BY key";
+constexpr const char* kWalkBeneath =
+    "SELECT key,kind,size,mode,uid,gid,mtime_ns,ctime_ns,inode,link,published FROM objects "
+    "WHERE dataset=? AND key>=? AND key<? ORDER BY key";
+
+}  // namespace
+
+ObjectCursor::ObjectCursor(Database database, std::int64_t dataset, const std::string& beneath)
     : database_(std::move(database)),
-      query_(database_,
-             "SELECT key,kind,size,mode,uid,gid,mtime_ns,ctime_ns,inode,link,published FROM objects "
-             "WHERE dataset=? ORDER BY key") {
+      first_(beneath),
+      end_(beneath + '\1'),  // a zero byte stands for the slash: what is beneath sorts before this
+      query_(database_, beneath.empty() ? kWalkAll : kWalkBeneath) {
     query_.bind(dataset);
+    if (!beneath.empty()) query_.bind_blob(first_).bind_blob(end_);
     next();
 }
 

@@ -100,15 +100,18 @@ class StateStore {
 // The objects of one dataset in key order, as they were when the first row was read. For the sweep's thread.
 class ObjectCursor {
   public:
-    static Result<std::unique_ptr<ObjectCursor>> open(const std::string& path, std::int64_t dataset);
+    // `beneath`, if not empty: the key of the only object to be shown, with all that lie beneath it.
+    static Result<std::unique_ptr<ObjectCursor>> open(const std::string& path, std::int64_t dataset,
+                                                      const std::string& beneath = {});
     bool valid() const { return valid_; }
     std::string_view key() const { return key_; }
     const ObjectRecord& record() const { return record_; }
     void next();
 
   private:
-    ObjectCursor(Database database, std::int64_t dataset);
+    ObjectCursor(Database database, std::int64_t dataset, const std::string& beneath);
     Database database_;
+    const std::string first_, end_;  // bound to the query
     Statement query_;
     bool valid_ = false;
     std::string key_;
