@@ -10,6 +10,7 @@
 #include <cstdio>
 #include <filesystem>
 
+#include "control/capture/fanotify_feed.h"
 #include "control/config/config.h"
 #include "control/core.h"
 #include "control/edge.h"
@@ -70,6 +71,13 @@ Result<void> run(const ControlConfig& config) {
     core_config.site = config.site;
     core_config.state_directory = config.state_directory;
     core_config.allowed_roots = config.allowed_roots;
+    if (config.capture == "events") {
+        core_config.make_feed = [](const std::string& directory, std::function<void()> wake) {
+            return std::make_shared<FanotifyFeed>(directory, std::move(wake));
+        };
+    } else {
+        core_config.no_feed_reason = "capture = \"sweeps\" is configured";
+    }
 
     Edge edge(config);
     auto core = Core::create(core_config, edge);

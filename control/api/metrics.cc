@@ -303,6 +303,33 @@ constexpr Family kFamilies[] = {
          for (const DatasetView& view : in.datasets)
              if (view.sweeps) out.add(of(view), view.last_sweep_took_s);
      }},
+    {{"longhaul_dataset_capture_events", "gauge",
+      "1 while events of the source are heard, 0 while there are only sweeps."},
+     [](const MetricsInput& in, Samples& out) {
+         for (const DatasetView& view : in.datasets)
+             out.add(of(view), view.capture.kind != "sweeps");
+     }},
+    {{"longhaul_dataset_events_total", "counter", "Events heard of the source's file system."},
+     [](const MetricsInput& in, Samples& out) {
+         for (const DatasetView& view : in.datasets)
+             out.add(of(view), view.capture.events);
+     }},
+    {{"longhaul_dataset_hints_total", "counter", "Paths looked at because events named them."},
+     [](const MetricsInput& in, Samples& out) {
+         for (const DatasetView& view : in.datasets)
+             out.add(of(view), view.capture.hints);
+     }},
+    {{"longhaul_dataset_hints_waiting", "gauge", "Paths that events named and that are not at rest yet."},
+     [](const MetricsInput& in, Samples& out) {
+         for (const DatasetView& view : in.datasets)
+             out.add(of(view), view.capture.hints_waiting);
+     }},
+    {{"longhaul_dataset_event_losses_total", "counter",
+      "Times that events were missed and a sweep made up for them."},
+     [](const MetricsInput& in, Samples& out) {
+         for (const DatasetView& view : in.datasets)
+             out.add(of(view), view.capture.losses);
+     }},
     {{"longhaul_flow_rate_bits_per_second", "gauge", "Rate assigned to the flow."},
      [](const MetricsInput& in, Samples& out) {
          for (const FlowView& view : in.flows)

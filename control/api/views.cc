@@ -20,6 +20,13 @@ json texts(const std::vector<Entry>& entries, std::string (*text)(const Entry&))
     return list;
 }
 
+json capture_document(const CaptureView& view) {
+    return {{"kind", view.kind},     {"reason", known(view.reason)},
+            {"events", view.events}, {"events_nearby", view.events_nearby},
+            {"hints", view.hints},   {"hints_waiting", view.hints_waiting},
+            {"losses", view.losses}};
+}
+
 }  // namespace
 
 json dataset_view_document(const DatasetView& view) {
@@ -32,6 +39,7 @@ json dataset_view_document(const DatasetView& view) {
     out["last_sweep_took_s"] = view.last_sweep_started == 0 ? json() : json(view.last_sweep_took_s);
     out["sweeps"] = view.sweeps;
     out["deletes_held"] = view.deletes_held;
+    out["capture"] = capture_document(view.capture);
     out["problem"] = known(view.problem);
     out["warnings"] = view.warnings;
     return out;

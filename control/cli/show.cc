@@ -140,7 +140,8 @@ std::string show_link_change(const json& document) {
 
 std::string show_datasets(const json& document) {
     Table table({"DATASET", "SOURCE", "TARGET", "MODE", "STATE", ">LAG", ">RPO", ">OBJECTS", ">SIZE",
-                 ">FAILING", "LINK"});
+                 ">FAILING", "LINK", "CAPTURE"});
+    json captures = json::array();
     for (const json& dataset : at(document, "datasets")) {
         const json& rpo = at(dataset, "rpo");
         const json& target = at(dataset, "target");
@@ -148,10 +149,11 @@ std::string show_datasets(const json& document) {
                    text(target, "site") + "=" + text(target, "store"), text(dataset, "mode"),
                    text(rpo, "state"), duration(rpo, "rpo_lag_s"), duration(dataset, "rpo_target_s"),
                    text(rpo, "objects_total"), bytes(rpo, "bytes_total"), text(rpo, "objects_failing"),
-                   text(dataset, "link")});
+                   text(dataset, "link"), text(at(dataset, "capture"), "kind")});
+        captures.push_back({{"name", at(dataset, "name")}, {"reason", at(at(dataset, "capture"), "reason")}});
     }
     return table.text("no datasets: make one with longhaul datasets create") +
-           remarks(at(document, "datasets"), "name", "problem");
+           remarks(at(document, "datasets"), "name", "problem") + remarks(captures, "name", "reason");
 }
 
 std::string show_failures(const json& document) {

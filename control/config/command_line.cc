@@ -24,6 +24,7 @@ constexpr Flag kFlags[] = {
     {"rest-listen", "rest_listen", "REST and metrics, loopback only (default 127.0.0.1:7400)"},
     {"peer-listen", "peer_listen", "mTLS for other sites (default 127.0.0.1:7401)"},
     {"token-file", "token_file", "bearer token, made at first start (default STATE-DIRECTORY/token)"},
+    {"capture", "capture", "events (default), or sweeps: never listen to sources"},
     {"log-level", "log_level", "trace, debug, info, warning or error"},
 };
 

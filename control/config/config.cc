@@ -213,6 +213,12 @@ void read_control(Section section, ControlConfig& config) {
     if (std::find(kLevels.begin(), kLevels.end(), config.log_level) == kLevels.end())
         section.refuse("log_level", in_quotes(config.log_level) +
                                         " is not a level: " + suggestion(config.log_level, kLevels));
+    config.capture = section.text("capture", config.capture);
+    if (config.capture != "events" && config.capture != "sweeps")
+        section.refuse("capture",
+                       in_quotes(config.capture) +
+                           " is no way of capture: write \"events\", or \"sweeps\" to look only once a "
+                           "rescan period");
     section.refuse_unknown();
 }
 

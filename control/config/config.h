@@ -45,6 +45,7 @@ struct ControlConfig {
     std::string token_file;  // default: state_directory/token
     std::vector<std::string> allowed_roots;
     std::string log_level = "info";
+    std::string capture = "events";  // "sweeps": sources are not listened to
     PkiConfig pki;
     WebhookConfig webhook;
     std::vector<SiteConfig> sites;  // the other sites only; an entry for our own site is dropped

@@ -83,7 +83,7 @@ CoreLoop::~CoreLoop() {
     mailbox_.clear();  // whoever waits for an answer learns that there will be none
     for (auto& [id, dataset] : datasets_)
         dataset->watch->end();
-    datasets_.clear();  // waits for the eyes, which still post
+    datasets_.clear();  // waits for the eyes and feeds, which still post
 }
 
 void CoreLoop::start() {
@@ -128,8 +128,7 @@ void CoreLoop::tick(Moment at) {
     for (auto& [id, dataset] : datasets_) {
         dataset->runner.tick(at);
         if (!started_) continue;
-        if (dataset->runner.sweep_due(at)) sweep_in_background(id, *dataset, at);
-        look_in_background(id, *dataset);
+        capture(id, *dataset, at);
         if (dataset->runner.wants_target_accepted(at)) ask_target(id, dataset->runner, at);
     }
 }
@@ -168,45 +167,6 @@ std::deque<CoreLoop::Task> CoreLoop::collect(std::chrono::nanoseconds wait, bool
 
 void CoreLoop::with(std::int64_t id, const std::function<void(Runner&)>& use) {
     if (const auto found = datasets_.find(id); found != datasets_.end()) use(found->second->runner);
-}
-
-void CoreLoop::sweep_in_background(std::int64_t id, Dataset& dataset, Moment at) {
-    state_->commit();  // the sweep compares with what is committed
-    auto request = dataset.runner.begin_sweep(at);
-    state_->commit();
-    dataset.eyes->post([this, id, request = std::move(request), watch = dataset.watch] {
-        const SweepSink sink = [&](std::vector<Observation>&& seen, const SweepResult& so_far) {
-            if (!watch->throttle.enter()) return false;
-            // std::function wants to copy what it holds; the batch is not copied.
-            auto batch = std::make_shared<std::vector<Observation>>(std::move(seen));
-            post([this, id, batch, so_far, watch](Moment) {
-                with(id, [&](Runner& runner) {
-                    runner.sweeping(so_far);
-                    runner.found(std::move(*batch));
-                });
-                watch->throttle.leave();
-            });
-            return true;
-        };
-        auto result = sweep(request, sink, watch->stop);
-        post([this, id, result = std::move(result)](Moment moment) {
-            with(id, [&](Runner& runner) { runner.end_sweep(result, moment); });
-        });
-    });
-}
-
-void CoreLoop::look_in_background(std::int64_t id, Dataset& dataset) {
-    auto paths = dataset.runner.take_look_ups();
-    if (paths.empty()) return;
-    const auto& record = dataset.runner.record();
-    const RootIdentity root{record.root_device, record.root_inode};
-    const std::string directory = directory_of_store(record.spec.source).value();
-    dataset.eyes->post([this, id, directory, root, paths = std::move(paths)] {
-        auto seen = std::make_shared<std::vector<Observation>>(look_again(directory, root, paths));
-        post([this, id, seen](Moment) {
-            with(id, [&](Runner& runner) { runner.looked_up(std::move(*seen)); });
-        });
-    });
 }
 
 void CoreLoop::ask_target(std::int64_t id, Runner& runner, Moment at) {

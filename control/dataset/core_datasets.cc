@@ -58,9 +58,7 @@ Result<void> CoreLoop::dataset_remove(const std::string& name) {
         if (found == datasets_.end()) return unknown(name);
         site = found->second->runner.spec().target.site;
         found->second->runner.cancel_all();
-        found->second->watch->end();
-        // A file system that hangs must hang neither loop nor caller: the eyes are waited for elsewhere.
-        peers_.post([eyes = std::move(found->second->eyes)] {});
+        close_eyes(*found->second);
         forget_monitor(subject_of(found->second->runner.spec()), now);
         state_->dataset_remove(found->first);
         datasets_.erase(found);
@@ -129,6 +127,7 @@ void CoreLoop::add(DatasetRecord record, Moment at) {
     auto dataset = std::make_unique<Dataset>(std::move(record), *state_, ports_, config_, stats_);
     dataset->runner.load(at);
     if (connected_) dataset->runner.on_dataplane_up({}, at);  // new: the dataplane knows nothing of it
+    open_feed(*dataset);
     datasets_.emplace(id, std::move(dataset));
     links_at_ = solve_at_ = 0;
 }

@@ -1,7 +1,7 @@
 // CoreLoop: it owns all runners, targets and the state store; a mailbox before it; copies for those who look.
 // Private to control/dataset: core.cc and core_*.cc implement it, others see control/core.h.
 //
-// Threads: the loop; per dataset one helper that looks at the source; one helper for peers; callers of the
+// Threads: the loop; per dataset two helpers that look at the source, and its feed; one helper for peers; callers of the
 // public functions. Only the loop touches runners, targets and state. Callers reach it through the mailbox,
 // or read the copy that the loop leaves after each turn. The loop holds no lock while it calls Ports.
 // SPDX-License-Identifier: Apache-2.0
@@ -96,7 +96,10 @@ class CoreLoop final : public Core {
         explicit Dataset(Arguments&&... arguments) : runner(std::forward<Arguments>(arguments)...) {}
         Runner runner;
         std::shared_ptr<Watch> watch = std::make_shared<Watch>();
-        std::shared_ptr<Helper> eyes = std::make_shared<Helper>();
+        std::shared_ptr<Helper> eyes = std::make_shared<Helper>();  // sweep
+        std::shared_ptr<Helper> glances =
+            std::make_shared<Helper>();    // look at paths, while the eyes may sweep for hours
+        std::shared_ptr<ChangeFeed> feed;  // null: sweeps alone
     };
 
     using Task = std::function<void(Moment)>;
@@ -143,9 +146,19 @@ class CoreLoop final : public Core {
     void tick(Moment at);
     std::int64_t time_to_wait(Moment at) const;
     void with(std::int64_t id, const std::function<void(Runner&)>& use);
-    void sweep_in_background(std::int64_t id, Dataset& dataset, Moment at);
-    void look_in_background(std::int64_t id, Dataset& dataset);
     void ask_target(std::int64_t id, Runner& runner, Moment at);
+
+    // core_capture.cc: the loop, and what it gives to the eyes
+    void open_feed(Dataset& dataset);
+    void capture(std::int64_t id, Dataset& dataset, Moment at);
+    void sweep_in_background(std::int64_t id, Dataset& dataset, Moment at);
+    void scan_in_background(std::int64_t id, Dataset& dataset);
+    void look_in_background(std::int64_t id, Dataset& dataset);
+    SweepSink hand_in(std::int64_t id, std::shared_ptr<Watch> watch,
+                      std::function<void(Runner&, std::vector<Observation>&&, const SweepResult&)> take);
+    CaptureView capture_view(const Dataset& dataset) const;
+    // A file system that hangs must hang neither loop nor caller: whoever looks at it is waited for elsewhere.
+    void close_eyes(Dataset& dataset);
 
     Result<Plan> plan_of(const DatasetSpec& spec);  // core_plan.cc: any thread
 

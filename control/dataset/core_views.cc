@@ -15,6 +15,7 @@ void CoreLoop::leave_copy(Moment at) {
     for (const auto& [id, dataset] : datasets_) {
         fresh.runners.push_back(dataset->runner.view(at));
         auto& seen = fresh.runners.back();
+        seen.dataset.capture = capture_view(*dataset);
         add_monitored(subject_of(seen.dataset.spec), seen.facts, seen.dataset.rpo);
         fresh.failures.emplace(dataset->runner.spec().name, dataset->runner.failures());
     }

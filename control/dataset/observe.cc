@@ -19,7 +19,6 @@ bool same_version(const Change& change, const Observed& now) {
     return a == b && (change.link ? *change.link : std::string()) == now.link;
 }
 
-constexpr std::size_t kLookUpsMax = 4096;
 constexpr std::size_t kUnsupportedSaidMax = 10'000;
 
 }  // namespace
@@ -34,6 +33,8 @@ SweepRequest Runner::begin_sweep(Moment now) {
     sweep_started_steady_ = now.steady;
     // Start to start: the proof's age at rest is bounded by the period, not by the period plus a sweep.
     next_sweep_at_ = now.steady + static_cast<TimeNs>(record_.spec.rescan_s * 1e9);
+    sweep_wanted_ = false;
+    crossings_.begin_sweep();
     objects_found_ = bytes_found_ = 0;
     ++record_.sweeps;
     state_.dataset_update(record_);
@@ -53,7 +54,10 @@ void Runner::sweeping(const SweepResult& so_far) {
 
 void Runner::found(std::vector<Observation>&& observations) {
     for (const auto& seen : observations)
-        observe(seen.path, seen.now, seen_now());
+        if (crossings_.believed(Crossings::kSweep, seen.path))
+            observe(seen.path, seen.now, seen_now());
+        else
+            look_soon(seen.path);  // the other eye looked after this sweep began: its word is proof enough
 }
 
 void Runner::end_sweep(const SweepResult& result, Moment now) {
@@ -63,6 +67,9 @@ void Runner::end_sweep(const SweepResult& result, Moment now) {
     sweep_took_s_ = static_cast<double>(now.steady - sweep_started_steady_) / 1e9;
     const bool clean = result.clean && !sweep_void_;
     sweep_void_ = false;
+    sweep_wanted_ |= crossings_.end(Crossings::kSweep);
+    sweep_not_before_ = now.steady + std::max(kWantedSweepGap, now.steady - sweep_started_steady_);
+    if (sweep_wanted_) next_sweep_at_ = std::min(next_sweep_at_, sweep_not_before_);
     source_readable_ = result.readable && result.clean;
     source_problem_ = result.problem;
     if (result.root.known()) {
@@ -107,8 +114,11 @@ std::vector<std::string> Runner::take_look_ups() {
         look_ups_.insert(change.path);
     }
     std::vector<std::string> paths;
-    while (!look_ups_.empty() && paths.size() < kLookUpsMax)
+    while (!look_ups_.empty() && paths.size() < kLookUpsMax) {
         paths.push_back(std::move(look_ups_.extract(look_ups_.begin()).value()));
+        if (hinted_.erase(paths.back()) > 0) looking_at_hints_.insert(paths.back());
+    }
+    crossings_.begin_looks(paths);
     looking_up_ = !paths.empty();
     looking_up_since_ = seen_now();
     return paths;
@@ -116,8 +126,21 @@ std::vector<std::string> Runner::take_look_ups() {
 
 void Runner::looked_up(std::vector<Observation>&& observations) {
     looking_up_ = false;
-    for (const auto& seen : observations)
-        observe(seen.path, seen.now, looking_up_since_);  // a sweep may have begun after they were looked at
+    for (const auto& seen : observations) {
+        const bool hinted = looking_at_hints_.erase(seen.path) > 0;
+        const bool again = outdated(looking_up_since_);
+        // Left to a scan it has not been observed: it must not count as the word that a sweep's is dropped for.
+        if (!again && hinted && scan_instead(seen)) continue;
+        if (!again && crossings_.believed(Crossings::kLooks, seen.path)) {
+            observe(seen.path, seen.now, looking_up_since_);
+            continue;
+        }
+        look_ups_.insert(seen.path);
+        if (hinted) hinted_.insert(seen.path);
+    }
+    static_cast<void>(crossings_.end(Crossings::kLooks));
+    if (!looking_at_hints_.empty()) sweep_soon();  // they could not be told
+    looking_at_hints_.clear();
 }
 
 void Runner::observe(const std::string& path, const std::optional<Observed>& now, Sighting when) {

@@ -18,7 +18,9 @@
 #include <utility>
 #include <vector>
 
+#include "control/capture/hints.h"
 #include "control/capture/sweep.h"
+#include "control/dataset/crossings.h"
 #include "control/dataset/delete_hold.h"
 #include "control/dataset/failures.h"
 #include "control/dataset/large.h"
@@ -71,6 +73,14 @@ class Runner {
     std::vector<std::string> take_look_ups();  // paths to look at again; empty: none, or some are under way
     void looked_up(std::vector<Observation>&& observations);
 
+    // -- hints (hinted.cc)
+    // ----------------------------------------------------------------------------------------------------
+    bool wants_hints() const;  // false: as many as it can look at are there already
+    void hinted(Hints&& hints);
+    std::optional<SweepRequest> take_scan();  // a directory to be swept beneath; none while one is under way
+    void scanned(std::vector<Observation>&& observations);  // by that scan
+    void end_scan(const SweepResult& result);
+
     // -- the dataplane
     // ------------------------------------------------------------------------------------------------
     void on_dataplane_up(const command::StatusReport& status, Moment now);
@@ -107,6 +117,8 @@ class Runner {
     take_published_counts();  // since the last call; what was there before the first proof is left out
 
   private:
+    static constexpr std::size_t kLookUpsMax = 4096;    // at a time
+    static constexpr TimeNs kWantedSweepGap = kSecond;  // after a sweep, before the next one that is wanted
     struct Open {  // a bundle from its record in the state store to its final stage
         wire::Manifest manifest;
         std::vector<EntryNote> notes;
@@ -141,6 +153,14 @@ class Runner {
     void forget_large(const std::string& path);
     Sighting seen_now() const { return {sweeping_ ? record_.sweeps : record_.sweeps + 1, record_.sweeps}; }
     bool needs_second_look(const Change& change) const;
+
+    // hinted.cc
+    void sweep_soon();
+    void look_soon(const std::string& path);
+    void scan_soon(const std::string& path);
+    bool scan_instead(const Observation& seen);
+    // A sweep has begun since: what was seen before its start must not undo what it has seen after.
+    bool outdated(const Sighting& since) const { return since.seen != record_.sweeps; }
 
     // compose.cc
     struct Draft;
@@ -200,9 +220,17 @@ class Runner {
     std::uint64_t large_durable_bytes_ = 0;
     OpenBundles open_;
     std::vector<wire::BundleId> to_offer_, to_ack_;
-    std::unordered_set<std::string> look_ups_;
+    std::set<std::string> look_ups_;  // ordered: a directory before its content
     bool looking_up_ = false;
     Sighting looking_up_since_;
+    std::unordered_set<std::string> hinted_;            // of look_ups_: because of a hint
+    std::unordered_set<std::string> looking_at_hints_;  // of those under way
+    std::set<std::string> scans_;                       // directories to be swept beneath
+    std::string scanning_;                              // empty: none is under way
+    Sighting scanning_since_;
+    Crossings crossings_;
+    bool sweep_wanted_ = false;    // for what no look-up can tell
+    TimeNs sweep_not_before_ = 0;  // when it is wanted
 
     bool sweeping_ = false;
     bool sweep_void_ = false;  // it compares with what has been forgotten since it began

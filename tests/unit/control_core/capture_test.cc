@@ -37,7 +37,7 @@ class Capture : public ::testing::Test {
         std::ofstream(source + "/" + path) << bytes;
     }
     // What a sweep yields: path -> stands there.
-    std::map<std::string, bool> look() {
+    std::map<std::string, bool> look(const std::string& beneath = {}) {
         std::map<std::string, bool> found;
         const SweepSink sink = [&](std::vector<Observation>&& seen, const SweepResult&) {
             for (auto& observation : seen) {
@@ -52,6 +52,7 @@ class Capture : public ::testing::Test {
         request.dataset = 1;
         request.root_before = root;
         request.objects_before = store->published_totals(1).objects;
+        request.beneath = beneath;
         const std::atomic<bool> stop{false};
         result = sweep(request, sink, stop);
         return found;
@@ -106,6 +107,32 @@ TEST_F(Capture, AnUnreadableDirectoryDeletesNothing) {
     EXPECT_FALSE(result.clean);
     EXPECT_TRUE(result.readable);
     EXPECT_NE(result.problem.find("closed"), std::string::npos);
+}
+
+// A sweep beneath one path finds what differs there, and nothing of what sorts or lies beside it.
+TEST_F(Capture, SweepsBeneathOnePathOnly) {
+    for (const char* path : {"a", "d/old", "d/kept", "d/sub/file", "d.x", "d-/y", "d0", "e"})
+        write(path, path);
+    publish_all();
+    for (const char* path : {"a", "d/kept", "d/new/file", "d.x", "d-/y", "d0", "e"})
+        write(path, std::string("other ") + path);
+    for (const char* path : {"d/old", "e"})
+        fs::remove(source + "/" + path);
+    fs::remove_all(source + "/d/sub");
+    EXPECT_EQ(look("d"), (std::map<std::string, bool>{{"d", true},
+                                                      {"d/kept", true},
+                                                      {"d/new", true},
+                                                      {"d/new/file", true},
+                                                      {"d/old", false},
+                                                      {"d/sub", false},
+                                                      {"d/sub/file", false}}));
+    fs::remove_all(source + "/d");
+    EXPECT_EQ(look("d").size(), 5u) << "recorded there, and gone with it";
+    EXPECT_EQ(look("e"), (std::map<std::string, bool>{{"e", false}}));
+    EXPECT_TRUE(look("never").empty());
+    root.inode += 1;
+    EXPECT_TRUE(look("d").empty()) << "another root: nothing is taken for removed";
+    EXPECT_FALSE(result.clean);
 }
 
 // Sockets, devices and fifos are named and do not fail the sweep. Symlinks are objects, never ways.

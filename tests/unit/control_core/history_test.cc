@@ -2,7 +2,8 @@
 // there.
 //
 // One Runner over a real state store on a virtual clock. The source's history is kept; sweeps overlap with
-// changes, bundles overtake each other, entries and whole bundles fail, staging is lost, either process
+// changes and with look-ups that hints caused, and hand in late what they saw; hints come late or never; bundles
+// overtake each other, entries and whole bundles fail, staging is lost, either process
 // restarts. A seed decides everything, bundle ids too. Replay one history: LONGHAUL_SEED=<seed>
 // unit-control_core --gtest_filter=History.*, or so many from there on: LONGHAUL_SEEDS=<count>
 // SPDX-License-Identifier: Apache-2.0
@@ -114,8 +115,12 @@ class World final : public Ports {
 
     void turn() {
         runner_->tick(now());
+        if (!hints_.paths.empty() && random_.chance(0.3)) hint();
         if (auto paths = runner_->take_look_ups(); !paths.empty())
-            jobs_.push_back({false, {paths.begin(), paths.end()}, {}, true});
+            glances_.push_back({Look::paths, {paths.begin(), paths.end()}, {}, true, {}});
+        if (auto scan = runner_->take_scan())
+            glances_.push_back(
+                {Look::scan, {scan->beneath}, {{scan->beneath, state_->object(1, scan->beneath)}}, true, {}});
         state_->commit();
         for (int i = 0; i < 4 && runner_->compose(now()); ++i) {
         }
@@ -155,11 +160,17 @@ class World final : public Ports {
             fresh.state = state;
         }
         versions.push_back(fresh);
+        if (random_.chance(0.7)) hints_.paths.push_back({path, random_.chance(0.2)});
+    }
+
+    void hint() {
+        if (random_.chance(0.05)) hints_.lost = "the queue overflowed";
+        runner_->hinted(std::exchange(hints_, {}));
     }
 
     void begin_sweep() {
         static_cast<void>(runner_->begin_sweep(now()));
-        Job sweep{true, {}, {}, random_.chance(quiet_ ? 1 : 0.8)};
+        Job sweep{Look::sweep, {}, {}, random_.chance(quiet_ ? 1 : 0.8), {}};
         for (const auto& [path, versions] : history_) {
             sweep.paths.push_back(path);
             sweep.recorded[path] =
@@ -168,29 +179,38 @@ class World final : public Ports {
         jobs_.push_back(std::move(sweep));
     }
 
-    // One step of the eyes: one path of the running job.
+    // One step of one of the eyes: one path of its running job.
     void look() {
-        if (jobs_.empty()) return;
-        Job& job = jobs_.front();
+        const bool glance = !glances_.empty() && (jobs_.empty() || random_.chance(0.5));
+        auto& queue = glance ? glances_ : jobs_;
+        if (queue.empty()) return;
+        Job& job = queue.front();
         if (!job.paths.empty()) {
             const std::string path = job.paths.front();
             job.paths.pop_front();
             const auto& state = history_.at(path).back().state;
-            if (!job.sweep) {
+            if (job.look == Look::paths) {
                 job.seen.push_back({path, state});
             } else if (job.clean || random_.chance(0.5)) {
                 const auto& row = job.recorded.at(path);
                 if (difference(row ? &*row : nullptr, state ? &*state : nullptr) != Difference::none)
-                    runner_->found({{path, state}});
+                    job.seen.push_back({path, state});
             }
+            if (job.look == Look::sweep && random_.chance(0.5))
+                runner_->found(std::exchange(job.seen, {}));  // handed in by batches
             return;
         }
         Job done = std::move(job);
-        jobs_.pop_front();
-        if (!done.sweep) return runner_->looked_up(std::move(done.seen));
+        queue.pop_front();
+        if (done.look == Look::paths) return runner_->looked_up(std::move(done.seen));
         SweepResult result;
         result.clean = done.clean;
         result.problem = done.clean ? "" : "not clean";
+        if (done.look == Look::scan) {
+            runner_->scanned(std::move(done.seen));
+            return runner_->end_scan(result);
+        }
+        runner_->found(std::move(done.seen));
         runner_->end_sweep(result, now());
     }
 
@@ -305,6 +325,8 @@ class World final : public Ports {
         runner_.reset();
         state_.reset();
         jobs_.clear();
+        glances_.clear();
+        hints_ = {};
         state_ = std::move(StateStore::open(directory_ + "/state.sqlite")).value();
         if (first) {
             DatasetRecord record;
@@ -370,8 +392,9 @@ class World final : public Ports {
         wire::Manifest manifest;
         std::vector<FailReason> read;  // one per entry; empty: the dataplane has not looked at the source yet
     };
+    enum class Look { sweep, scan, paths };
     struct Job {
-        bool sweep = false;
+        Look look = Look::sweep;
         std::deque<std::string> paths;
         std::map<std::string, std::optional<ObjectRecord>> recorded;
         bool clean = true;
@@ -394,7 +417,8 @@ class World final : public Ports {
     std::map<wire::ObjectKey, std::map<std::uint64_t, std::uint64_t>> staged_;
     std::vector<Offered> offered_;
     std::vector<command::BundleEvent> applied_, done_;
-    std::deque<Job> jobs_;
+    std::deque<Job> jobs_, glances_;  // of either helper
+    Hints hints_;
     std::unique_ptr<StateStore> state_;
     std::unique_ptr<Runner> runner_;
 };

@@ -151,5 +151,127 @@ TEST_F(RunnerTest, TakesAnUnnamedFailureOfARangeForAFailure) {
     EXPECT_EQ(carried(wire::EntryKind::range), 4u) << "it goes again, alone";
 }
 
+// A sweep hands in what it saw of a path before a look-up saw something newer there: the older word does not count, and
+// the path is looked at once more, since the newer one may be the sweep's after all.
+TEST_F(RunnerTest, ASweepThatSpeaksLateDoesNotUndoALookUp) {
+    source_ = Observed{};
+    source_->print.mtime_ns = source_->print.ctime_ns = 5;
+    runner_->begin_sweep(now());
+    turn();
+    runner_->hinted({{{"a", false}}, {}});
+    ASSERT_EQ(runner_->take_look_ups(), std::vector<std::string>{"a"});
+    runner_->looked_up({{"a", source_}});
+    turn();
+    ASSERT_EQ(carried(wire::EntryKind::file), 1u);
+    runner_->on_bundle(published(ports_.offered.back()), now());
+    turn();
+    ASSERT_FALSE(runner_->busy());
+    runner_->found({{"a", std::nullopt}});
+    turn();
+    EXPECT_EQ(carried(wire::EntryKind::remove), 0u);
+    EXPECT_EQ(runner_->take_look_ups(), std::vector<std::string>{"a"});
+    runner_->looked_up({{"a", source_}});
+    SweepResult result;
+    result.clean = true;
+    runner_->end_sweep(result, now());
+    turn();
+    EXPECT_EQ(carried(wire::EntryKind::remove), 0u);
+}
+
+// A look-up was under way when a sweep began, and is handed in after the sweep has found something newer: were the older
+// word to count, a change from before the sweep's start would be dropped, and the sweep would prove that there is none.
+TEST_F(RunnerTest, ALookUpFromBeforeASweepDoesNotUndoWhatItFound) {
+    sweep({});
+    source_ = Observed{};
+    source_->print.mtime_ns = source_->print.ctime_ns = 5;
+    runner_->hinted({{{"a", false}}, {}});
+    ASSERT_EQ(runner_->take_look_ups(), std::vector<std::string>{"a"});
+    runner_->begin_sweep(now());
+    runner_->found({{"a", source_}});
+    runner_->looked_up({{"a", std::nullopt}});
+    turn();
+    EXPECT_EQ(carried(wire::EntryKind::file), 1u);
+    EXPECT_EQ(runner_->take_look_ups(), std::vector<std::string>{"a"}) << "it is looked at anew";
+}
+
+// What hints find moves no watermark: it is published at once, and proven by the next sweep.
+TEST_F(RunnerTest, AHintMovesNoWatermark) {
+    sweep({});
+    ASSERT_FALSE(ports_.offered.empty());
+    runner_->on_bundle(published(ports_.offered.back()), now());
+    turn();
+    const auto proven = runner_->record().watermarks;
+    ASSERT_TRUE(proven.w_pub);
+    source_ = Observed{};
+    source_->print.mtime_ns = source_->print.ctime_ns = 5;
+    runner_->hinted({{{"a", false}}, {}});
+    ASSERT_FALSE(runner_->take_look_ups().empty());
+    runner_->looked_up({{"a", source_}});
+    turn();
+    ASSERT_EQ(carried(wire::EntryKind::file), 1u);
+    runner_->on_bundle(published(ports_.offered.back()), now());
+    turn();
+    EXPECT_FALSE(runner_->busy());
+    EXPECT_EQ(runner_->record().watermarks.w_disc, proven.w_disc);
+    EXPECT_EQ(runner_->record().watermarks.w_pub, proven.w_pub);
+}
+
+// A file in directories that nobody knows yet: they are looked at before it.
+TEST_F(RunnerTest, AHintAsksForUnknownDirectoriesAbove) {
+    sweep({});
+    runner_->hinted({{{"x/y/z", false}}, {}});
+    EXPECT_EQ(runner_->take_look_ups(), (std::vector<std::string>{"x", "x/y", "x/y/z"}));
+}
+
+// A directory that came whole is swept beneath; what lies beneath another such directory needs no scan of its own.
+TEST_F(RunnerTest, ADirectoryThatCameWholeIsScannedOnce) {
+    sweep({});
+    runner_->hinted({{{"x", true}, {"x/y", true}, {"xy", true}}, {}});
+    ASSERT_FALSE(runner_->take_look_ups().empty());
+    runner_->looked_up({});
+    const auto scan = runner_->take_scan();
+    ASSERT_TRUE(scan);
+    EXPECT_EQ(scan->beneath, "x");
+    EXPECT_FALSE(runner_->take_scan()) << "one at a time";
+    SweepResult result;
+    result.clean = true;
+    runner_->end_scan(result);
+    const auto next = runner_->take_scan();
+    ASSERT_TRUE(next);
+    EXPECT_EQ(next->beneath, "xy");
+}
+
+// Sight was lost: a sweep is due at once, though the period is long; and again after one that was under way. What
+// cannot be looked at is a loss, too.
+TEST_F(RunnerTest, ALossCausesASweep) {
+    boot({});
+    sweep({});
+    turn();
+    const bool long_period = runner_->next_sweep_at() > now().steady + 5 * kSecond;
+    ASSERT_TRUE(long_period);
+    EXPECT_FALSE(runner_->sweep_due(now()));
+    runner_->hinted({{}, "overflow"});
+    EXPECT_TRUE(runner_->sweep_due(now()));
+    runner_->begin_sweep(now());
+    turn();
+    runner_->hinted({{}, "overflow"});
+    EXPECT_FALSE(runner_->sweep_due(now())) << "one is under way";
+    SweepResult result;
+    result.clean = true;
+    runner_->end_sweep(result, now());
+    EXPECT_FALSE(runner_->sweep_due(now())) << "not without a pause";
+    turn();
+    turn();
+    EXPECT_TRUE(runner_->sweep_due(now()));
+    sweep({});
+    turn();
+    turn();
+    ASSERT_FALSE(runner_->sweep_due(now()));
+    runner_->hinted({{{"unreadable", false}}, {}});
+    ASSERT_FALSE(runner_->take_look_ups().empty());
+    runner_->looked_up({});
+    EXPECT_TRUE(runner_->sweep_due(now()));
+}
+
 }  // namespace
 }  // namespace longhaul::control

@@ -67,6 +67,19 @@ TEST(Config, ReadsACompleteFile) {
     EXPECT_EQ(link.udp_port_base, 49152);
 }
 
+// Sources are listened to unless the file says otherwise; anything else is refused with both words.
+TEST(Config, CaptureIsByEventsOrBySweepsAlone) {
+    const std::string site = "site = \"east\"\n";
+    EXPECT_EQ(parse_config(kGood, "control.toml", {}).value().capture, "events");
+    const auto quiet =
+        parse_config(replaced(kGood, site, site + "capture = \"sweeps\"\n"), "control.toml", {});
+    ASSERT_TRUE(quiet.ok()) << quiet.error().text;
+    EXPECT_EQ(quiet.value().capture, "sweeps");
+    const std::string text = refusal(site, site + "capture = \"inotify\"\n");
+    EXPECT_THAT(text, HasSubstr("control.toml:3"));
+    EXPECT_THAT(text, HasSubstr("\"events\", or \"sweeps\""));
+}
+
 // The card's example, word for word: file, line, value, remedy.
 TEST(Config, RefusesAWrongRateWithItsLine) {
     EXPECT_THAT(
