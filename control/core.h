@@ -53,6 +53,10 @@ struct DatasetSpec {
     std::uint64_t expect_change_bps = 0, expect_burst_bytes = 0;
 };
 
+struct DatasetChange {
+    std::optional<std::string> link;  // empty: the scheduler chooses
+};
+
 // ---- views ---------------------------------------------------------------------------------------------------------
 
 // Watermarks, source time, w_pub <= w_dur <= w_xfer <= w_disc: every change up to then is known / has arrived /
@@ -234,8 +238,8 @@ struct LinkImpact {
     std::vector<Row> rows;                     // those affected, the first to breach first
 };
 struct CoreStats {
-    std::uint64_t sweeps = 0, changes = 0, bundles_offered = 0, bundles_published = 0, bundles_failed = 0,
-                  objects_published = 0, bytes_published = 0, schedule_turns = 0;
+    std::uint64_t sweeps = 0, changes = 0, bundles_offered = 0, bundles_moved = 0, bundles_published = 0,
+                  bundles_failed = 0, objects_published = 0, bytes_published = 0, schedule_turns = 0;
 };
 
 // ---- what Core needs from the outside -------------------------------------------------------------------------------
@@ -249,6 +253,8 @@ struct LinkChoice {  // a link to the target site, as the edge knows it now
     double payload_share = 0.9;  // of that rate, as configured and measured
     double rtt_s = 0;
     Calendar calendar;
+    bool answering =
+        false;  // up, and the far end gets what we send: open bundles leave one that does not answer
     bool operator==(const LinkChoice&) const = default;
 };
 struct TargetAccepted {
@@ -306,6 +312,8 @@ class Core {
     virtual Result<DatasetView> dataset(const std::string& name) = 0;
     virtual std::vector<DatasetView> datasets() = 0;
     virtual Result<void> dataset_rescan(const std::string& name) = 0;  // now instead of at the next period
+    // While it runs. New bundles take the new link; open ones end where they are, or move if their link dies.
+    virtual Result<DatasetView> dataset_change(const std::string& name, const DatasetChange& change) = 0;
 
     // Lets the removals go that are held as a surge; their number, 0 when none are.
     virtual Result<std::uint64_t> dataset_release_deletes(const std::string& name) = 0;

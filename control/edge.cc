@@ -141,8 +141,8 @@ std::vector<LinkChoice> Edge::links_to(const std::string& site) {
     for (const LinkView& view : links_.views())
         if (view.site == site)
             out.push_back({view.name, view.settings.link, site, view.up(), view.settings.rate_bps,
-                           view.payload_share * view.settings.share, view.status.rtt_ms / 1e3,
-                           view.calendar});
+                           view.payload_share * view.settings.share, view.status.rtt_ms / 1e3, view.calendar,
+                           view.up() && view.status.answering});
     return out;
 }
 

@@ -127,6 +127,7 @@ int run(const worker::DataplaneConfig& config, int signal_fd) {
                             worker::kStripeSymbols, symbol_bytes, config.workers);
     spdlog::info("{}", plan.text());
     worker::HandoffMesh handoff(config.workers);
+    worker::SharedArrivals arrivals;
     std::vector<std::unique_ptr<WorkerLaunch>> launches;
     const auto stop_all = [&] {
         for (const auto& launch : launches) {
@@ -139,6 +140,7 @@ int run(const worker::DataplaneConfig& config, int signal_fd) {
         auto launch = std::make_unique<WorkerLaunch>();
         launch->config.index = index;
         launch->config.handoff = config.workers > 1 ? &handoff : nullptr;
+        launch->config.arrivals = &arrivals;
         launch->config.poll = config.poll;
         launch->config.idle_sleep = config.idle_sleep_us * kMicrosecond;
         launch->config.crypto_device = config.crypto_device;

@@ -159,6 +159,7 @@ void ApiServer::install_dataset_routes() {
         const auto result = core.dataset_remove(call.arguments.at(0));
         return result ? no_content() : refusal(result.error());
     });
+    server_.add("PATCH", "/v1/datasets/{name}", [this](const Call& call) { return change_dataset(call); });
     server_.add("POST", "/v1/datasets/{name}/rescan", [&core](const Call& call) {
         const auto result = core.dataset_rescan(call.arguments.at(0));
         return result ? json_reply({{"dataset", call.arguments.at(0)}, {"rescan", "started"}}, 202)
@@ -353,6 +354,21 @@ Reply ApiServer::wait(const Call& call) {
         problems.push_back({"min_watermark", "is required: the source time that must be published"});
     if (!problems.empty()) return problem_reply(field_problem(std::move(problems)));
     return barrier_.wait(call.arguments.at(0), min_watermark, timeout_s);
+}
+
+Reply ApiServer::change_dataset(const Call& call) {
+    auto parsed = parse_body(call.request.body);
+    if (const auto* problem = std::get_if<Problem>(&parsed)) return problem_reply(*problem);
+    std::vector<FieldProblem> problems;
+    BodyReader body(std::get<json>(parsed), problems);
+    DatasetChange change;
+    if (body.has("link")) change.link = body.text("link");
+    body.finish();
+    if (problems.empty() && !change.link)
+        body.refuse("", "changes nothing: give link, the name of a link or \"\" for the scheduler's choice");
+    if (!problems.empty()) return problem_reply(field_problem(std::move(problems)));
+    const auto view = context_.core.dataset_change(call.arguments.at(0), change);
+    return view ? json_reply(dataset_view_document(view.value())) : refusal(view.error());
 }
 
 Reply ApiServer::failures(const std::string& dataset) const {

@@ -53,6 +53,7 @@ class ApiServer {
     Reply create_dataset(const Call& call);
     Reply plan_dataset(const Call& call);
     Reply link_impact(const Call& call) const;
+    Reply change_dataset(const Call& call);
     Reply failures(const std::string& dataset) const;
     Reply wait(const Call& call);
 

@@ -156,6 +156,20 @@ double unix_s(WallNs time) {
 using Rpo = RpoView;
 using Link = command::LinkStatus;
 using Stats = CoreStats;
+using Lane = command::LaneStatus;
+
+// At most 64 lanes a link: a bounded number of series.
+template <auto Field>
+void each_lane(const MetricsInput& input, Samples& samples) {
+    for (const LinkView& view : input.links) {
+        if (!view.known) continue;
+        for (const Lane& lane : view.status.lane_list) {
+            Labels labels = of(view);
+            labels.emplace_back("lane", std::to_string(lane.lane));
+            samples.add(labels, lane.*Field);
+        }
+    }
+}
 
 constexpr Family kFamilies[] = {
     {{"longhaul_build_info", "gauge", "Always 1; the labels say version and site."},
@@ -346,6 +360,25 @@ constexpr Family kFamilies[] = {
          for (const LinkView& view : in.links)
              out.add(of(view), view.up());
      }},
+    {{"longhaul_link_answering", "gauge",
+      "1 while the far end gets what is sent on the link; flows leave a link that does not answer."},
+     [](const MetricsInput& in, Samples& out) {
+         for (const LinkView& view : in.links)
+             out.add(of(view), view.up() && view.status.answering);
+     }},
+    {{"longhaul_lane_weight", "gauge",
+      "Share of its turns that a lane of the link takes: less while it loses more than the others, 0 while "
+      "it is down."},
+     each_lane<&Lane::weight>},
+    {{"longhaul_lane_tx_packets_total", "counter", "Data, parity and repair packets sent on the lane."},
+     each_lane<&Lane::tx_packets>},
+    {{"longhaul_lane_delivered_packets_total", "counter", "Packets of the lane that arrived."},
+     each_lane<&Lane::delivered_packets>},
+    {{"longhaul_lane_lost_packets_total", "counter", "Packets of the lane that did not arrive, before FEC."},
+     each_lane<&Lane::lost_packets>},
+    {{"longhaul_lane_rehashes_total", "counter",
+      "Times that the lane changed its UDP source port for a better path."},
+     each_lane<&Lane::rehashes>},
     {{"longhaul_link_contracted_bits_per_second", "gauge", "Contracted rate of the sending direction."},
      [](const MetricsInput& in, Samples& out) {
          for (const LinkView& view : in.links)

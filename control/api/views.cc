@@ -27,6 +27,21 @@ json capture_document(const CaptureView& view) {
             {"losses", view.losses}};
 }
 
+json lane_documents(const std::vector<command::LaneStatus>& lanes) {
+    json list = json::array();
+    for (const command::LaneStatus& lane : lanes)
+        list.push_back({{"lane", lane.lane},
+                        {"source_port", lane.source_port},
+                        {"state", lane.state},
+                        {"weight", lane.weight},
+                        {"loss_ratio", lane.loss},
+                        {"tx_packets", lane.tx_packets},
+                        {"delivered_packets", lane.delivered_packets},
+                        {"lost_packets", lane.lost_packets},
+                        {"rehashes", lane.rehashes}});
+    return list;
+}
+
 }  // namespace
 
 json dataset_view_document(const DatasetView& view) {
@@ -114,6 +129,7 @@ json stats_document(const CoreStats& stats) {
     return {{"sweeps", stats.sweeps},
             {"changes", stats.changes},
             {"bundles_offered", stats.bundles_offered},
+            {"bundles_moved", stats.bundles_moved},
             {"bundles_published", stats.bundles_published},
             {"bundles_failed", stats.bundles_failed},
             {"objects_published", stats.objects_published},
@@ -131,6 +147,7 @@ json link_document(const LinkView& view) {
                 {"remote_ip", settings.remote_ip},
                 {"udp_port_base", settings.udp_port_base},
                 {"lanes", settings.lanes},
+                {"source_ports", settings.source_ports},
                 {"rate_bps", settings.rate_bps},
                 {"share", settings.share},
                 {"rtt_max_ms", settings.rtt_max_ms},
@@ -142,6 +159,7 @@ json link_document(const LinkView& view) {
                 {"blackouts", texts(view.calendar.blackouts, blackout_text)},
                 {"payload_share", view.payload_share},
                 {"state", view.state},
+                {"answering", view.up() && view.status.answering},
                 {"reason", known(view.reason)},
                 {"initiator", view.initiator},
                 {"sessions_established", view.sessions_established},
@@ -175,6 +193,7 @@ json link_document(const LinkView& view) {
         {"path_symbol_bytes", status.path_symbol_bytes > 0 ? json(status.path_symbol_bytes) : json()},
         {"lanes", status.lanes},
         {"groups", status.groups},
+        {"lane_list", lane_documents(status.lane_list)},
         {"tx_packets", status.tx_packets},
         {"tx_wire_bytes", status.tx_wire_bytes},
         {"tx_payload_bytes", status.tx_payload_bytes},

@@ -177,6 +177,16 @@ std::int64_t wall_now() {
         .count();
 }
 
+void change_dataset(const Arguments& arguments, const RestClient& client) {
+    if (!arguments.has("link"))
+        throw Failure{Exit::usage,
+                      "\"datasets set\" changes nothing: give --link (empty: the scheduler chooses)"};
+    const std::string& name = arguments.operands.at(0);
+    const json document =
+        client.patch("/v1/datasets/" + path_segment(name), {{"link", arguments.option("link")}});
+    print_result(arguments, document, "changed " + name + "\n");
+}
+
 void make_certificates(const Arguments& arguments) {
     const std::string directory = arguments.option("directory");
     const auto list = [&](const char* option) {
@@ -211,6 +221,7 @@ void run(const Arguments& arguments) {
         const json document = client.post("/v1/plan", dataset_body(arguments));
         return print_result(arguments, document, show_plan(document));
     }
+    if (arguments.command == "datasets set") return change_dataset(arguments, client);
     if (arguments.command == "datasets create") {
         const json document = client.post("/v1/datasets", dataset_body(arguments));
         return print_result(arguments, document,

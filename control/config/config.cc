@@ -290,6 +290,13 @@ void check_addresses(Section& section, const command::LinkSettings& link) {
                        in_quotes(link.remote_ip) + " equals local_ip: write the far end's address");
 }
 
+// A lane stays well below what one flow may have on the way (10 Gbit/s and 1 Mpps at a cloud's interconnect), and some
+// are needed even on a slow link, so that one bad member of a bundle does not take everything.
+unsigned lanes_for(std::uint64_t rate_bps) {
+    constexpr std::uint64_t kLaneRate = 3'000'000'000;
+    return static_cast<unsigned>(std::clamp<std::uint64_t>((rate_bps + kLaneRate - 1) / kLaneRate, 4, 64));
+}
+
 void read_link(Section section, ControlConfig& config) {
     LinkConfig link;
     command::LinkSettings& settings = link.settings;
@@ -303,10 +310,13 @@ void read_link(Section section, ControlConfig& config) {
     check_addresses(section, settings);
     settings.udp_port_base =
         static_cast<std::uint16_t>(section.number("udp_port_base", settings.udp_port_base, 1024, 65535));
-    settings.lanes = static_cast<unsigned>(section.number("lanes", settings.lanes, 1, 64));
+    settings.rate_bps = section.parsed<std::uint64_t>("rate", settings.rate_bps, parse_rate_bps);
+    settings.lanes = static_cast<unsigned>(section.number("lanes", lanes_for(settings.rate_bps), 1, 64));
     if (settings.udp_port_base + settings.lanes > 65536)
         section.refuse("udp_port_base", "leaves no room for the lanes below 65536: lower it");
-    settings.rate_bps = section.parsed<std::uint64_t>("rate", settings.rate_bps, parse_rate_bps);
+    const unsigned ports_left = 65536u - settings.udp_port_base;
+    settings.source_ports = static_cast<unsigned>(
+        section.number("source_ports", std::min(settings.source_ports, ports_left), 0, ports_left));
     settings.share = section.real("share", settings.share, command::kShareMin, command::kShareMax);
     settings.rtt_max_ms = static_cast<unsigned>(section.number("rtt_max_ms", settings.rtt_max_ms, 1, 5000));
     settings.traffic_class = static_cast<std::uint8_t>(section.number("traffic_class", 0, 0, 255));

@@ -264,6 +264,7 @@ void Runner::seal(Draft&& draft, Moment now) {
     bundle.manifest.payload_bytes = draft.payload;
     bundle.notes = std::move(draft.notes);
     bundle.link = flow_.link.link;
+    bundle.order = next_order_++;
     bundle.offered_at = now.wall;
     auto head = write_manifest(bundle.manifest);
     LH_ASSERT(head.ok());  // paths were checked when they were found, sizes and places are chosen above
@@ -300,9 +301,10 @@ void Runner::flush(Moment now) {
             offer_retry_at_ = now.steady + 20 * kMillisecond;
             break;
         }
+        if (!bundle.moving) ++stats_.bundles_offered;
         bundle.accepted = true;
+        bundle.moving = false;
         bundle.head = {};
-        ++stats_.bundles_offered;
     }
     to_offer_.erase(to_offer_.begin(), to_offer_.begin() + static_cast<std::ptrdiff_t>(offered));
 }

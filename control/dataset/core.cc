@@ -125,6 +125,8 @@ void CoreLoop::tick(Moment at) {
     refresh_links(at);
     targets_.tick(at.steady);
     assign_flows(at);
+    for (auto& [id, dataset] : datasets_)
+        dataset->runner.move_stranded(links_);
     for (auto& [id, dataset] : datasets_) {
         dataset->runner.tick(at);
         if (!started_) continue;

@@ -95,6 +95,25 @@ Result<std::uint64_t> CoreLoop::dataset_release_deletes(const std::string& name)
     });
 }
 
+Result<DatasetView> CoreLoop::dataset_change(const std::string& name, const DatasetChange& change) {
+    auto changed = call<void>([&, this](Moment now) -> Result<void> {
+        const auto found = find(name);
+        if (found == datasets_.end()) return unknown(name);
+        if (!change.link) return {};
+        DatasetSpec wanted = found->second->runner.spec();
+        wanted.link = *change.link;
+        if (auto exists = link_exists(wanted, ports_.links_to(wanted.target.site)); !exists) return exists;
+        found->second->runner.set_link(wanted.link);
+        state_->commit();
+        solve_at_ = 0;
+        assign_flows(now);
+        leave_copy(now);
+        return {};
+    });
+    if (!changed) return changed.error();
+    return dataset(name);
+}
+
 Result<TargetAccepted> CoreLoop::accept_target(const std::string& source_site, const DatasetSpec& spec) {
     if (source_site.empty() || source_site == config_.site)
         return Error{ErrorCode::invalid_argument,

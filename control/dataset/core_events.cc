@@ -14,11 +14,11 @@ constexpr TimeNs kSolveSoonest = 200 * kMillisecond;
 
 // What is measured drifts and is taken in at the next turn; what was configured or lost counts at once.
 bool differ(const std::vector<LinkChoice>& before, const std::vector<LinkChoice>& now) {
-    return !std::equal(before.begin(), before.end(), now.begin(), now.end(),
-                       [](const LinkChoice& a, const LinkChoice& b) {
-                           return a.link == b.link && a.peer_site == b.peer_site && a.up == b.up &&
-                                  a.rate_bps == b.rate_bps && a.calendar == b.calendar;
-                       });
+    return !std::equal(
+        before.begin(), before.end(), now.begin(), now.end(), [](const LinkChoice& a, const LinkChoice& b) {
+            return a.link == b.link && a.peer_site == b.peer_site && a.up == b.up &&
+                   a.answering == b.answering && a.rate_bps == b.rate_bps && a.calendar == b.calendar;
+        });
 }
 
 }  // namespace

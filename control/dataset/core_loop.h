@@ -50,6 +50,7 @@ class CoreLoop final : public Core {
     std::vector<DatasetView> datasets() override;
     Result<void> dataset_rescan(const std::string& name) override;
     Result<std::uint64_t> dataset_release_deletes(const std::string& name) override;
+    Result<DatasetView> dataset_change(const std::string& name, const DatasetChange& change) override;
 
     Result<TargetAccepted> accept_target(const std::string& source_site, const DatasetSpec& spec) override;
     Result<void> release_target(const std::string& source_site, const std::string& dataset) override;

@@ -23,7 +23,8 @@ bool source_moved(wire::FailReason reason) {
 
 bool Runner::on_bundle(const command::BundleEvent& event, Moment now) {
     const auto found = open_.find(event.id);
-    if (found == open_.end() || event.generation != found->second.manifest.generation) return false;
+    if (found == open_.end()) return false;
+    // Whatever its generation: the dataplane tells of the newest that it has heard of, and that may be older than ours.
     Open& bundle = found->second;
     bundle.accepted = true;
     moved_at_ = now.wall;
@@ -326,7 +327,7 @@ void Runner::on_dataplane_up(const command::StatusReport& status, Moment now) {
         const auto bundle = next++;
         if (known.contains(bundle->first)) {
             bundle->second.accepted = true;
-            std::erase(to_offer_, bundle->first);
+            if (!bundle->second.moving) std::erase(to_offer_, bundle->first);
         } else if (bundle->second.accepted) {
             give_back(bundle);
         }
@@ -398,7 +399,13 @@ void Runner::load(Moment now) {
         bundle.notes = std::move(record.notes);
         bundle.link = record.link;
         bundle.accepted = true;  // if it never was, the dataplane does not know it and it is given back
+        bundle.order = next_order_++;
         bundle.offered_at = record.offered_at;
+        // It moved, and nobody knows whether that was told before the end: which link it is on is made certain.
+        if (bundle.manifest.generation > 1) {
+            renew(bundle);
+            to_offer_.push_back(record.id);
+        }
         bytes_open_ += bundle.manifest.payload_bytes;
         for (std::size_t i = 0; i < bundle.manifest.entries.size(); ++i)
             load_entry(bundle, i);

@@ -98,7 +98,10 @@ class Runner {
     std::string link_name() const { return flow_.assigned ? flow_.link.name : std::string(); }
     double change_bps(Moment now);  // of the source: as expected, or as fast as it lately was sent
     bool woken() const { return active() && flow_.reason == FlowReason::idle; }  // since the last turn
-    void tick(Moment now);                                                       // retries
+    // Open bundles leave links that do not answer for the flow's link, under a higher generation.
+    void move_stranded(const std::vector<LinkChoice>& links);
+    void set_link(const std::string& link);  // the operator's wish
+    void tick(Moment now);                   // retries
     // Takes a bundle's worth of changes and records it. False: nothing can go now.
     bool compose(Moment now);
     void flush(Moment now);  // after the commit
@@ -125,6 +128,8 @@ class Runner {
         std::vector<std::uint8_t> head;  // until the dataplane has it
         std::uint8_t link = 0;
         bool accepted = false;
+        bool moving = false;      // to be offered with a generation that the dataplane may not know
+        std::uint64_t order = 0;  // of composing
         std::optional<wire::Stage> stage;
         WallNs offered_at = 0;
         bool is_mark() const;
@@ -190,6 +195,9 @@ class Runner {
     void count_published(const std::optional<ObjectRecord>& before, const Fingerprint* after);
     void hear_late_news(const std::string& path);
     void give_back(OpenBundles::iterator bundle);
+
+    // moving.cc
+    void renew(Open& bundle);
     void load_entry(const Open& bundle, std::size_t index);
     void load_range(const wire::Entry& entry);
     void assemble_if_complete(const std::string& path);
@@ -257,7 +265,7 @@ class Runner {
     std::optional<std::uint8_t> last_link_;  // of the last flow that had one
     std::size_t entries_cap_;                // shrinks when failures did not fit their list
     bool range_next_ = false;                // large and small take turns
-    std::uint64_t bytes_open_ = 0;
+    std::uint64_t bytes_open_ = 0, next_order_ = 0;
 
     std::optional<WallNs> mark_sent_;  // highest watermark on its way or proven
     std::size_t marks_open_ = 0;

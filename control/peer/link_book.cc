@@ -48,7 +48,7 @@ LinkView LinkBook::view_of(const Entry& entry) const {
     if (!entry.mismatch.empty())
         view.reason = entry.mismatch;
     else if (view.up())
-        view.reason.clear();
+        view.reason = view.status.reason;
     else if (!dataplane_down_.empty())
         view.reason = dataplane_down_;
     else if (!entry.refused.empty())

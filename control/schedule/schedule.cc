@@ -63,14 +63,20 @@ double needs_bps(const Demand& demand) {
 std::vector<LinkNow> links_now(const std::vector<LinkChoice>& links, WallNs wall) {
     std::vector<LinkNow> out;
     out.reserve(links.size());
+    const auto better = [&](const LinkChoice& link) {  // answers where this one does not
+        return std::any_of(links.begin(), links.end(), [&](const LinkChoice& other) {
+            return other.peer_site == link.peer_site && other.up && other.answering;
+        });
+    };
     for (const auto& choice : links) {
         LinkNow link;
         link.choice = choice;
         const auto rate = choice.calendar.at(wall, choice.rate_bps);
         link.capacity_bps = payload_bps(choice, rate.bps);
-        link.open = choice.up && link.capacity_bps > 0;
+        const bool mute = choice.up && !choice.answering && better(choice);
+        link.open = choice.up && !mute && link.capacity_bps > 0;
         link.closing = link.open && choice.calendar.closes_within(wall, kDrainAheadNs).has_value();
-        link.why = choice.up ? rate.why : "not up";
+        link.why = mute ? "silence: what is sent is not answered" : choice.up ? rate.why : "not up";
         out.push_back(std::move(link));
     }
     return out;

@@ -105,7 +105,8 @@ struct StateStore::Prepared {
           unsettle(db, "UPDATE objects SET mtime_ns=? WHERE dataset=? AND key=? AND kind=2 AND published=1"),
           bundle_insert(db,
                         "INSERT INTO bundles VALUES (?,?,?,?,?,?,?) ON CONFLICT DO UPDATE SET "
-                        "link=excluded.link,offered_at=excluded.offered_at"),
+                        "link=excluded.link,generation=excluded.generation,"
+                        "offered_at=excluded.offered_at,head=excluded.head"),
           bundle_delete(db, "DELETE FROM bundles WHERE id=?"),
           range_insert(
               db, "INSERT INTO ranges VALUES (?,?,?,?,?) ON CONFLICT DO UPDATE SET length=excluded.length"),
@@ -181,6 +182,11 @@ void StateStore::dataset_update(const DatasetRecord& record) {
     set.bind(record.watermarks.w_pub).bind(record.sweeps).bind(record.objects_total).bind(record.bytes_total);
     set.bind(record.root_device).bind(record.root_inode).bind(record.id);
     set.run();
+}
+
+void StateStore::dataset_link_set(std::int64_t id, const std::string& link) {
+    writing();
+    Statement(database_, "UPDATE datasets SET link=? WHERE id=?").bind_text(link).bind(id).run();
 }
 
 void StateStore::dataset_remove(std::int64_t id) {

@@ -37,6 +37,7 @@ class StateStore {
     const std::string& path() const { return database_.path(); }
 
     std::int64_t dataset_add(const DatasetRecord& record);  // returns its id
+    void dataset_link_set(std::int64_t id, const std::string& link);
     void dataset_update(
         const DatasetRecord& record);  // watermarks, sweep counters, totals, root, target store
     void dataset_remove(std::int64_t id);

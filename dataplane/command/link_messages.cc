@@ -51,6 +51,7 @@ void to_json(json& out, const LinkSettings& value) {
                {"remote_ip", value.remote_ip},
                {"udp_port_base", value.udp_port_base},
                {"lanes", value.lanes},
+               {"source_ports", value.source_ports},
                {"rate_bps", value.rate_bps},
                {"share", value.share},
                {"rtt_max_ms", value.rtt_max_ms},
@@ -70,6 +71,7 @@ Result<LinkSettings> link_settings_from(const json& in) {
     fields.read("remote_ip", value.remote_ip);
     fields.read("udp_port_base", value.udp_port_base, 65535, 1);
     fields.read("lanes", value.lanes, wire::kLanesMax, 1);
+    fields.read("source_ports", value.source_ports, 65535);
     fields.read("rate_bps", value.rate_bps, kRateBpsMax, 1);
     fields.read("share", value.share);
     fields.read("rtt_max_ms", value.rtt_max_ms, kRttMsMax, 1);
@@ -154,11 +156,46 @@ const char* to_string(LinkState state) noexcept {
     return "unknown";
 }
 
+void to_json(json& out, const LaneStatus& value) {
+    out = json{{"lane", value.lane},
+               {"source_port", value.source_port},
+               {"state", value.state},
+               {"weight", finite(value.weight)},
+               {"loss", finite(value.loss)},
+               {"tx_packets", value.tx_packets},
+               {"delivered_packets", value.delivered_packets},
+               {"lost_packets", value.lost_packets},
+               {"rehashes", value.rehashes}};
+}
+
+namespace {
+void read_lanes(FieldReader& status, std::vector<LaneStatus>& out) {
+    const json* list = status.array("lane_list", wire::kLanesMax);
+    if (list == nullptr) return;
+    for (const json& item : *list) {
+        LaneStatus lane;
+        FieldReader fields(item, "lane status");
+        fields.read("lane", lane.lane, wire::kLanesMax - 1);
+        fields.read("source_port", lane.source_port);
+        fields.read("state", lane.state);
+        fields.read("weight", lane.weight);
+        fields.read("loss", lane.loss);
+        fields.read("tx_packets", lane.tx_packets);
+        fields.read("delivered_packets", lane.delivered_packets);
+        fields.read("lost_packets", lane.lost_packets);
+        fields.read("rehashes", lane.rehashes);
+        if (!fields.ok()) return status.adopt(fields.error());
+        out.push_back(std::move(lane));
+    }
+}
+}  // namespace
+
 void to_json(json& out, const LinkStatus& value) {
     out = json{{"link", value.link},
                {"name", value.name},
                {"session", value.session},
                {"state", to_string(value.state)},
+               {"answering", value.answering},
                {"rate_cap_bps", value.rate_cap_bps},
                {"rate_bps", value.rate_bps},
                {"rtt_ms", finite(value.rtt_ms)},
@@ -198,6 +235,7 @@ void to_json(json& out, const LinkStatus& value) {
                {"path_symbol_bytes", value.path_symbol_bytes},
                {"lanes", value.lanes},
                {"groups", value.groups},
+               {"lane_list", value.lane_list},
                {"reason", value.reason}};
 }
 
@@ -209,6 +247,7 @@ Result<LinkStatus> link_status_from(const json& in) {
     fields.read("name", value.name);
     fields.read("session", value.session);
     fields.read("state", state);
+    fields.read("answering", value.answering);
     fields.read("rate_cap_bps", value.rate_cap_bps);
     fields.read("rate_bps", value.rate_bps);
     fields.read("rtt_ms", value.rtt_ms);
@@ -248,6 +287,7 @@ Result<LinkStatus> link_status_from(const json& in) {
     fields.read("path_symbol_bytes", value.path_symbol_bytes);
     fields.read("lanes", value.lanes);
     fields.read("groups", value.groups, wire::kLanesMax);
+    read_lanes(fields, value.lane_list);
     fields.read("reason", value.reason);
     if (!fields.ok()) return fields.error();
     for (const LinkState known : kStates) {

@@ -25,9 +25,9 @@
 //                                                            link_start
 //   link_start     LinkStart                                 -     (the session replaces the one before; open
 //                                                                  bundles start again)
-//   bundle_offer   BundleOfferMessage + blob = head          accepted: bool (false: too many open, offer
-//   again
-//                                                            later)
+//   bundle_offer   BundleOfferMessage + blob = head; again   accepted: bool (false: too many open, offer
+//                  with a higher generation: what is in      again later)
+//                  flight moves to the offer's link
 //   bundle_cancel  id                                        -
 //   bundle_ack     ids: results that control has recorded    -     (the dataplane forgets them)
 //
@@ -88,8 +88,11 @@ struct LinkSettings {
     std::string name;       // "east-west-1"
     std::string port;       // a port of the dataplane's configuration
     std::string local_ip, remote_ip;
-    std::uint16_t udp_port_base = 49152;  // lane i uses port base + i at both ends
+    std::uint16_t udp_port_base = 49152;  // lane i is sent to port base + i, at first from the same port
     unsigned lanes = 4;
+    unsigned source_ports =
+        1024;  // a lane with a bad path changes its source port within [base, base + this); up to
+               // `lanes`: never
     std::uint64_t rate_bps = 1'000'000'000;  // contracted L2 rate of the sending direction
     double share = 0.97;                     // of the contracted rate, never sent above: 0.5 to 1
     unsigned rtt_max_ms = 200;               // sizes memory: rate x RTT
@@ -129,11 +132,25 @@ enum class LinkState : std::uint8_t { unconfigured, idle, connecting, up, down }
 // connecting: started, no authenticated packet yet; down: silent for 2 s
 const char* to_string(LinkState state) noexcept;
 
+// One lane of our sending direction. state: up | suspect | lossy | down (session/lane_ledger.h).
+struct LaneStatus {
+    std::uint8_t lane = 0;
+    std::uint16_t source_port = 0;
+    std::string state = "up";
+    double weight = 1, loss = 0;
+    std::uint64_t tx_packets = 0, delivered_packets = 0, lost_packets = 0, rehashes = 0;
+    bool operator==(const LaneStatus&) const = default;
+};
+void to_json(nlohmann::json& out, const LaneStatus& value);
+
 struct LinkStatus {
     std::uint8_t link = 0;
     std::string name;
     std::string session;  // empty: none
     LinkState state = LinkState::unconfigured;
+    // The far end gets what we send: false within a fraction of a second after it does not, true again a second after it
+    // does (session/liveness.h). Who has another link uses it meanwhile.
+    bool answering = false;
     std::uint64_t rate_cap_bps = 0, rate_bps = 0;
     double rtt_ms = 0, rtt_min_ms = 0, queue_ms = 0, loss = 0;
     // The congestion mode, its phase and what it goes by (congestion::Figures); phase is empty without a session.
@@ -155,8 +172,9 @@ struct LinkStatus {
     std::uint16_t path_symbol_bytes =
         0;  // the largest that probes found to pass, where less than the port's; 0: no limit
     unsigned lanes = 0;
-    unsigned groups = 1;  // lane groups: sessions of their own, each owned by one worker
-    std::string reason;   // why it is not up, for the operator
+    unsigned groups = 1;                // lane groups: sessions of their own, each owned by one worker
+    std::vector<LaneStatus> lane_list;  // of the session; at most wire::kLanesMax
+    std::string reason;                 // why it is not up, for the operator
 };
 void to_json(nlohmann::json& out, const LinkStatus& value);
 Result<LinkStatus> link_status_from(const nlohmann::json& in);

@@ -72,6 +72,17 @@ LinkStatus combined(std::span<const LinkStatus> groups) {
     sum(&LinkStatus::rx_bundles_open);
     sum(&LinkStatus::lanes);
 
+    all.answering =
+        std::all_of(groups.begin(), groups.end(), [](const auto& group) { return group.answering; });
+    // A group that still tells of the session before may name lanes that are another's now: each is told of once.
+    std::map<std::uint8_t, command::LaneStatus> lanes;
+    for (const LinkStatus& group : groups)
+        for (const command::LaneStatus& lane : group.lane_list)
+            lanes.emplace(lane.lane, lane);
+    all.lane_list.clear();
+    for (const auto& [number, lane] : lanes)
+        all.lane_list.push_back(lane);
+
     const LinkStatus* worst = &groups[0];
     double lost = 0, sent = 0;
     for (const LinkStatus& group : groups) {

@@ -321,6 +321,22 @@ Result<void> Node::offer_to_group(KnownLink& link, command::BundleOfferMessage o
     return sent;
 }
 
+// The older generations of an offer that a worker just got: off the other links' books, and back from the other workers.
+// One that does not hear it sends in vain: its end is not told, and the target refuses what is stale.
+void Node::take_back_elsewhere(const command::BundleOfferMessage& offer) {
+    if (offer.generation <= 1) return;
+    for (auto& [number, link] : links_)
+        if (number != offer.link) link.spread.settle(offer.id);
+    const KnownLink& link = links_.at(offer.link);
+    const unsigned taker = link.groups[*link.spread.group_of(offer.id)].place.worker;
+    for (unsigned worker = 0; worker < workers_.size(); ++worker) {
+        if (worker == taker) continue;
+        if (auto sent = to_worker(worker, worker::TakeBackBundle{offer.id, offer.generation}); !sent.ok())
+            spdlog::warn("bundle {}: worker {} keeps an older generation: {}", wire::to_string(offer.id),
+                         worker, sent.error().text);
+    }
+}
+
 void Node::settle_shares(std::uint8_t number, KnownLink& link) {
     if (!link.division) return;
     while (const auto order = link.division->next()) {
@@ -349,11 +365,12 @@ void Node::on_event(worker::LinkReport& event, unsigned) {
     status.name = link.settings.name;
     status.rate_cap_bps = link.settings.rate_bps;
     status.path_symbol_bytes = link.path_symbol_bytes;
-    if (link.status.state != status.state)
+    const bool changed = link.status.state != status.state || link.status.answering != status.answering;
+    if (changed)
         spdlog::info("link {}: {}{}{}", status.name, command::to_string(status.state),
                      status.reason.empty() ? "" : ": ", status.reason);
-    // One word a second of the whole link, and at once when its state changes.
-    const bool news = link.status.state != status.state || event.group + 1u == link.groups.size();
+    // One word a second of the whole link, and at once when its state changes or it stops or begins to answer.
+    const bool news = changed || event.group + 1u == link.groups.size();
     link.status = std::move(status);
     settle_shares(link.settings.link, link);
     if (news) {
@@ -387,6 +404,7 @@ void Node::on_event(worker::ReturnedBundle& event, unsigned) {
     const auto found = links_.find(event.offer.offer.link);
     if (found == links_.end()) return;
     const command::BundleOfferMessage offer = event.offer.offer;
+    if (!ledger_.current(offer.id, offer.generation)) return;  // moved meanwhile
     found->second.spread.settle(offer.id);
     const auto sent = offer_to_group(found->second, offer, std::move(event.offer.head));
     if (sent.ok()) return;

@@ -121,7 +121,7 @@ void Node::on_event(worker::Answer& event, unsigned) {
 }
 
 void Node::on_event(worker::SourceBundle& event, unsigned) {
-    ledger_.on_event(event.event);
+    if (!ledger_.on_event(event.event)) return;  // of the link that it was taken from
     const bool last = event.event.stage == wire::Stage::published || event.event.stage == wire::Stage::failed;
     const auto link = links_.find(event.event.link);
     if (last && link != links_.end()) link->second.spread.settle(event.event.id);

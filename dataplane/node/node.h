@@ -116,6 +116,7 @@ class Node {
     void begin_groups(const std::shared_ptr<SessionStart>& start, std::uint64_t sequence);
     Result<void> offer_to_group(KnownLink& link, command::BundleOfferMessage offer,
                                 std::vector<std::uint8_t> head);
+    void take_back_elsewhere(const command::BundleOfferMessage& offer);
     void settle_shares(std::uint8_t number, KnownLink& link);
     std::map<std::uint8_t, KnownLink> links_;
     std::map<std::uint64_t, storage::StoreRole> stores_;

@@ -195,13 +195,13 @@ Result<bool> Node::bundle_offer(const Json& request, std::vector<std::uint8_t> b
         case BundleLedger::Offer::accepted:
             break;
     }
-    const auto id = offer.value().id;
-    const auto generation = offer.value().generation;
-    const auto link = offer.value().link;
-    auto sent = offer_to_group(links_.at(link), std::move(offer).value(), std::move(blob));
-    if (sent.ok()) return true;
-    ledger_.on_event({id, generation, link, wire::Stage::failed, wire::FailReason::limit, 0, {}});
-    ledger_.acknowledge(id);
+    const command::BundleOfferMessage kept = offer.value();
+    auto sent = offer_to_group(links_.at(kept.link), std::move(offer).value(), std::move(blob));
+    if (sent.ok()) {
+        take_back_elsewhere(kept);
+        return true;
+    }
+    ledger_.withdraw(kept);
     return false;
 }
 

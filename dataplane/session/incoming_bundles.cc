@@ -260,6 +260,13 @@ void IncomingBundles::refuse(std::uint32_t handle, wire::FailReason reason) {
     set_stage(handle, status);
 }
 
+void IncomingBundles::settle(std::uint32_t handle) {
+    wire::BundleStatus status;
+    status.stage = wire::Stage::published;
+    set_stage(handle, status);
+    if (IncomingBundle* bundle = find(handle); bundle != nullptr) drop_rest(*bundle);
+}
+
 std::optional<WriteRequest> IncomingBundles::next_write() {
     while (!writes_.empty()) {
         const std::uint32_t place_index = writes_.pop();
@@ -285,12 +292,13 @@ std::optional<WriteRequest> IncomingBundles::next_write() {
     return std::nullopt;
 }
 
-void IncomingBundles::write_done(std::uint32_t block) {
+std::uint32_t IncomingBundles::write_done(std::uint32_t block) {
     LH_ASSERT(block < place_of_block_.size() && place_of_block_[block] != kNoPlace);
     const std::uint32_t place_index = std::exchange(place_of_block_[block], kNoPlace);
-    if (IncomingBundle* bundle = find(stripes_.at(place_index).bundle); bundle != nullptr)
-        --bundle->writes_open;
+    const std::uint32_t handle = stripes_.at(place_index).bundle;
+    if (IncomingBundle* bundle = find(handle); bundle != nullptr) --bundle->writes_open;
     stripes_.release(place_index);
+    return handle;
 }
 
 std::optional<BundleTrailer> IncomingBundles::next_trailer() {

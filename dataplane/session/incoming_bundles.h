@@ -56,8 +56,9 @@ class IncomingBundles {
     std::optional<BundleHead> next_head();
     void open(std::uint32_t handle);
     void refuse(std::uint32_t handle, wire::FailReason reason);
+    void settle(std::uint32_t handle);  // published already
     std::optional<WriteRequest> next_write();
-    void write_done(std::uint32_t block);
+    std::uint32_t write_done(std::uint32_t block);  // the bundle's handle
     std::optional<BundleTrailer> next_trailer();
     void set_stage(std::uint32_t handle, const wire::BundleStatus& status);
     void settle_below(std::uint32_t handle);  // the sender took note: forget

@@ -4,6 +4,7 @@
 #include "dataplane/session/lane_ledger.h"
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include "dataplane/base/assert.h"
@@ -24,6 +25,10 @@ constexpr std::uint64_t kDownPacketsMin = 3;
 constexpr double kLossyMin = 0.01, kLossyTimes = 3;
 constexpr std::uint64_t kVerdictPackets = 256;
 constexpr double kVerdictMemory = 4;
+constexpr double kWeightMin = 1.0 / 16, kWeightRise = 1.0 / 16;
+constexpr double kWeightRehashed = 0.25;
+constexpr TimeNs kBadMin = 500 * kMillisecond;
+constexpr TimeNs kRehashWaitMin = kSecond, kRehashWaitMax = 60 * kSecond;
 
 std::int32_t later_by(std::uint32_t a_us, std::uint32_t b_us) noexcept {
     return static_cast<std::int32_t>(a_us - b_us);
@@ -50,6 +55,7 @@ void LaneLedger::sent(unsigned index, std::uint32_t tx_time_us, std::uint32_t wi
     ++batch.packets;
     lane.inflight_bytes += wire_bytes;
     ++lane.inflight_packets;
+    ++lane.tx_packets;
     inflight_bytes_ += wire_bytes;
 }
 
@@ -80,6 +86,7 @@ LaneLedger::Lesson LaneLedger::report(const wire::LaneReport& report, TimeNs now
     lesson.lost_packets =
         confirm_loss(lane, expected > lane.packets ? expected - lane.packets : 0, now, patience);
     lesson.excused = now < lane.excused_until;
+    if (now < lane.fresh_until) return lesson;
     lane.verdict_packets += lesson.delivered_packets + lesson.lost_packets;
     lane.verdict_lost += lesson.lost_packets;
     return lesson;
@@ -97,22 +104,78 @@ std::uint64_t LaneLedger::confirm_loss(Lane& lane, std::uint64_t gap, TimeNs now
 }
 
 // A lane of its own loss has a way of its own (a bad member of a bundle of links): what was lost once should not go
-// there again.
+// there again, and less of the rest. Judged against the middle one of all: many bad ones must not excuse each other.
 void LaneLedger::compare_losses() noexcept {
-    double sum = 0;
-    for (Lane& lane : lanes_) {
-        if (lane.verdict_packets >= kVerdictPackets) {
+    std::array<double, wire::kLanesMax> losses;
+    bool verdict = false;
+    for (std::size_t i = 0; i < lanes_.size(); ++i) {
+        Lane& lane = lanes_[i];
+        lane.judged = lane.verdict_packets >= kVerdictPackets;
+        if (lane.judged) {
             const auto packets = static_cast<double>(std::exchange(lane.verdict_packets, 0));
             const double share = static_cast<double>(std::exchange(lane.verdict_lost, 0)) / packets;
             lane.loss += (share - lane.loss) / kVerdictMemory;
+            verdict = true;
         }
-        sum += lane.loss;
+        losses[i] = lane.loss;
     }
+    if (!verdict || lanes_.size() < 2) return;
+    const auto middle = losses.begin() + static_cast<std::ptrdiff_t>((lanes_.size() - 1) / 2);
+    std::nth_element(losses.begin(), middle, losses.begin() + static_cast<std::ptrdiff_t>(lanes_.size()));
     for (Lane& lane : lanes_) {
-        const double others =
-            lanes_.size() > 1 ? (sum - lane.loss) / static_cast<double>(lanes_.size() - 1) : lane.loss;
-        lane.lossy = lane.loss > kLossyMin + kLossyTimes * others;
+        lane.lossy = lane.loss > kLossyMin + kLossyTimes * *middle;
+        if (!lane.judged) continue;
+        // What gets through is what it is given next: on an overfull way that ends at its share.
+        lane.weight = lane.lossy ? std::max(kWeightMin, lane.weight * (1 - (lane.loss - *middle)))
+                                 : std::min(1.0, lane.weight + kWeightRise);
     }
+}
+
+void LaneLedger::note_bad(Lane& lane, TimeNs now) noexcept {
+    if (!lane.down && !lane.lossy)
+        lane.bad_since = 0;
+    else if (lane.bad_since == 0)
+        lane.bad_since = now;
+}
+
+std::optional<unsigned> LaneLedger::next_rehash(TimeNs now, TimeNs rtt) const noexcept {
+    const TimeNs patience = std::max(kBadMin, 4 * rtt);
+    for (unsigned i = 0; i < count(); ++i) {
+        const Lane& lane = lanes_[i];
+        if (lane.bad_since != 0 && now - lane.bad_since >= patience && now >= lane.rehash_after) return i;
+    }
+    return std::nullopt;
+}
+
+void LaneLedger::rehashed(unsigned index, TimeNs now, TimeNs patience) noexcept {
+    Lane& lane = lanes_[index];
+    // Well for longer than it was waited for: what was wrong then is not what is wrong now.
+    const bool anew = lane.rehash_wait == 0 || now > lane.rehash_after + lane.rehash_wait;
+    lane.rehash_wait = anew ? kRehashWaitMin : std::min(2 * lane.rehash_wait, kRehashWaitMax);
+    lane.rehash_after = now + lane.rehash_wait;
+    lane.fresh_until = now + patience;
+    lane.bad_since = 0;
+    lane.verdict_packets = lane.verdict_lost = 0;
+    lane.loss = 0;
+    lane.lossy = false;
+    lane.weight = std::max(lane.weight, kWeightRehashed);
+    ++lane.rehashes;
+}
+
+LaneFigures LaneLedger::figures(unsigned index) const noexcept {
+    const Lane& lane = lanes_[index];
+    LaneFigures figures;
+    figures.state = lane.down      ? LaneFigures::State::down
+                    : lane.lossy   ? LaneFigures::State::lossy
+                    : lane.suspect ? LaneFigures::State::suspect
+                                   : LaneFigures::State::up;
+    figures.weight = lane.down ? 0 : lane.weight;
+    figures.loss = lane.loss;
+    figures.tx_packets = lane.tx_packets;
+    figures.delivered_packets = lane.packets;
+    figures.lost_packets = lane.lost;
+    figures.rehashes = lane.rehashes;
+    return figures;
 }
 
 void LaneLedger::acknowledge(Lane& lane, std::uint32_t echo_us) noexcept {
@@ -142,6 +205,7 @@ void LaneLedger::judge(TimeNs now, TimeNs rtt) noexcept {
     const auto suspect_us = static_cast<std::int32_t>(std::max(kSuspectLagMin, rtt / 16) / kMicrosecond);
     const auto down_us = static_cast<std::int32_t>(std::max(kDownLagMin, rtt / 2) / kMicrosecond);
     for (Lane& lane : lanes_) {
+        note_bad(lane, now);
         if (lane.flight.empty() || lane.down) continue;
         const std::int32_t lag_us = later_by(newest_us, lane.flight.front().first_us);
         lane.suspect = lag_us > suspect_us;
@@ -157,20 +221,48 @@ void LaneLedger::excuse_until(TimeNs until) noexcept {
         lane.excused_until = std::max(lane.excused_until, until);
 }
 
+bool LaneLedger::takes_turn(Lane& lane) noexcept {
+    lane.credit = std::min(lane.credit + lane.weight, 1.0);
+    if (lane.credit < 1) return false;
+    lane.credit = 0;
+    return true;
+}
+
 unsigned LaneLedger::next_lane(bool repair) noexcept {
     const unsigned lanes = count();
     LH_ASSERT(lanes > 0);
-    for (unsigned pass = repair ? 0 : 1; pass < 2; ++pass) {
+    if (repair) {
         for (unsigned i = 0; i < lanes; ++i) {
             const unsigned index = (cursor_ + i) % lanes;
             const Lane& lane = lanes_[index];
-            if (lane.down || (pass == 0 && (lane.suspect || lane.lossy))) continue;
+            if (lane.down || lane.suspect || lane.lossy) continue;
             cursor_ = index + 1;
             return index;
         }
     }
+    // Who is passed over saves up: after 1/kWeightMin rounds at most somebody's turn has come.
+    for (unsigned i = 0; i < lanes * static_cast<unsigned>(1 / kWeightMin); ++i) {
+        const unsigned index = (cursor_ + i) % lanes;
+        if (lanes_[index].down || !takes_turn(lanes_[index])) continue;
+        cursor_ = index + 1;
+        return index;
+    }
     cursor_ = (cursor_ + 1) % lanes;  // every lane is down: any is as good
     return cursor_;
+}
+
+const char* to_string(LaneFigures::State state) noexcept {
+    switch (state) {
+        case LaneFigures::State::up:
+            return "up";
+        case LaneFigures::State::suspect:
+            return "suspect";
+        case LaneFigures::State::lossy:
+            return "lossy";
+        case LaneFigures::State::down:
+            return "down";
+    }
+    return "unknown";
 }
 
 }  // namespace longhaul::session

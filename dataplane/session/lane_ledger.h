@@ -2,12 +2,16 @@
 // anything. Packet numbers are the sealer's; loss follows from the receiver's own counters, flight from the
 // echoed send times.
 //
-//   lane:  usable -> suspect (others moved on, this one did not: repairs avoid it) -> down (pings only) ->
-//   usable
+//   lane:  usable -> suspect (others moved on, this one did not: repairs avoid it) -> down (pings only) -> usable
+//          lossy: loses clearly more than its siblings; it carries less from verdict to verdict, as little as 1/16
+//
+// A lane that stays down or lossy has an unlucky way through the network: it should leave by another source port
+// (next_rehash), so that whoever spreads flows by their addresses finds it another one.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "dataplane/base/time.h"
@@ -15,6 +19,14 @@
 #include "dataplane/wire/feedback.h"
 
 namespace longhaul::session {
+
+struct LaneFigures {
+    enum class State : std::uint8_t { up, suspect, lossy, down };
+    State state = State::up;
+    double weight = 1, loss = 0;  // share of a lane that is well; of packets, lately
+    std::uint64_t tx_packets = 0, delivered_packets = 0, lost_packets = 0, rehashes = 0;
+};
+const char* to_string(LaneFigures::State state) noexcept;
 
 class LaneLedger {
   public:
@@ -47,6 +59,12 @@ class LaneLedger {
     // lanes that lose clearly more than the others.
     unsigned next_lane(bool repair) noexcept;
 
+    // A lane that should change its way now; rehashed() says that it has. What is found lost of the old way in the next
+    // `patience` is not held against the new one. A lane for which nothing helps is tried ever more seldom.
+    std::optional<unsigned> next_rehash(TimeNs now, TimeNs rtt) const noexcept;
+    void rehashed(unsigned lane, TimeNs now, TimeNs patience) noexcept;
+    LaneFigures figures(unsigned lane) const noexcept;
+
     std::uint64_t inflight_bytes() const noexcept { return inflight_bytes_; }
     bool down(unsigned lane) const noexcept { return lanes_[lane].down; }
     unsigned count() const noexcept { return static_cast<unsigned>(lanes_.size()); }
@@ -72,11 +90,18 @@ class LaneLedger {
         std::uint64_t verdict_packets = 0, verdict_lost = 0;  // since the share below was taken
         double loss = 0;                                      // share of packets, lately
         bool suspect = false, down = false, lossy = false;
+        bool judged = false;            // by the newest comparison
+        double weight = 1, credit = 0;  // of its turns; what it has saved up of one
+        TimeNs bad_since = 0, rehash_after = 0, fresh_until = 0;
+        TimeNs rehash_wait = 0;
+        std::uint64_t tx_packets = 0, rehashes = 0;
     };
     std::uint64_t confirm_loss(Lane& lane, std::uint64_t gap, TimeNs now, TimeNs patience) noexcept;
     void acknowledge(Lane& lane, std::uint32_t echo_us) noexcept;
     void forget_flight(Lane& lane) noexcept;
     void compare_losses() noexcept;
+    void note_bad(Lane& lane, TimeNs now) noexcept;
+    bool takes_turn(Lane& lane) noexcept;
 
     std::vector<Lane> lanes_;
     std::uint32_t frame_overhead_bytes_;

@@ -18,7 +18,11 @@ class ReadAhead {
     static constexpr std::size_t kReserveBlocks = 2;
 
     ReadAhead(BlockPool& pool, std::size_t blocks_max)
-        : pool_(pool), queue_(blocks_max), position_of_block_(pool.total(), 0), orphans_(pool.total()) {}
+        : pool_(pool),
+          queue_(blocks_max),
+          position_of_block_(pool.total(), 0),
+          orphans_(pool.total()),
+          bundle_of_orphan_(pool.total(), 0) {}
 
     bool can_start() const noexcept { return !queue_.full() && pool_.free_count() > kReserveBlocks; }
 
@@ -45,7 +49,7 @@ class ReadAhead {
         LH_ASSERT(block < orphans_.size());
         if (orphans_[block]) {
             orphans_[block].reset();
-            return {};
+            return {false, bundle_of_orphan_[block], 0};
         }
         Read& read = of_block(block);
         read.ready = true;
@@ -81,7 +85,7 @@ class ReadAhead {
             if (read.ready)
                 read.block.reset();
             else
-                orphans_[read.block.index()] = std::move(read.block);
+                orphan(std::move(read.block), bundle);
         }
         drop_dead();
     }
@@ -93,6 +97,11 @@ class ReadAhead {
         std::uint32_t bytes = 0;
         bool ready = false;
     };
+    void orphan(Block block, std::uint32_t bundle) noexcept {
+        const std::uint32_t index = block.index();
+        bundle_of_orphan_[index] = bundle;
+        orphans_[index] = std::move(block);
+    }
     Read& of_block(std::uint32_t block) noexcept {
         LH_ASSERT(block < position_of_block_.size());
         Read& read = queue_.at(position_of_block_[block] - popped_);
@@ -110,6 +119,7 @@ class ReadAhead {
     FixedQueue<Read> queue_;
     std::vector<std::uint64_t> position_of_block_;  // counted from the session's first read
     std::vector<Block> orphans_;                    // by block index: abandoned, the read still in flight
+    std::vector<std::uint32_t> bundle_of_orphan_;
     std::uint64_t popped_ = 0;
 };
 

@@ -174,13 +174,17 @@ void Receiver::refuse_bundle(std::uint32_t bundle, wire::FailReason reason, Time
     state_->bundles.refuse(bundle, reason);
 }
 
+void Receiver::settle_bundle(std::uint32_t bundle, TimeNs) {
+    state_->bundles.settle(bundle);
+}
+
 std::optional<WriteRequest> Receiver::next_write() {
     return state_->bundles.next_write();
 }
 
-void Receiver::write_done(std::uint32_t block, TimeNs) {
-    state_->bundles.write_done(block);
+std::uint32_t Receiver::write_done(std::uint32_t block, TimeNs) {
     state_->schedule.something_changed();  // credit
+    return state_->bundles.write_done(block);
 }
 
 std::optional<BundleTrailer> Receiver::next_trailer() {

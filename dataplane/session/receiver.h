@@ -96,8 +96,10 @@ class Receiver {
     void open_bundle(std::uint32_t bundle);  // the target's store takes it: writes follow
     void refuse_bundle(std::uint32_t bundle, wire::FailReason reason,
                        TimeNs now);  // failed; its bytes are let through and dropped
+    // It was published before, by another link or session: its bytes are let through and dropped.
+    void settle_bundle(std::uint32_t bundle, TimeNs now);
     std::optional<WriteRequest> next_write();
-    void write_done(std::uint32_t block, TimeNs now);
+    std::uint32_t write_done(std::uint32_t block, TimeNs now);  // the bundle's handle
     // After every write of the bundle is done. A bundle that the sender cut short (cancelled) comes with fewer payload
     // bytes than its head promised and a trailer whose every verdict is `cancelled`.
     std::optional<BundleTrailer> next_trailer();

@@ -31,6 +31,7 @@ Sender::State::State(const SenderConfig& settings, const fec::Codec& codec, Bloc
       meter(now),
       parity(settings.goal, settings.fixed_parity, settings.parameters.stripe_symbols),
       pings(settings.parameters.lanes, settings.ping_interval, now),
+      liveness(now),
       stripe_limit(kCreditInitial),
       last_heard(now),
       last_feedback(now),
@@ -91,13 +92,14 @@ std::optional<ReadRequest> Sender::next_read(TimeNs) {
     return request;
 }
 
-void Sender::read_done(std::uint32_t block, TimeNs) {
+std::uint32_t Sender::read_done(std::uint32_t block, TimeNs) {
     const ReadAhead::Done done = state_->reads.done(block);
-    if (!done.wanted) return;
+    if (!done.wanted) return done.bundle;
     OutgoingBundle* bundle = state_->bundles.find(done.bundle);
     LH_ASSERT(bundle != nullptr);
     bundle->payload_read += done.bytes;
     state_->bundles.ask_trailer_if_read(*bundle);
+    return done.bundle;
 }
 
 std::optional<std::uint32_t> Sender::next_trailer_wanted() {
@@ -125,6 +127,11 @@ bool Sender::sending() const {
     return state_->busy;
 }
 
+bool Sender::answering(TimeNs now) {
+    state_->liveness.look(now, state_->rtt.known() ? state_->rtt.smoothed() : 0);
+    return state_->liveness.answering();
+}
+
 void Sender::set_rate_cap(std::uint64_t cap_bps, double share) {
     state_->controller->set_cap(cap_bps, share);
 }
@@ -148,6 +155,17 @@ void Sender::set_mode(congestion::Mode mode, std::uint64_t cap_bps, double share
 
 void Sender::set_redundancy(fec::Goal goal, std::optional<unsigned> fixed_parity) {
     state_->parity.set(goal, fixed_parity);
+}
+
+LaneFigures Sender::lane_figures(unsigned lane) const {
+    return state_->lanes.figures(lane);
+}
+
+std::optional<unsigned> Sender::next_rehash(TimeNs now) {
+    const TimeNs rtt = state_->rtt.smoothed();
+    const auto lane = state_->lanes.next_rehash(now, rtt);
+    if (lane) state_->lanes.rehashed(*lane, now, 2 * rtt + 3 * state_->reorder_patience());
+    return lane;
 }
 
 const SenderStats& Sender::stats() const {

@@ -17,6 +17,7 @@
 #include "dataplane/congestion/controller.h"
 #include "dataplane/fec/redundancy.h"
 #include "dataplane/session/block_pool.h"
+#include "dataplane/session/lane_ledger.h"
 #include "dataplane/session/parameters.h"
 #include "dataplane/wire/feedback.h"
 #include "dataplane/wire/manifest.h"
@@ -110,8 +111,9 @@ class Sender {
 
     // --- storage -----------------------------------------------------------------------------------------------
     std::optional<ReadRequest> next_read(TimeNs now);
-    void read_done(std::uint32_t block,
-                   TimeNs now);  // zero-filled where the source failed: the trailer tells
+    // Zero-filled where the source failed: the trailer tells. Returns the bundle's handle. The read must end even if its
+    // bundle has: it still holds the block.
+    std::uint32_t read_done(std::uint32_t block, TimeNs now);
     std::optional<std::uint32_t> next_trailer_wanted();  // handle whose payload is all read; asked once
     void trailer(std::uint32_t bundle, std::vector<std::uint8_t> bytes, TimeNs now);  // write_trailer's bytes
 
@@ -132,6 +134,9 @@ class Sender {
     TimeNs answer_timeout() const;       // the retransmission timeout: how long an answer may take
     bool silent(TimeNs now) const;       // the peer has not answered for silence_max
     bool sending() const;                // there was something to send when last asked for it
+    // The far end gets what we send and says so; false within a fraction of a second after it does not (liveness.h).
+    // Asked every turn: it also tells that our own time passes.
+    bool answering(TimeNs now);
 
     // --- live settings and figures -----------------------------------------------------------------------------
     void set_rate_cap(std::uint64_t cap_bps, double share = congestion::kShareOfCap);
@@ -140,6 +145,10 @@ class Sender {
     void set_mode(congestion::Mode mode, std::uint64_t cap_bps, double share = congestion::kShareOfCap);
     void set_redundancy(fec::Goal goal, std::optional<unsigned> fixed_parity);
     const SenderStats& stats() const;
+    LaneFigures lane_figures(unsigned lane) const;
+    // A lane whose way through the network is bad for longer than chance explains: it should leave by another source
+    // port from now on, and is taken to do so.
+    std::optional<unsigned> next_rehash(TimeNs now);
 
   private:
     struct State;

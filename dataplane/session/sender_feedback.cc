@@ -87,6 +87,7 @@ void Sender::State::on_lanes(const wire::Feedback& feedback, TimeNs now) {
     for (const wire::LaneReport& report : feedback.lanes) {
         if (!lanes.news(report)) continue;
         note_progress(now);
+        liveness.answered(now);
         break;
     }
     TimeNs queue_min = kNever;
@@ -153,11 +154,12 @@ void Sender::State::on_nack(const wire::Nack& nack, TimeNs now) {
 void Sender::State::on_status(const wire::BundleStatus& status) {
     OutgoingBundle* bundle = bundles.find(status.bundle);
     if (bundle == nullptr || !bundle->started() || bundle->settled) return;
-    // Nothing can be complete of which we have not sent all.
-    if (status.stage != wire::Stage::failed && !bundle->all_cut()) return;
+    // Nothing can be complete of which we have not sent all, but for what came to its end by another link before.
+    const bool final = status.stage == wire::Stage::failed || status.stage == wire::Stage::published;
+    if (!final && !bundle->all_cut()) return;
     bundles.report(*bundle, status);
     // The target will not take the rest, so it is not sent either.
-    if (status.stage == wire::Stage::failed) end_bundle_early(*bundle);
+    if (final) end_bundle_early(*bundle);
 }
 
 void Sender::State::settle() {

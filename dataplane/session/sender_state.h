@@ -10,6 +10,7 @@
 #include "dataplane/congestion/pacer.h"
 #include "dataplane/session/fixed_queue.h"
 #include "dataplane/session/lane_ledger.h"
+#include "dataplane/session/liveness.h"
 #include "dataplane/session/loss_meter.h"
 #include "dataplane/session/outgoing_bundles.h"
 #include "dataplane/session/parity_choice.h"
@@ -86,6 +87,7 @@ struct Sender::State {
     double own_losses = 0;  // that the controller will have caused, not found missing yet
     ParityChoice parity;
     PingSchedule pings;
+    Liveness liveness;
 
     struct Echo {
         bool any = false;

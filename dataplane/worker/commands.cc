@@ -202,8 +202,9 @@ Result<void> Worker::start_session(Link& link, StartSession& command, TimeNs now
     probe.lanes = parameters.lanes;
 
     auto session = std::make_unique<LinkSession>(
-        command.session, next_epoch_++, sender, receiver, codec_, *link.send_pool, *link.receive_pool,
-        congestion::make(mode_of(link.settings.mode), control), probe, now);
+        command.session, config_.index, next_epoch_++, sender, receiver, codec_, *link.send_pool,
+        *link.receive_pool, congestion::make(mode_of(link.settings.mode), control), probe, now);
+    session->first_lane = command.first_lane;
     for (unsigned i = 0; i < parameters.lanes; ++i) {
         const LaneKeys& keys = command.lanes[i];
         auto sealer = aead_->make_sealer(keys.transmit, keys.transmit_spi);
@@ -243,6 +244,10 @@ void Worker::end_session(Link& link) {
     if (link.session == nullptr) return;
     for (const Lane& lane : link.session->lanes)
         lane_of_spi_.erase(lane.receive_spi);
+    for (auto& [bundle, writing] : link.session->writings) {
+        writing.writer.reset();  // its writes end here, and only then may another writer begin
+        config_.arrivals->end(writing.key, link.session->holder(bundle), false);
+    }
     link.session.reset();
 }
 
@@ -259,17 +264,24 @@ void Worker::obey(OfferBundle& command, TimeNs now) {
     };
     Link* link = find_link(command.offer.link, command.group);
     if (link == nullptr) return refuse(wire::FailReason::cancelled, "its link is not configured");
-    if (link->outgoing.count(command.offer.id) != 0) return;  // stated again: already on its way
+    const auto known = link->outgoing.find(command.offer.id);
+    if (known != link->outgoing.end() && known->second.offer.generation >= command.offer.generation)
+        return;  // stated again: already on its way
     auto manifest = wire::parse_manifest(command.head);
     if (!manifest.ok()) return refuse(wire::FailReason::manifest_malformed, manifest.error().text);
     const wire::BundleId id = command.offer.id;
     if (manifest.value().id != id)
         return refuse(wire::FailReason::manifest_malformed, "the manifest names another bundle");
+    take_back(id, command.offer.generation, now);
     link->outgoing.emplace(id, OutgoingBundle{command.offer, std::move(command.head),
                                               std::move(manifest).value(), next_order_++});
     link->waiting.push_back(id);
     link->load_told = true;  // the main thread gave it: it has counted on that
     link->busy_at = now;
+}
+
+void Worker::obey(TakeBackBundle& command, TimeNs now) {
+    take_back(command.id, command.below_generation, now);
 }
 
 void Worker::obey(CancelBundle& command, TimeNs now) {

@@ -31,6 +31,7 @@ Result<std::unique_ptr<Worker>> Worker::create(const WorkerConfig& config, std::
     std::unique_ptr<Worker> worker(new Worker(config, std::move(ports), inbox, outbox, wake_main_fd));
     LH_ASSERT(config.index < kGroupsMax &&
               (config.handoff == nullptr || config.index < config.handoff->workers()));
+    LH_ASSERT(config.arrivals != nullptr);
     const MemoryPlan& plan = config.plan;
     auto arena = Arena::map(plan.arena_bytes, config.hugepages);
     if (!arena.ok()) return arena.error();

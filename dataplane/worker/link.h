@@ -34,7 +34,12 @@ struct Link {
     std::uint16_t path_symbol_bytes = 0;  // what probes found the path to carry; 0: as much as the port
     command::LinkState state = command::LinkState::idle;
     command::LinkState reported = command::LinkState::unconfigured;
-    TimeNs next_report = 0;
+    bool answering = false, answering_reported = false;
+    TimeNs next_report = 0, next_lane_look = 0;
 };
+
+// What a stage of a bundle is told as.
+command::BundleEvent event_of(const wire::BundleId& id, std::uint32_t generation, std::uint8_t link,
+                              const wire::BundleStatus& status);
 
 }  // namespace longhaul::worker

@@ -10,6 +10,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "dataplane/session/arrival_book.h"
 #include "dataplane/session/path_probe.h"
 #include "dataplane/session/receiver.h"
 #include "dataplane/session/sender.h"
@@ -59,12 +60,13 @@ struct OutgoingBundle {
 
 class LinkSession {
   public:
-    LinkSession(std::string session_id, std::uint16_t session_epoch,
+    LinkSession(std::string session_id, unsigned session_worker, std::uint16_t session_epoch,
                 const session::SenderConfig& sender_config, const session::ReceiverConfig& receiver_config,
                 const fec::Codec& codec, session::BlockPool& send_pool, session::BlockPool& receive_pool,
                 std::unique_ptr<congestion::Controller> controller,
                 const session::PathProbeConfig& probe_config, TimeNs now)
         : id(std::move(session_id)),
+          worker(static_cast<std::uint8_t>(session_worker)),
           epoch(session_epoch),
           sender(sender_config, codec, send_pool, std::move(controller), now),
           receiver(receiver_config, codec, receive_pool, now),
@@ -72,7 +74,8 @@ class LinkSession {
           parameters(sender_config.parameters) {}
 
     const std::string id;
-    const std::uint16_t epoch;
+    const std::uint8_t worker;
+    const std::uint16_t epoch;  // counted by the worker, over all its links
     session::Sender sender;
     session::Receiver receiver;
     session::PathProbe probe;
@@ -85,19 +88,34 @@ class LinkSession {
     session::Parameters parameters;
     bool heard = false;  // an authenticated packet has come
     std::vector<Lane> lanes;
+    unsigned first_lane = 0;  // of the link
 
     struct Reading {
         wire::BundleId id;
         std::unique_ptr<storage::BundleReader> reader;
+        std::uint32_t reads_open = 0;
+        bool settled = false;  // ends with its last read: until then that holds a block
     };
     struct Writing {
+        session::ArrivalBook::Key key;
         wire::BundleId id;
         std::uint32_t generation = 0;
         std::unique_ptr<storage::BundleWriter> writer;
+        std::uint32_t writes_open = 0;
+        bool stopped = false;  // ends with its last write: until then that borrows a block
     };
     // Declared after sender and receiver: destroyed first, so no read or write touches a block that went back.
     std::unordered_map<std::uint32_t, Reading> readings;  // by handle
     std::unordered_map<std::uint32_t, Writing> writings;  // by handle
+
+    struct WaitingHead {  // for the end of another writer of the same bundle
+        std::uint32_t bundle = 0;
+        wire::Manifest manifest;
+    };
+    std::vector<WaitingHead> waiting_heads;
+    session::ArrivalBook::Holder holder(std::uint32_t bundle) const noexcept {
+        return (std::uint64_t{worker} + 1) << 48 | std::uint64_t{epoch} << 32 | bundle;
+    }
 };
 
 }  // namespace longhaul::worker

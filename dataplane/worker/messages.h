@@ -93,13 +93,19 @@ struct OfferBundle {
     std::vector<std::uint8_t> head;
     std::uint8_t group = 0;
 };
+// Its newer generation has gone to another worker: what is older than that leaves no more from here.
+struct TakeBackBundle {
+    wire::BundleId id;
+    std::uint32_t below_generation = 0;
+};
 struct CancelBundle {
     wire::BundleId id;
 };
 struct Stop {};
 
-using Command = std::variant<OpenStore, CloseStore, ConfigureLink, RemoveLink, PrepareSession, StartSession,
-                             SetShare, WatchNeighbour, SetNeighbour, OfferBundle, CancelBundle, Stop>;
+using Command =
+    std::variant<OpenStore, CloseStore, ConfigureLink, RemoveLink, PrepareSession, StartSession, SetShare,
+                 WatchNeighbour, SetNeighbour, OfferBundle, TakeBackBundle, CancelBundle, Stop>;
 
 // ---- worker -> main thread ------------------------------------------------------------------------------------------
 

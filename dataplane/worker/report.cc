@@ -3,6 +3,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "dataplane/worker/worker.h"
 
 namespace longhaul::worker {
@@ -28,10 +30,13 @@ bool Worker::flush_outbox() {
 bool Worker::report(TimeNs now) {
     for (Link* link : active_) {
         follow_path(*link, now);
+        change_ways(*link, now);
         update_state(*link, now);
         if (link->groups > 1) tell_load(*link, now);
-        if (link->state == link->reported && now < link->next_report) continue;
+        const bool news = link->state != link->reported || link->answering != link->answering_reported;
+        if (!news && now < link->next_report) continue;
         link->reported = link->state;
+        link->answering_reported = link->answering;
         link->next_report = now + kSecond;
         tell(LinkReport{status_of(*link), link->group});
     }
@@ -79,6 +84,33 @@ void Worker::follow_path(Link& link, TimeNs now) {
     end_session(link);
 }
 
+// A lane that stays bad leaves by another source port: routers and bundles of links that spread flows by their addresses
+// then send it another way. Nothing is to be agreed on: the far end knows a lane by its SPI, and every packet proves itself.
+void Worker::change_ways(Link& link, TimeNs now) {
+    if (link.session == nullptr || now < link.next_lane_look) return;
+    link.next_lane_look = now + 20 * kMillisecond;
+    std::vector<Lane>& lanes = link.session->lanes;
+    const unsigned ports = std::min(link.settings.source_ports, 65536u - link.settings.udp_port_base);
+    if (ports <= std::max<std::size_t>(link.settings.lanes, lanes.size())) return;
+    while (const auto bad = link.session->sender.next_rehash(now)) {
+        Lane& lane = lanes[*bad];
+        const std::uint16_t before = lane.tuple.source_port;
+        const auto taken = [&](std::uint16_t port) {
+            return std::any_of(lanes.begin(), lanes.end(),
+                               [&](const Lane& other) { return other.tuple.source_port == port; });
+        };
+        std::uint16_t port = before;
+        while (taken(port))  // there are more ports than lanes
+            port = static_cast<std::uint16_t>(link.settings.udp_port_base + random_.below(ports));
+        lane.tuple.source_port = port;
+        if (lane.frame.overhead_bytes() > 0) lane.frame = wire::UdpFrame(lane.tuple);
+        tell(LogLine{false, "link " + link.settings.name + ": lane " +
+                                std::to_string(link.session->first_lane + *bad) +
+                                " has a bad path; source port " + std::to_string(before) + " becomes " +
+                                std::to_string(lane.tuple.source_port)});
+    }
+}
+
 // idle -> connecting (session started) -> up (authentic packet) <-> down (silent); a new session begins at connecting.
 void Worker::update_state(Link& link, TimeNs now) {
     if (link.session == nullptr)
@@ -87,6 +119,7 @@ void Worker::update_state(Link& link, TimeNs now) {
         link.state = command::LinkState::connecting;
     else
         link.state = link.session->sender.silent(now) ? command::LinkState::down : command::LinkState::up;
+    link.answering = link.state == command::LinkState::up && link.session->sender.answering(now);
 }
 
 command::LinkStatus Worker::status_of(const Link& link) const {
@@ -94,6 +127,7 @@ command::LinkStatus Worker::status_of(const Link& link) const {
     status.link = link.settings.link;
     status.name = link.settings.name;
     status.state = link.state;
+    status.answering = link.answering;
     status.rate_cap_bps = link.settings.rate_bps;
     status.path_symbol_bytes = link.path_symbol_bytes;
     status.mode = link.settings.mode;
@@ -142,12 +176,21 @@ command::LinkStatus Worker::status_of(const Link& link) const {
     status.rx_bundles_open = received.bundles_open;
     status.symbol_bytes = session.parameters.symbol_bytes;
     status.lanes = session.parameters.lanes;
+    for (unsigned i = 0; i < session.lanes.size(); ++i) {
+        const session::LaneFigures lane = session.sender.lane_figures(i);
+        status.lane_list.push_back({static_cast<std::uint8_t>(session.first_lane + i),
+                                    session.lanes[i].tuple.source_port, session::to_string(lane.state),
+                                    lane.weight, lane.loss, lane.tx_packets, lane.delivered_packets,
+                                    lane.lost_packets, lane.rehashes});
+    }
     if (!link.neighbour_known)
         status.reason = "no answer to ARP/NDP for " + wire::to_string(link.remote_ip);
     else if (link.state == command::LinkState::connecting)
         status.reason = "no authentic packet from the peer yet";
     else if (link.state == command::LinkState::down)
         status.reason = "the peer has been silent for 2 s";
+    else if (link.state == command::LinkState::up && !link.answering)
+        status.reason = "what is sent is not answered at the moment";
     return status;
 }
 

@@ -75,7 +75,7 @@ bool Worker::complete_storage(TimeNs now) {
 }
 
 bool Worker::advance_bundles(TimeNs now) {
-    bool busy = false;
+    bool busy = stop_superseded(now);
     for (Link* link : active_) {
         if (link->session == nullptr) continue;
         busy |= collect_results(*link);

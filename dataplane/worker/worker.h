@@ -1,6 +1,7 @@
-// One lcore's loop. A worker owns its lanes, keys, stripes, io_uring and buffers, shares nothing, and talks by
-// messages. The loop is worker.cc; each stage has its file: receive.cc, transmit.cc, bundles.cc, commands.cc, report.cc;
-// what changes hands between workers is in exchange.cc.
+// One lcore's loop. A worker owns its lanes, keys, stripes, io_uring and buffers, and talks by messages. It
+// shares nothing with the others but the book of who writes which bundle (shared_arrivals.h). The loop is
+// worker.cc; each stage has its file: receive.cc, transmit.cc, departures.cc, arrivals.cc, commands.cc, report.cc; what
+// changes hands between workers is in exchange.cc.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -12,6 +13,7 @@
 #include <span>
 #include <vector>
 
+#include "dataplane/base/random.h"
 #include "dataplane/fec/codec.h"
 #include "dataplane/worker/frame_stock.h"
 #include "dataplane/worker/handoff.h"
@@ -19,6 +21,7 @@
 #include "dataplane/worker/mailbox.h"
 #include "dataplane/worker/memory_plan.h"
 #include "dataplane/worker/messages.h"
+#include "dataplane/worker/shared_arrivals.h"
 #include "dataplane/worker/spi_table.h"
 #include "dataplane/worker/stage_clock.h"
 #include "drivers/nic/nic.h"
@@ -33,7 +36,8 @@ inline constexpr std::size_t kProbeAnswersMax = 32;  // owed on one link; more a
 
 struct WorkerConfig {
     unsigned index = 0;
-    HandoffMesh* handoff = nullptr;  // to the other workers; nullptr: there is no other
+    HandoffMesh* handoff = nullptr;      // to the other workers; nullptr: there is no other
+    SharedArrivals* arrivals = nullptr;  // the process's; outlives its workers
     bool poll = false;
     TimeNs idle_sleep = 100 * kMicrosecond;
     std::string crypto_device;
@@ -108,16 +112,25 @@ class Worker {
     void queue_frame(std::size_t port, rte_mbuf* frame);
     void flush_frames(std::size_t port);
 
-    // bundles.cc
+    // departures.cc
     bool start_waiting(Link& link, TimeNs now);
     bool request_reads(Link& link, TimeNs now);
-    bool take_heads(Link& link, TimeNs now);
-    bool request_writes(Link& link, TimeNs now);
     bool collect_results(Link& link);
-    void take_head(Link& link, const session::BundleHead& head, TimeNs now);
-    void on_storage_event(const storage::Event& event, TimeNs now);
-    void on_finish(Link& link, std::uint32_t bundle, const storage::Event& event, TimeNs now);
+    void end_read(LinkSession& session, std::uint32_t block, TimeNs now);
+    void take_back(const wire::BundleId& id, std::uint32_t below_generation, TimeNs now);
     void settle_outgoing(Link& link, const session::BundleResult& result);
+
+    // arrivals.cc
+    bool take_heads(Link& link, TimeNs now);
+    void take_head(Link& link, const session::BundleHead& head, TimeNs now);
+    bool admit_bundle(Link& link, std::uint32_t bundle, const wire::Manifest& manifest, TimeNs now);
+    bool request_writes(Link& link, TimeNs now);
+    void on_finish(Link& link, std::uint32_t bundle, const storage::Event& event, TimeNs now);
+    bool stop_superseded(TimeNs now);
+    void stop_writing(Link& link, std::uint32_t bundle, wire::FailReason reason, TimeNs now);
+    void end_write(LinkSession& session, std::uint32_t block, TimeNs now);
+    void forget_writing(LinkSession& session, std::uint32_t bundle, bool published);
+    void on_storage_event(const storage::Event& event, TimeNs now);
 
     // commands.cc
     void obey(Command& command, TimeNs now);
@@ -131,6 +144,7 @@ class Worker {
     void obey(WatchNeighbour& command, TimeNs now);
     void obey(SetNeighbour& command, TimeNs now);
     void obey(OfferBundle& command, TimeNs now);
+    void obey(TakeBackBundle& command, TimeNs now);
     void obey(CancelBundle& command, TimeNs now);
     void obey(Stop& command, TimeNs now);
     Result<void> start_session(Link& link, StartSession& command, TimeNs now);
@@ -144,6 +158,7 @@ class Worker {
     bool flush_outbox();
     void update_state(Link& link, TimeNs now);
     void follow_path(Link& link, TimeNs now);
+    void change_ways(Link& link, TimeNs now);
     command::LinkStatus status_of(const Link& link) const;
 
     Link* find_link(std::uint8_t number, std::uint8_t group);
@@ -181,6 +196,7 @@ class Worker {
     };
     std::array<std::vector<std::uint32_t>, 256> elsewhere_;  // SPIs of each link's lanes on other workers
     SpiTable<LaneOf> lane_of_spi_;
+    std::uint64_t revocations_seen_ = 0;
 
     std::vector<storage::Event> storage_events_;
     std::vector<std::uint8_t> feedback_;
@@ -199,6 +215,7 @@ class Worker {
     std::uint64_t loops_ = 0, busy_loops_ = 0, sleeps_ = 0;
     unsigned idle_turns_ = 0;
     StageClock clock_;
+    Random random_{1};  // which port a lane goes to; nobody gains by guessing it
     std::uint16_t next_epoch_ = 1;
     std::uint64_t next_order_ = 0;
     TimeNs next_counters_ = 0;

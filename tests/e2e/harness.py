@@ -15,6 +15,7 @@ sys.path.insert(0, os.path.join(ROOT, "deploy", "lib"))
 from compare_trees import compare_trees, printable, walk  # noqa: E402
 from make_tree import make_tree  # noqa: E402
 from processes import Failed, wait_for  # noqa: E402,F401
+from two_links import TwoLinks  # noqa: E402
 from world import Link, Options, World, listed, settled  # noqa: E402
 
 MIB = 1 << 20
@@ -117,10 +118,10 @@ class TwoSites(unittest.TestCase):
         os.makedirs(self.source)
         os.makedirs(self.replica)
 
-    def start_world(self, link=None, wrap=None, workers=None):
-        self.world = World(Options(build=build_folder(), work=os.path.join(self.folder, "world"), link=link or Link(rtt_ms=20),
-                                   allowed_roots=(self.replicas,), log_level="debug",
-                                   workers=workers or {}))
+    def start_world(self, link=None, wrap=None, workers=None, second=None):
+        options = Options(build=build_folder(), work=os.path.join(self.folder, "world"), link=link or Link(rtt_ms=20),
+                          allowed_roots=(self.replicas,), log_level="debug", workers=workers or {})
+        self.world = TwoLinks(options, second) if second else World(options)
         self.world.wrap.update(wrap or {})
         self.addCleanup(self.world.stop)
         self.world.start()

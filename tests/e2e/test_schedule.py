@@ -5,8 +5,7 @@ import os
 import statistics
 import unittest
 
-from harness import MIB, Link, Options, TwoSites, World, build_folder, listed, wait_for
-from world import SITES
+from harness import MIB, Link, TwoSites, listed, wait_for
 
 RATE = {"east-west-1": 100_000_000, "east-west-2": 50_000_000}
 WITHIN = 0.10
@@ -16,61 +15,10 @@ OPEN_S = 2.1        # of its rate a flow may have open: when a busy machine has 
 NOTICEABLE_BPS = 8_000_000      # below this a sample holds too few bundles of 1 MiB to be judged
 
 
-SECOND = Link(rate_bps=RATE["east-west-2"], rtt_ms=20, loss=0)
-SECOND_IP = {"east": "10.78.0.1", "west": "10.78.0.2"}
-
-
-class TwoLinks(World):
-    """Beside the first link a second one, through a longhaul-wan of its own."""
-
-    def __init__(self, options):
-        super().__init__(options)
-        os.makedirs(os.path.join(self.run, "second"), mode=0o700)
-
-    def dataplane_toml(self, site):
-        return super().dataplane_toml(site) + f"""
-[[port]]
-name = "second"
-device = "net_memif1,role=client,id=1,socket={self.run}/second/{site}.sock,socket-abstract=no,rsize=12"
-mtu = 1500
-addresses = ["{SECOND_IP[site]}/24"]
-"""
-
-    def control_toml(self, site):
-        other = SITES[1 - SITES.index(site)]
-        return super().control_toml(site) + f"""
-[[link]]
-id = 2
-name = "east-west-2"
-site = "{other}"
-port = "second"
-local_ip = "{SECOND_IP[site]}"
-remote_ip = "{SECOND_IP[other]}"
-rate = "{SECOND.rate_bps}"
-rtt_max_ms = {self.rtt_max_ms()}
-mode = "reserved"
-"""
-
-    def define_processes(self):
-        devices = [f"net_memif{index},role=server,id=1,socket={self.run}/second/{site}.sock,socket-abstract=no,rsize=12"
-                   for index, site in enumerate(SITES)]
-        super().define_processes()
-        self.define("second-wan", [self.programs["longhaul-wan"], "--a", devices[0], "--b", devices[1], *SECOND.arguments(),
-                                   "--socket", f"{self.run}/second/control.sock", "--run-directory", f"{self.run}/second",
-                                   "--no-hugepages"])
-
-    def cut_second(self):
-        self.run_tool("longhaul-wan", "ctl", "--socket", f"{self.run}/second/control.sock", "set", "both", "down", "true")
-
-
 class Schedule(TwoSites):
     def start(self):
         first = Link(rate_bps=RATE["east-west-1"], rtt_ms=20, loss=0)
-        self.world = TwoLinks(Options(build=build_folder(), work=os.path.join(self.folder, "world"), link=first,
-                                      allowed_roots=(self.replicas,), log_level="debug"))
-        self.addCleanup(self.world.stop)
-        self.world.start()
-        wait_for(lambda: self.link_document("east-west-2")["state"] == "up", 60, "the second link to be up")
+        self.start_world(first, second=Link(rate_bps=RATE["east-west-2"], rtt_ms=20, loss=0))
         for name, policy in (("gold", {"traffic": "latency", "cap_bps": "40M"}),
                              ("silver", {"traffic": "bulk", "floor_bps": "15M"}), ("scrap", {"traffic": "scavenger"})):
             source = os.path.join(self.source, name)
@@ -181,7 +129,7 @@ class Schedule(TwoSites):
         self.judge({"east-west-1": 70_000_000, "east-west-2": RATE["east-west-2"]})
 
         # A cut link: nobody is left on it two turns after it is known to be down.
-        self.world.cut_second()
+        self.world.second_set(down="true")
         wait_for(lambda: self.link_document("east-west-2")["state"] != "up", 30, "the cut to be noticed", every=0.05)
         turn = self.turn()
         moved = self.wait_flows(lambda flows: all(flow["link"] == "east-west-1" for flow in flows), 30,

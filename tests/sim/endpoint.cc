@@ -14,10 +14,10 @@ namespace {
 
 constexpr TimeNs kCatchUp = 200 * kMicrosecond;  // the pacer's
 
-std::vector<std::uint8_t> head_of(const BundlePlan& plan, std::size_t index) {
+std::vector<std::uint8_t> head_of(const BundlePlan& plan, std::size_t index, std::uint32_t generation) {
     wire::Manifest manifest;
     manifest.id = bundle_id_of_plan(index);
-    manifest.generation = 1;
+    manifest.generation = generation;
     manifest.payload_bytes = plan.payload_bytes;
     if (plan.payload_bytes > 0) {
         wire::Entry file;
@@ -114,11 +114,11 @@ std::size_t Endpoint::results_of(wire::Stage stage) const {
     return results_[static_cast<std::size_t>(stage)];
 }
 
-void Endpoint::offer(std::size_t plan, TimeNs now) {
+void Endpoint::offer(std::size_t plan, TimeNs now, std::uint32_t generation) {
     session::BundleOffer offer;
     offer.id = bundle_id_of_plan(plan);
-    offer.generation = 1;
-    offer.head = head_of(scenario_.bundles[plan], plan);
+    offer.generation = generation;
+    offer.head = head_of(scenario_.bundles[plan], plan, generation);
     offer.payload_bytes = scenario_.bundles[plan].payload_bytes;
     const auto handle = sender_->offer(std::move(offer), local(now));
     if (!handle) {
@@ -126,7 +126,7 @@ void Endpoint::offer(std::size_t plan, TimeNs now) {
         return;
     }
     if (outgoing_.count(*handle) != 0) report_("handle " + std::to_string(*handle) + " given out twice");
-    outgoing_[*handle] = Outgoing{plan, std::nullopt, false};
+    outgoing_[*handle] = Outgoing{plan, std::nullopt, false, generation, false};
     ++open_;
 }
 
@@ -162,6 +162,12 @@ void Endpoint::write_done(std::uint32_t block, TimeNs now) {
     incoming.bytes_written += request.bytes;
     writes_.erase(found);
     receiver_->write_done(block, local(now));
+    if (links_ != nullptr) {
+        if (links_->plans[incoming.plan].writer != holder(request.bundle))
+            report_("a writer behind the back of a newer one");
+        links_->note_delivery(incoming.plan, request.payload_offset / parameters_.stripe_bytes(), now);
+        if (--incoming.writes_open == 0 && incoming.stopped) end_writing(request.bundle, false);
+    }
     const BundlePlan& plan = scenario_.bundles[incoming.plan];
     if (plan.fail_midway && !incoming.failed && incoming.bytes_written * 2 >= plan.payload_bytes) {
         incoming.failed = true;
@@ -183,6 +189,10 @@ void Endpoint::staged(std::uint32_t bundle, wire::Stage stage, TimeNs now) {
     wire::BundleStatus status;
     status.stage = stage;
     receiver_->set_stage(bundle, status, local(now));
+    if (stage == wire::Stage::published && links_ != nullptr) {
+        ++links_->plans[incoming_[bundle].plan].published;
+        end_writing(bundle, true);
+    }
     if (stage == wire::Stage::durable)
         events_.push({now + scenario_.publish_delay, 0, Event::Kind::published,
                       static_cast<std::uint8_t>(index_), bundle, 0});
@@ -196,12 +206,16 @@ TimeNs Endpoint::turn(TimeNs now) {
         offers_.pop_front();
         offer(plan, now);
     }
+    if (links_ != nullptr) stop_superseded(now);
     take_heads_and_writes(now);
     take_trailers(now);
     start_reads(now);
     transmit(now);
     take_results(now);
+    while (const auto lane = scenario_.rehash ? sender_->next_rehash(local(now)) : std::nullopt)
+        wire_.change_way(index_, *lane);
     was_silent_ |= sender_->silent(local(now));
+    answers_ = sender_->answering(local(now));
     return global(std::min(sender_->next_wake(local(now)), receiver_->next_wake(local(now))));
 }
 
@@ -299,13 +313,19 @@ void Endpoint::take_heads_and_writes(TimeNs now) {
         const BundlePlan& plan = scenario_.bundles[incoming.plan];
         if (incoming.manifest.payload_bytes != plan.payload_bytes)
             report_("head promises another payload size");
+        if (links_ != nullptr) {
+            if (!admit_bundle(head->bundle, now)) waiting_heads_.push_back(head->bundle);
+            continue;
+        }
         if (plan.refuse)
             receiver_->refuse_bundle(head->bundle, wire::FailReason::store_unknown, local(now));
         else
             receiver_->open_bundle(head->bundle);
     }
+    std::erase_if(waiting_heads_, [&](std::uint32_t bundle) { return admit_bundle(bundle, now); });
     while (auto write = receiver_->next_write()) {
         Incoming& incoming = incoming_[write->bundle];
+        ++incoming.writes_open;
         const std::size_t stripe = write->payload_offset / parameters_.stripe_bytes();
         if (stripe >= incoming.stripes_written.size() || incoming.stripes_written[stripe])
             report_("payload at offset " + std::to_string(write->payload_offset) +
@@ -334,7 +354,9 @@ void Endpoint::take_trailers(TimeNs now) {
         const auto& verdicts = parsed.value().verdicts;
         const bool cancelled = !verdicts.empty() && verdicts[0].reason == wire::FailReason::cancelled;
         if (cancelled) {
-            if (plan.cancel_at == kNever) report_("a bundle nobody cancelled arrived cancelled");
+            if (plan.cancel_at == kNever && links_ == nullptr)
+                report_("a bundle nobody cancelled arrived cancelled");
+            if (links_ != nullptr) end_writing(trailer->bundle, false);
             wire::BundleStatus status;
             status.stage = wire::Stage::failed;
             status.reason = wire::FailReason::cancelled;
@@ -343,6 +365,10 @@ void Endpoint::take_trailers(TimeNs now) {
         }
         if (incoming.bytes_written != plan.payload_bytes)
             report_("trailer before all of the payload was written");
+        if (links_ != nullptr && !links_->book.begin_finish(key_of(incoming), holder(trailer->bundle))) {
+            stop_writing(trailer->bundle, now);
+            continue;
+        }
         events_.push({now + scenario_.durable_delay, 0, Event::Kind::durable,
                       static_cast<std::uint8_t>(index_), trailer->bundle, 0});
     }
@@ -361,7 +387,7 @@ void Endpoint::start_reads(TimeNs now) {
         const Outgoing& outgoing = outgoing_[*handle];
         const BundlePlan& plan = scenario_.bundles[outgoing.plan];
         trailer.id = bundle_id_of_plan(outgoing.plan);
-        trailer.generation = 1;
+        trailer.generation = outgoing.generation;
         trailer.verdicts.resize((plan.payload_bytes > 0 ? 1 : 0) + plan.extra_entries);
         sender_->trailer(*handle, wire::write_trailer(trailer), local(now));
     }
@@ -431,6 +457,14 @@ void Endpoint::check_result(const session::BundleResult& result, TimeNs now) {
     Outgoing& outgoing = found->second;
     const BundlePlan& plan = scenario_.bundles[outgoing.plan];
     const wire::Stage stage = result.status.stage;
+    if (outgoing.taken_back) {  // its outcome is told elsewhere
+        outgoing.settled = stage == wire::Stage::published || stage == wire::Stage::failed;
+        return;
+    }
+    if (links_ != nullptr && stage == wire::Stage::published) {
+        if (links_->plans[outgoing.plan].published != 1) report_("told as published without being so");
+        links_->plans[outgoing.plan].settled = true;
+    }
     ++results_[static_cast<std::size_t>(stage)];
     if (outgoing.stage && stage <= *outgoing.stage) report_("stages out of order or repeated");
     const bool skipped = (stage == wire::Stage::durable && outgoing.stage != wire::Stage::complete) ||

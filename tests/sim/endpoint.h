@@ -15,6 +15,7 @@
 #include "dataplane/session/receiver.h"
 #include "dataplane/session/sender.h"
 #include "tests/sim/scenario.h"
+#include "tests/sim/several_links.h"
 #include "tests/sim/simulated_wire.h"
 
 namespace longhaul::sim {
@@ -41,7 +42,14 @@ class Endpoint {
              EventQueue& events, Report report);
 
     void arrived(std::uint64_t packet) { inbox_.push_back(packet); }
-    void offer(std::size_t plan, TimeNs now);
+    void offer(std::size_t plan, TimeNs now, std::uint32_t generation = 1);
+    // One of several links between the sites: bundles may be taken back here and offered there.
+    void join(SeveralLinks& links, unsigned number) {
+        links_ = &links;
+        link_ = number;
+    }
+    void take_back(std::size_t plan, TimeNs now);
+    bool answers() const { return answers_; }
     void cancel(std::size_t plan, TimeNs now);
     void read_done(std::uint32_t block, TimeNs now);
     void write_done(std::uint32_t block, TimeNs now);
@@ -81,11 +89,20 @@ class Endpoint {
     void check_pacing(std::uint64_t bytes, TimeNs now);
     void check_result(const session::BundleResult& result, TimeNs now);
     bool replayed(unsigned lane, std::uint64_t number);
+    session::ArrivalBook::Holder holder(std::uint32_t bundle) const {
+        return std::uint64_t{link_ + 1} << 32 | bundle;
+    }
+    bool admit_bundle(std::uint32_t bundle, TimeNs now);  // false: another writer of it has to end first
+    void stop_superseded(TimeNs now);
+    void stop_writing(std::uint32_t bundle, TimeNs now);
+    void end_writing(std::uint32_t bundle, bool published);
 
     struct Outgoing {
         std::size_t plan = 0;
         std::optional<wire::Stage> stage;
         bool settled = false;
+        std::uint32_t generation = 1;
+        bool taken_back = false;
     };
     struct Incoming {
         std::size_t plan = 0;
@@ -93,7 +110,11 @@ class Endpoint {
         std::vector<bool> stripes_written;
         std::uint64_t bytes_written = 0;
         bool trailer_seen = false, failed = false;
+        std::size_t writes_open = 0;
+        bool writing = false,
+             stopped = false;  // among several links: the book's grant; ends with the last write
     };
+    session::ArrivalBook::Key key_of(const Incoming& incoming) const { return {0, incoming.manifest.id}; }
     struct Arrival {
         std::uint64_t packet = 0;
         wire::Header header;
@@ -140,6 +161,12 @@ class Endpoint {
     TimeNs settled_at_ = 0;
     std::vector<TimeNs> decoded_at_, durable_at_;
     bool was_silent_ = false;
+
+    SeveralLinks* links_ = nullptr;
+    unsigned link_ = 0;
+    bool answers_ = false;
+    std::vector<std::uint32_t> waiting_heads_;
+    std::uint64_t revocations_seen_ = 0;
 };
 
 wire::BundleId bundle_id_of_plan(std::size_t plan);

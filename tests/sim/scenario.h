@@ -68,6 +68,11 @@ struct Scenario {
     // Payload is neither made nor carried nor checked: hundreds of gigabytes in reasonable time and memory.
     // Heads, trailers, feedback and pings are; so is every decision of the protocol.
     bool bulk = false;
+    // The first so many lanes meet a member of a bundle of eight that loses this share; a lane that changes its source
+    // port is sent to any of the eight. `rehash` = false: no lane does.
+    unsigned bad_lanes = 0;
+    double bad_member_loss = 0;
+    bool rehash = true;
     std::vector<BundlePlan> bundles;
     std::vector<Change> changes;
 

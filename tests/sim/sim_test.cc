@@ -58,6 +58,31 @@ TEST(RandomScenarios, AreDeterministic) {
     EXPECT_EQ(once.sender[0].packets, again.sender[0].packets);
 }
 
+// Eight of 32 lanes are hashed onto a member of a bundle of links that loses 30 %. They carry less at once, leave it one by
+// one, and the link carries what it would without. Where no lane may change its port they go on losing.
+TEST(Lanes, LeaveABadMember) {
+    Scenario scenario = on_link("bad-member", 200'000'000, 50 * kMillisecond);
+    scenario.lanes = 32;
+    scenario.bad_member_loss = 0.3;
+    send_bundles(scenario, 80, 2u << 20);
+    scenario.measure_from = 4 * kSecond;
+    scenario.measure_until = 6 * kSecond;
+    const auto outcome = [&](unsigned bad_lanes, bool rehash) {
+        scenario.bad_lanes = bad_lanes;
+        scenario.rehash = rehash;
+        const Outcome seen = run(scenario, kNamedSeed);
+        for (const std::string& broken : seen.broken)
+            ADD_FAILURE() << broken;
+        std::printf("%s, %u bad lanes, rehash %d: %.1f Mbit/s from 4 to 6 s, %llu packets lost\n",
+                    scenario.name.c_str(), bad_lanes, rehash, static_cast<double>(seen.measured_bytes) * 4e-6,
+                    static_cast<unsigned long long>(seen.sender[0].lost_packets));
+        return seen;
+    };
+    const Outcome clean = outcome(0, true), left = outcome(8, true), stuck = outcome(8, false);
+    EXPECT_GT(left.measured_bytes, clean.measured_bytes / 100 * 95);
+    EXPECT_LT(left.sender[0].lost_packets, stuck.sender[0].lost_packets / 2);
+}
+
 void print_setting(const Scenario& scenario) {
     const auto ms = [](TimeNs time) { return static_cast<double>(time) / 1e6; };
     std::printf("  lanes %u, k %u, parity %d, blocks %u send %u receive, read-ahead %u, write %.1f ms\n",

@@ -9,6 +9,7 @@
 #include <memory>
 #include <vector>
 
+#include "dataplane/base/random.h"
 #include "dataplane/wire/packet.h"
 #include "drivers/wan/link_model.h"
 #include "tests/sim/event_queue.h"
@@ -41,7 +42,7 @@ class SimulatedWire {
               TimeNs now, bool carry = true) {
         const std::size_t frame = kFrameHeaderBytes + wire::kHeaderBytes + bytes + wire::kTagBytes;
         const wan::Fate fate = models_[from]->send(frame, now);
-        if (lane_dead_[header.lane]) return;
+        if (lane_dead_[header.lane] || (bad_[from][header.lane] && way_.chance(bad_member_loss_))) return;
         for (unsigned copy = 0; copy < fate.copies; ++copy) {
             const std::uint32_t index = take();
             PacketUnderWay& packet = packets_[index];
@@ -59,6 +60,13 @@ class SimulatedWire {
 
     wan::LinkModel& model(unsigned direction) { return *models_[direction]; }
     void set_lane(unsigned lane, bool dead) { lane_dead_[lane] = dead; }
+    void set_bad_member(unsigned lanes, double loss) {
+        bad_member_loss_ = loss;
+        for (auto& direction : bad_)
+            for (unsigned lane = 0; lane < lanes; ++lane)
+                direction[lane] = true;
+    }
+    void change_way(unsigned from, unsigned lane) { bad_[from][lane] = way_.below(kMembers) == 0; }
     std::size_t under_way() const { return packets_.size() - free_.size(); }
 
   private:
@@ -84,7 +92,11 @@ class SimulatedWire {
 
     std::unique_ptr<wan::LinkModel> own_[2];
     std::array<wan::LinkModel*, 2> models_;
+    static constexpr unsigned kMembers = 8;
     std::array<bool, 256> lane_dead_{};
+    std::array<std::array<bool, 256>, 2> bad_{};
+    double bad_member_loss_ = 0;
+    Random way_{5};
     std::vector<PacketUnderWay> packets_;
     std::vector<std::uint32_t> free_;
     EventQueue& events_;

@@ -17,6 +17,7 @@ class World {
   public:
     World(const Scenario& scenario, std::uint64_t seed)
         : scenario_(scenario), wire_(scenario.link[0], scenario.link[1], seed, events_) {
+        wire_.set_bad_member(scenario.bad_lanes, scenario.bad_member_loss);
         for (unsigned i = 0; i < 2; ++i) {
             endpoints_[i] =
                 std::make_unique<Endpoint>(i, scenario_, codec_, wire_, events_,

@@ -68,6 +68,7 @@ struct Side {
     std::unique_ptr<nic::Port> port;
     worker::Mailbox<worker::Command> commands{kMailboxMessages};
     worker::Mailbox<worker::Event> events{kMailboxMessages};
+    worker::SharedArrivals arrivals;
     worker::WorkerConfig config;
     int wake_fd = -1;
     unsigned lcore = LCORE_ID_ANY;  // that it runs on
@@ -232,6 +233,7 @@ Result<void> Rig::start_workers() {
     for (unsigned i = 0; i < 2; ++i) {
         if (!here(i)) continue;
         Side& side = sides_[i];
+        side.config.arrivals = &side.arrivals;
         side.config.poll = true;
         side.config.plan = plan;
         side.config.crypto_device = "crypto_aesni_gcm1" + std::to_string(i);

@@ -27,6 +27,7 @@ inline LinkSettings settings() {
     value.remote_ip = "fd00::2";
     value.udp_port_base = 50000;
     value.lanes = 64;
+    value.source_ports = 15'536;
     value.rate_bps = 99'999'999'999;
     value.share = 0.995;
     value.rtt_max_ms = 150;
@@ -60,6 +61,7 @@ inline LinkStatus status() {
     value.name = "m\u00fcnchen";
     value.session = "00112233445566778899aabbccddeeff";
     value.state = LinkState::down;
+    value.answering = true;
     value.rtt_ms = 50.125;
     value.rtt_min_ms = 49.9;
     value.queue_ms = 0.2;
@@ -88,6 +90,8 @@ inline LinkStatus status() {
     value.symbol_bytes = 1408;
     value.lanes = 4;
     value.groups = 2;
+    value.lane_list = {{0, 49152, "up", 1, 0, kOdd64, 2, 3, 0},
+                       {63, 65535, "lossy", 0.25, 0.125, 4, 5, kOdd64, 6}};
     value.reason = "port \"wan0\" has no carrier: check the cable";
     return value;
 }

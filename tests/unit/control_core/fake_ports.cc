@@ -74,6 +74,18 @@ void FakePorts::set_link_up(bool up) {
     if (core_ != nullptr) core_->on_link({});
 }
 
+void FakePorts::set_answering(std::uint8_t link, bool answering) {
+    locked([&] {
+        two_links_ = true;
+        if (answering)
+            mute_.erase(link);
+        else
+            mute_.insert(link);
+    });
+    const std::scoped_lock lock(core_mutex_);
+    if (core_ != nullptr) core_->on_link({});
+}
+
 void FakePorts::fail(const std::string& path, wire::FailReason reason, int times) {
     locked([&] { failing_[path] = {reason, times}; });
 }
@@ -99,9 +111,16 @@ Result<bool> FakePorts::bundle_offer(const command::BundleOfferMessage& offer,
             violations_.push_back(manifest.error().text);
             return manifest.error();
         }
-        if (bundles_.contains(offer.id)) return true;
+        if (manifest.value().generation != offer.generation) violations_.push_back("offer and head disagree");
+        const auto known = bundles_.find(offer.id);
+        if (known != bundles_.end()) {  // a higher generation moves what is not done
+            if (known->second.done || offer.generation <= known->second.manifest.generation) return true;
+            known->second.manifest = std::move(manifest).value();
+            known->second.link = offer.link;
+            return true;
+        }
         if (queue_.size() >= open_max_) return false;
-        bundles_[offer.id] = {std::move(manifest).value(), offer.source_store, false, {}};
+        bundles_[offer.id] = {std::move(manifest).value(), offer.source_store, offer.link, false, {}};
         queue_.push_back(offer.id);
         return true;
     });
@@ -137,7 +156,15 @@ Result<void> FakePorts::target_release(const std::string&, const std::string&) {
 }
 
 std::vector<LinkChoice> FakePorts::links_to(const std::string& site) {
-    return locked([&] { return std::vector<LinkChoice>{{"east-west-1", 1, site, link_up_, rate_bps_}}; });
+    return locked([&] {
+        std::vector<LinkChoice> links{{"east-west-1", 1, site, link_up_, rate_bps_}};
+        links[0].answering = link_up_ && !mute_.contains(1);
+        if (two_links_) {
+            links.push_back({"east-west-2", 2, site, true, rate_bps_});
+            links[1].answering = !mute_.contains(2);
+        }
+        return links;
+    });
 }
 
 void FakePorts::tell(const command::BundleEvent& event) {
@@ -148,12 +175,22 @@ void FakePorts::tell(const command::BundleEvent& event) {
 void FakePorts::run() {
     std::unique_lock lock(mutex_);
     for (;;) {
-        wake_.wait(lock, [&] { return stop_ || (link_up_ && connected_ && budget_ > 0 && !queue_.empty()); });
+        wake_.wait(lock, [&] {
+            return stop_ || (link_up_ && connected_ && budget_ > 0 && next_in_queue() != queue_.end());
+        });
         if (stop_) return;
-        auto next = queue_.begin();
-        if (shuffled_) std::advance(next, static_cast<std::ptrdiff_t>(random_.below(queue_.size())));
+        auto next = next_in_queue();
+        if (shuffled_ && !two_links_) {
+            next = queue_.begin();
+            std::advance(next, static_cast<std::ptrdiff_t>(random_.below(queue_.size())));
+        }
         carry(*next, lock);
     }
+}
+
+std::list<wire::BundleId>::iterator FakePorts::next_in_queue() {
+    return std::find_if(queue_.begin(), queue_.end(),
+                        [&](const wire::BundleId& id) { return !mute_.contains(bundles_.at(id).link); });
 }
 
 void FakePorts::carry(const wire::BundleId& id_in_queue, std::unique_lock<std::mutex>& lock) {
@@ -165,7 +202,9 @@ void FakePorts::carry(const wire::BundleId& id_in_queue, std::unique_lock<std::m
     auto& event = bundles_.at(id).result;
     event.id = id;
     event.generation = bundle.manifest.generation;
-    event.link = 1;
+    event.link = bundle.link;
+    ++carried_by_[bundle.link];
+    if (!carried_ids_.insert(id).second) ++carried_twice_;
     event.stage = wire::Stage::published;
     if (bundle.manifest.store != store_) {
         event.stage = wire::Stage::failed;

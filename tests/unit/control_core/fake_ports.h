@@ -46,6 +46,14 @@ class FakePorts final : public Ports {
     void disconnect();
     void restart_dataplane();   // forgets every bundle; staging of ranges survives at the target
     void set_link_up(bool up);  // down: bundles stay where they are
+    // east-west-1 or east-west-2 (which there is from the first call on); mute: up, but nothing gets through.
+    void set_answering(std::uint8_t link, bool answering);
+    std::size_t carried_by(std::uint8_t link) const {
+        return locked([&] { return carried_by_.count(link) ? carried_by_.at(link) : 0; });
+    }
+    std::size_t carried_twice() const {
+        return locked([&] { return carried_twice_; });
+    }
     void fail(const std::string& path, wire::FailReason reason, int times);
     void fail_bundles(wire::FailReason reason, int times);
     void lose_staging() {
@@ -113,10 +121,12 @@ class FakePorts final : public Ports {
     struct Bundle {
         wire::Manifest manifest;
         std::uint64_t source = 0;
+        std::uint8_t link = 0;
         bool done = false;
         command::BundleEvent result;
     };
     void run();
+    std::list<wire::BundleId>::iterator next_in_queue();  // end(): none that gets through
     void carry(const wire::BundleId& id, std::unique_lock<std::mutex>& lock);
     wire::FailReason apply(const wire::Entry& entry, const std::string& root);
     wire::FailReason publish(const std::string& path, ModelObject object);
@@ -146,6 +156,11 @@ class FakePorts final : public Ports {
     std::int64_t target_clock_ = 1;
     unsigned boots_ = 1;
     std::size_t budget_ = SIZE_MAX;
+    bool two_links_ = false;
+    std::set<std::uint8_t> mute_;
+    std::map<std::uint8_t, std::size_t> carried_by_;
+    std::set<wire::BundleId> carried_ids_;
+    std::size_t carried_twice_ = 0;
     Random random_{1};
     std::thread thread_;
 };

@@ -222,5 +222,87 @@ TEST_F(Site, OffersAgainWhenTheDataplaneWasFull) {
     EXPECT_TRUE(converged());
 }
 
+// A link dies with bundles on it: they leave by the other one, under the same ids, nothing is carried twice, and what
+// comes later follows. The flow says where it is, and goes back when the other one dies.
+TEST_F(Site, MovesOpenBundlesFromALinkThatDies) {
+    for (int i = 0; i < 40; ++i)
+        write("f" + std::to_string(i), noise(100'000));
+    ports->set_answering(2, true);
+    ports->set_budget(1);
+    config.bundle_entries_max = 2;
+    start();
+    create();
+    ASSERT_TRUE(eventually([&] { return ports->waiting() > 3; }));
+    ASSERT_EQ(core->flows().at(0).link, "east-west-1");
+    ports->set_answering(1, false);
+    ASSERT_TRUE(eventually([&] { return core->flows().at(0).link == "east-west-2"; }));
+    ports->set_budget(SIZE_MAX);
+    EXPECT_TRUE(converged());
+    EXPECT_EQ(ports->carried_by(1), 1u);
+    EXPECT_GT(ports->carried_by(2), 10u);
+    EXPECT_EQ(ports->carried_twice(), 0u);
+    EXPECT_GT(core->stats().bundles_moved, 3u);
+    ports->set_answering(1, true);
+    ports->set_answering(2, false);
+    EXPECT_TRUE(eventually([&] { return core->flows().at(0).link == "east-west-1"; }));
+    write("later", "x");
+    EXPECT_TRUE(converged());
+    EXPECT_GT(ports->carried_by(1), 1u);
+}
+
+// Control dies between a move and its result, again and again while the link comes and goes: nothing is lost, nothing is
+// carried twice.
+TEST_F(Site, RemembersMovesAcrossItsOwnDeath) {
+    for (int i = 0; i < 30; ++i)
+        write("f" + std::to_string(i), noise(50'000));
+    ports->set_answering(2, true);
+    ports->set_budget(2);
+    config.bundle_entries_max = 2;
+    start();
+    create();
+    ASSERT_TRUE(eventually([&] { return ports->waiting() > 3; }));
+    for (int round = 0; round < 4; ++round) {
+        ASSERT_TRUE(eventually([&] { return !core->flows().at(0).link.empty(); }));
+        const std::uint8_t dead = core->flows().at(0).link == "east-west-1" ? 1 : 2;
+        ports->set_answering(dead, false);
+        ASSERT_TRUE(eventually([&] { return core->stats().bundles_moved > 0; }));
+        crash();
+        ports->set_answering(dead, true);
+        start();
+        ports->set_budget(2);
+        ASSERT_TRUE(eventually([&] { return ports->waiting() > 0; }));
+    }
+    ports->set_budget(SIZE_MAX);
+    EXPECT_TRUE(converged());
+    EXPECT_EQ(ports->carried_twice(), 0u);
+    EXPECT_TRUE(eventually([&] { return ports->unacked() == 0; }));
+}
+
+// The operator moves a flow while it runs: new bundles take the other link, those under way end where they are.
+TEST_F(Site, MovesAFlowOnWish) {
+    for (int i = 0; i < 20; ++i)
+        write("f" + std::to_string(i), noise(1000));
+    ports->set_answering(2, true);
+    ports->set_budget(0);
+    config.bundle_entries_max = 2;
+    start();
+    create();
+    ASSERT_TRUE(eventually([&] { return ports->waiting() > 3; }));
+    const auto refused = core->dataset_change("lake", {"nowhere"});
+    ASSERT_FALSE(refused.ok());
+    EXPECT_NE(refused.error().text.find("east-west-2"), std::string::npos) << "it says which there are";
+    ASSERT_TRUE(core->dataset_change("lake", {"east-west-2"}).ok());
+    ASSERT_TRUE(eventually([&] { return core->flows().at(0).link == "east-west-2"; }));
+    write("later", "x");
+    ports->set_budget(SIZE_MAX);
+    EXPECT_TRUE(converged());
+    EXPECT_GT(ports->carried_by(1), 3u) << "those under way";
+    EXPECT_GT(ports->carried_by(2), 0u) << "those after";
+    EXPECT_EQ(core->stats().bundles_moved, 0u);
+    crash();
+    start();
+    EXPECT_EQ(core->dataset("lake").value().spec.link, "east-west-2") << "it lasts";
+}
+
 }  // namespace
 }  // namespace longhaul::control::test

@@ -86,6 +86,9 @@ TEST_F(Cli, SteersDatasets) {
     const Outcome again = longhaul(create);
     EXPECT_EQ(again.status, 1);
     EXPECT_THAT(again.output, HasSubstr("Already exists: a dataset lake exists: choose another name"));
+    EXPECT_EQ(longhaul("datasets set lake --link east-west-2").status, 0);
+    EXPECT_EQ(node_.core.dataset("lake").value().spec.link, "east-west-2");
+    EXPECT_EQ(longhaul("datasets set lake").status, 2);
     EXPECT_EQ(longhaul("datasets rescan lake").status, 0);
     EXPECT_THAT(longhaul("datasets release-deletes lake").output,
                 HasSubstr("released 0 held deletes of lake"));

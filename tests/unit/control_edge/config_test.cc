@@ -80,6 +80,19 @@ TEST(Config, CaptureIsByEventsOrBySweepsAlone) {
     EXPECT_THAT(text, HasSubstr("\"events\", or \"sweeps\""));
 }
 
+// Without a word: a lane for every 3 Gbit/s, at least four, at most 64, and as many source ports as there is room for.
+TEST(Config, ChoosesLanesByTheRate) {
+    const auto lanes = [](const std::string& rate) {
+        const auto config = parse_config(replaced(kGood, "\"2.5G\"", "\"" + rate + "\""), "control.toml", {});
+        return config.ok() ? config.value().links[0].settings.lanes : 0;
+    };
+    EXPECT_EQ(lanes("100M"), 4u);
+    EXPECT_EQ(lanes("12G"), 4u);
+    EXPECT_EQ(lanes("25G"), 9u);
+    EXPECT_EQ(lanes("100G"), 34u);
+    EXPECT_EQ(lanes("400G"), 64u);
+}
+
 // The card's example, word for word: file, line, value, remedy.
 TEST(Config, RefusesAWrongRateWithItsLine) {
     EXPECT_THAT(

@@ -60,6 +60,8 @@ MetricsInput sample_input() {
     up.status.state = command::LinkState::up;
     up.status.rtt_ms = 50;
     up.status.tx_packets = 12345678901234567890u;
+    up.status.answering = true;
+    up.status.lane_list = {{0, 49152, "up", 1, 0, 9, 8, 1, 0}, {1, 50001, "lossy", 0.25, 0.3, 9, 6, 3, 2}};
     LinkView down = up;
     down.name = "east-west-2";
     down.status.state = command::LinkState::down;
@@ -90,6 +92,12 @@ TEST(Metrics, AreWellFormed) {
         text,
         HasSubstr(
             "longhaul_link_tx_packets_total{link=\"east-west-1\",site=\"west\"} 12345678901234567890\n"));
+    EXPECT_THAT(text, HasSubstr("longhaul_link_answering{link=\"east-west-1\",site=\"west\"} 1\n"));
+    EXPECT_THAT(text,
+                HasSubstr("longhaul_lane_weight{link=\"east-west-1\",site=\"west\",lane=\"1\"} 0.25\n"));
+    EXPECT_THAT(
+        text,
+        HasSubstr("longhaul_lane_lost_packets_total{link=\"east-west-1\",site=\"west\",lane=\"1\"} 3\n"));
     EXPECT_THAT(text, HasSubstr("longhaul_rpo_watermark_seconds{dataset=\"hot\",site=\"west\",role="
                                 "\"source\",stage=\"discovered\"} 1795356629.123\n"));
 }

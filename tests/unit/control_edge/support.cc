@@ -97,6 +97,14 @@ std::vector<DatasetView> FakeCore::datasets() {
         out.push_back(view);
     return out;
 }
+Result<DatasetView> FakeCore::dataset_change(const std::string& name, const DatasetChange& change) {
+    const std::lock_guard lock(mutex);
+    const auto found = views.find(name);
+    if (found == views.end()) return Error{ErrorCode::not_found, "there is no dataset " + name};
+    if (change.link) found->second.spec.link = *change.link;
+    return found->second;
+}
+
 Result<void> FakeCore::dataset_rescan(const std::string& name) {
     const auto view = dataset(name);
     if (!view) return view.error();

@@ -62,6 +62,7 @@ class FakeCore : public Core {
     Result<std::uint64_t> dataset_release_deletes(const std::string& name) override;
     Result<Plan> dataset_plan(const DatasetSpec& spec) override;
     Result<LinkImpact> link_impact(const std::string& link, double window_s) override;
+    Result<DatasetView> dataset_change(const std::string& name, const DatasetChange& change) override;
     Result<TargetAccepted> accept_target(const std::string& source_site, const DatasetSpec& spec) override;
     Result<void> release_target(const std::string& source_site, const std::string& dataset) override;
     std::vector<RpoView> rpo() override;

@@ -213,5 +213,24 @@ TEST(Solve, KnowsWhatALinkCarriesNow) {
     EXPECT_FALSE(links_now({choice}, kNow)[0].open);
 }
 
+// A link that does not answer is closed while another one to the site does, and kept while there is no better.
+TEST(LinksNow, LeavesALinkThatDoesNotAnswer) {
+    std::vector<LinkChoice> links{link(1, 0).choice, link(2, 0).choice, link(3, 0, "north").choice};
+    for (auto& choice : links)
+        choice.rate_bps = 700 * kMega;
+    const auto open = [&] {
+        std::string out;
+        for (const auto& each : links_now(links, kNow))
+            out += each.open ? "o" : "-";
+        return out;
+    };
+    EXPECT_EQ(open(), "ooo");
+    links[1].answering = true;
+    EXPECT_EQ(open(), "-oo") << "the only one to the north is nobody's alternative";
+    EXPECT_EQ(links_now(links, kNow)[0].why.substr(0, 7), "silence");
+    links[0].answering = true;
+    EXPECT_EQ(open(), "ooo");
+}
+
 }  // namespace
 }  // namespace longhaul::control

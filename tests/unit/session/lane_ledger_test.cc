@@ -4,6 +4,9 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
+#include <vector>
+
 namespace longhaul::session {
 namespace {
 
@@ -127,13 +130,88 @@ TEST(LaneLedger, RepairsAvoidALaneThatLosesMore) {
             ledger.judge(now, 10 * kMillisecond);
         }
         unsigned fresh = 0, repairs = 0;
-        for (unsigned i = 0; i < 40; ++i)
+        for (unsigned i = 0; i < 200; ++i)
             fresh += ledger.next_lane(false) == 2 ? 1 : 0;
         for (unsigned i = 0; i < 40; ++i)
             repairs += ledger.next_lane(true) == 2 ? 1 : 0;
         EXPECT_GT(fresh, 0u);
         EXPECT_EQ(repairs > 0, common);
     }
+}
+
+// Eight of 32 lanes lose 30 %, and go on doing so until the last step. The lanes take their turns by next_lane.
+struct Bundle32 {
+    LaneLedger ledger{32, 46};
+    TimeNs now = kSecond;
+    std::array<std::uint64_t, 32> sent{}, arrived{};
+    static constexpr TimeNs kRtt = 10 * kMillisecond;
+
+    void run(unsigned steps, unsigned bad, unsigned lost_of_ten) {
+        for (unsigned i = 0; i < steps; ++i) {
+            now += 5 * kMillisecond;
+            for (unsigned packet = 0; packet < 1600; ++packet) {
+                const unsigned lane = ledger.next_lane(false);
+                ledger.sent(lane, wire_clock_us(now), kBytes);
+                if (lane >= bad || sent[lane] % 10 >= lost_of_ten) ++arrived[lane];
+                ++sent[lane];
+            }
+            for (unsigned lane = 0; lane < 32; ++lane)
+                ledger.report(report(lane, sent[lane] - 1, arrived[lane], wire_clock_us(now)), now,
+                              kPatience);
+            ledger.judge(now, kRtt);
+        }
+    }
+    std::uint64_t sent_by(unsigned from, unsigned to) const {
+        std::uint64_t sum = 0;
+        for (unsigned lane = from; lane < to; ++lane)
+            sum += sent[lane];
+        return sum;
+    }
+};
+
+// A lane that loses carries less and less, down to a sixteenth; the others take over. When it is well it comes back.
+TEST(LaneLedger, ALossyLaneCarriesLess) {
+    Bundle32 lanes;
+    lanes.run(400, 8, 3);
+    const std::uint64_t bad = lanes.sent_by(0, 8), all = lanes.sent_by(0, 32);
+    lanes.run(100, 8, 3);
+    const double share =
+        static_cast<double>(lanes.sent_by(0, 8) - bad) / static_cast<double>(lanes.sent_by(0, 32) - all);
+    EXPECT_LT(share, 0.03);  // 0.25 when even
+    EXPECT_GT(share, 0.01);
+    EXPECT_EQ(lanes.ledger.figures(3).state, LaneFigures::State::lossy);
+    EXPECT_EQ(lanes.ledger.figures(20).weight, 1);
+    lanes.run(2000, 8, 0);
+    EXPECT_EQ(lanes.ledger.figures(3).weight, 1);
+    EXPECT_EQ(lanes.ledger.figures(3).state, LaneFigures::State::up);
+}
+
+// Lossy lanes ask for another way after a while, each once, then ever more seldom; lanes that are well never do.
+TEST(LaneLedger, ALossyLaneAsksForAnotherWay) {
+    Bundle32 lanes;
+    lanes.run(40, 8, 3);
+    EXPECT_FALSE(lanes.ledger.next_rehash(lanes.now, Bundle32::kRtt)) << "chance is given its time";
+    std::vector<TimeNs> asked;
+    for (unsigned i = 0; i < 6000; ++i) {
+        lanes.run(1, 1, 3);
+        while (const auto lane = lanes.ledger.next_rehash(lanes.now, Bundle32::kRtt)) {
+            if (*lane == 0) asked.push_back(lanes.now);
+            EXPECT_LT(*lane, 8u);
+            lanes.ledger.rehashed(*lane, lanes.now, 2 * Bundle32::kRtt);
+        }
+    }
+    ASSERT_GE(asked.size(), 3u);
+    EXPECT_LE(asked.size(), 6u) << "30 s";
+    EXPECT_GT(asked.back() - asked[asked.size() - 2], 2 * (asked[1] - asked[0]));
+    EXPECT_EQ(lanes.ledger.figures(0).rehashes, asked.size());
+}
+
+// A loss that all have in common makes nobody look for another way.
+TEST(LaneLedger, ACommonLossIsNoLanesFault) {
+    Bundle32 lanes;
+    lanes.run(1000, 32, 2);
+    EXPECT_FALSE(lanes.ledger.next_rehash(lanes.now, Bundle32::kRtt));
+    EXPECT_EQ(lanes.ledger.figures(5).weight, 1);
 }
 
 }  // namespace

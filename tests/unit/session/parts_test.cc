@@ -6,6 +6,7 @@
 #include <set>
 
 #include "dataplane/session/fixed_queue.h"
+#include "dataplane/session/liveness.h"
 #include "dataplane/session/ping_schedule.h"
 #include "dataplane/session/rtt_estimator.h"
 #include "dataplane/session/symbol_source.h"
@@ -153,31 +154,92 @@ TEST(SymbolSource, MuchMissingIsSentAgain) {
     EXPECT_LT(*sent.rbegin(), 20u);
 }
 
-// While open one lane per interval, in turn; idle every lane once a second; a burst reaches all lanes at
-// once.
+// One lane per interval, in turn; a burst reaches all lanes at once.
 TEST(PingSchedule, CoversEveryLane) {
     PingSchedule pings(4, 20 * kMillisecond, kSecond);
     TimeNs now = kSecond;
     std::set<unsigned> hello;
-    while (const auto due = pings.next(now, false))
+    while (const auto due = pings.next(now))
         hello.insert(due->lane);
     EXPECT_EQ(hello.size(), 4u);
 
-    unsigned idle = 0, open = 0;
+    unsigned count = 0;
     for (; now < 2 * kSecond; now += kMillisecond)
-        idle += pings.next(now, false) ? 1 : 0;
-    EXPECT_EQ(idle, 3u);
-    for (; now < 3 * kSecond; now += kMillisecond)
-        open += pings.next(now, true) ? 1 : 0;
-    EXPECT_NEAR(open, 50, 1);
+        count += pings.next(now) ? 1 : 0;
+    EXPECT_NEAR(count, 50, 1);
     pings.all_lanes();
     std::set<unsigned> burst;
-    while (const auto due = pings.next(now, true)) {
+    while (const auto due = pings.next(now)) {
         EXPECT_TRUE(due->ack_now);
         burst.insert(due->lane);
         if (burst.size() == 4) break;
     }
     EXPECT_EQ(burst.size(), 4u);
+}
+
+// Pings every 20 ms and their answers, on a clock that looks every 5 ms.
+struct Probed {
+    Liveness liveness{kSecond};
+    TimeNs now = kSecond, rtt = 40 * kMillisecond;
+    void run(TimeNs time, bool answers) {
+        for (const TimeNs end = now + time; now < end; now += 5 * kMillisecond) {
+            if (now % (20 * kMillisecond) == 0) {
+                liveness.pinged();
+                if (answers) liveness.answered(now);
+            }
+            liveness.look(now, rtt);
+        }
+    }
+    // How long until it is what it was not.
+    TimeNs until(bool wanted, bool answers) {
+        const TimeNs begin = now;
+        while (liveness.answering() != wanted && now < begin + 10 * kSecond)
+            run(5 * kMillisecond, answers);
+        return now - begin;
+    }
+};
+
+// Dead after max(150 ms, 1.5 RTT) and three pings, alive again only after a second of answers; the first answer counts
+// at once.
+TEST(Liveness, FindsADeadPathSoonAndBelievesItLate) {
+    Probed path;
+    EXPECT_FALSE(path.liveness.answering());
+    EXPECT_LE(path.until(true, true), 25 * kMillisecond);
+    path.run(kSecond, true);
+    const TimeNs dead = path.until(false, false);
+    EXPECT_GE(dead, 150 * kMillisecond);
+    EXPECT_LE(dead, 200 * kMillisecond);
+    const TimeNs alive = path.until(true, true);
+    EXPECT_GE(alive, kSecond);
+    EXPECT_LE(alive, 1100 * kMillisecond);
+    path.rtt = 300 * kMillisecond;
+    const TimeNs far = path.until(false, false);
+    EXPECT_GE(far, 450 * kMillisecond);
+    EXPECT_LE(far, 500 * kMillisecond);
+}
+
+// A path that answers for half a second now and then is not gone back to.
+TEST(Liveness, DoesNotBelieveAFlappingPath) {
+    Probed path;
+    path.run(kSecond, true);
+    path.run(kSecond, false);
+    for (unsigned i = 0; i < 20; ++i) {
+        path.run(500 * kMillisecond, true);
+        EXPECT_FALSE(path.liveness.answering());
+        path.run(300 * kMillisecond, false);
+    }
+}
+
+// A worker that was put aside for a second has not heard what came meanwhile: its own pause is nobody's silence.
+TEST(Liveness, DoesNotBlameThePathForItsOwnPause) {
+    Probed path;
+    path.run(kSecond, true);
+    path.liveness.pinged();
+    path.liveness.pinged();
+    path.liveness.pinged();
+    path.now += kSecond;
+    path.liveness.look(path.now, path.rtt);
+    EXPECT_TRUE(path.liveness.answering());
 }
 
 }  // namespace

@@ -130,6 +130,29 @@ TEST(GroupsTest, CombinesIntoOneLink) {
     EXPECT_TRUE(combined(std::array{a, b}).session.empty()) << "so that both controls agree on a new one";
 }
 
+// A link answers when every group does; its lanes are those of all groups, in order, each told of once although a group may
+// still tell of the session before.
+TEST(GroupsTest, CombinesLanes) {
+    const auto lane = [](std::uint8_t number, std::uint64_t sent) {
+        command::LaneStatus status;
+        status.lane = number;
+        status.tx_packets = sent;
+        return status;
+    };
+    LinkStatus a, b;
+    a.answering = b.answering = true;
+    a.lane_list = {lane(0, 10), lane(1, 11), lane(2, 12)};
+    b.lane_list = {lane(2, 22), lane(3, 23)};
+    const LinkStatus both = combined(std::array{b, a});
+    EXPECT_TRUE(both.answering);
+    ASSERT_EQ(both.lane_list.size(), 4u);
+    for (std::uint8_t i = 0; i < 4; ++i)
+        EXPECT_EQ(both.lane_list[i].lane, i);
+    EXPECT_EQ(both.lane_list[2].tx_packets, 22u);
+    a.answering = false;
+    EXPECT_FALSE(combined(std::array{a, b}).answering);
+}
+
 // All workers together plan what one would, but for the floors of each; more workers do not multiply the memory.
 TEST(GroupsTest, MemoryIsDivided) {
     const auto alone = worker::plan_memory(100'000'000'000, 150, 2, 64, 8768);

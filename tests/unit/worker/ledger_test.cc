@@ -19,6 +19,7 @@ command::BundleEvent event(std::uint64_t low, wire::Stage stage) {
     command::BundleEvent result;
     result.id = {7, low};
     result.link = 1;
+    result.generation = 1;
     result.stage = stage;
     return result;
 }
@@ -74,6 +75,49 @@ TEST(BundleLedgerTest, IsBounded) {
         ledger.on_event(done);
     }
     EXPECT_EQ(ledger.offer(offer(999'999, 4)), BundleLedger::Offer::full);
+}
+
+// A higher generation moves what is in flight: the older one's end is not told any more, the newer one's is.
+TEST(BundleLedgerTest, MovesABundleToAnotherLink) {
+    BundleLedger ledger;
+    ledger.offer(offer(1));
+    auto moved = offer(1, 2);
+    moved.generation = 2;
+    EXPECT_EQ(ledger.offer(moved), BundleLedger::Offer::accepted);
+    EXPECT_EQ(ledger.offer(moved), BundleLedger::Offer::known);
+    EXPECT_TRUE(ledger.current({7, 1}, 2));
+    EXPECT_FALSE(ledger.current({7, 1}, 1)) << "what a worker gives back of it goes nowhere";
+    EXPECT_EQ(ledger.offer(offer(1)), BundleLedger::Offer::known) << "an older generation changes nothing";
+    EXPECT_FALSE(ledger.on_event(event(1, wire::Stage::published))) << "of the link that it has left";
+    EXPECT_EQ(ledger.result({7, 1}), nullptr);
+    auto done = event(1, wire::Stage::published);
+    done.generation = 2;
+    done.link = 2;
+    EXPECT_TRUE(ledger.on_event(done));
+    ASSERT_NE(ledger.result({7, 1}), nullptr);
+    EXPECT_FALSE(ledger.current({7, 1}, 2));
+    moved.generation = 3;
+    EXPECT_EQ(ledger.offer(moved), BundleLedger::Offer::known) << "it has come to its end: that stands";
+}
+
+// Moves count on the link they go to, and one that could not be carried out is as if it had not been.
+TEST(BundleLedgerTest, CountsAndWithdrawsMoves) {
+    BundleLedger ledger;
+    for (std::uint64_t i = 0; i < BundleLedger::kInFlightPerLinkMax; ++i)
+        ledger.offer(offer(i, 2));
+    ledger.offer(offer(1000));
+    auto moved = offer(1000, 2);
+    moved.generation = 2;
+    EXPECT_EQ(ledger.offer(moved), BundleLedger::Offer::full);
+    moved.link = 3;
+    EXPECT_EQ(ledger.offer(moved), BundleLedger::Offer::accepted);
+    ledger.withdraw(moved);
+    EXPECT_TRUE(ledger.on_event(event(1000, wire::Stage::complete)))
+        << "the first generation is on its way again";
+    EXPECT_EQ(ledger.in_flight().size(), BundleLedger::kInFlightPerLinkMax + 1);
+    ledger.offer(offer(2000));
+    ledger.withdraw(offer(2000));
+    EXPECT_EQ(ledger.in_flight().size(), BundleLedger::kInFlightPerLinkMax + 1);
 }
 
 }  // namespace
