@@ -111,7 +111,9 @@ void CoreLoop::assign_flows(Moment at) {
     demands.reserve(datasets_.size());
     for (const auto& [id, dataset] : datasets_)
         demands.push_back(dataset->runner.demand(at));
-    const auto flows = solve(demands, links_now(links_, at.wall), at.steady);
+    auto links = links_now(links_, at.wall);
+    link_history_.note(links, at.steady);
+    const auto flows = solve(demands, links, at.steady);
     ++stats_.schedule_turns;
     std::size_t next = 0;
     for (auto& [id, dataset] : datasets_)

@@ -217,6 +217,7 @@ class CoreLoop final : public Core {
     CoreStats stats_;
     Datasets datasets_;
     std::vector<LinkChoice> links_;
+    LinkHistory link_history_;
     TimeNs links_at_ = 0, solve_at_ = 0, solved_at_ = 0;
     std::int64_t composed_last_ = -1;  // the dataset whose bundle was the last
     std::vector<wire::BundleId> strangers_;

@@ -45,6 +45,7 @@ Demand Runner::demand(Moment now) {
         demand.lag_s = static_cast<double>(now.wall - *published) / 1e9;
     demand.on_link = last_link_;
     demand.moved_at = flow_.moved_at;
+    demand.home = flow_.home;
     return demand;
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 #include <numeric>
+#include <optional>
 
 #include "control/schedule/solve.h"
 
@@ -10,8 +11,9 @@ namespace longhaul::control {
 
 namespace {
 
-constexpr double kScavengerWeight = 0.02;               // against those who are served before them
-constexpr double kGainMin_bps = 1e6;                    // less is not worth a move
+constexpr double kScavengerWeight = 0.02;  // against those who are served before them
+constexpr double kGainMin_bps = 1e6;       // less is not worth a move
+constexpr double kHomeAsGood = 0.9;        // home is gone back to where it gives this share of what is left
 constexpr std::size_t kMovesMin = 4, kMovesShare = 50;  // a turn moves 4, or one in 50, so that loads settle
 
 struct Load {
@@ -39,6 +41,7 @@ class Placement {
         std::vector<std::size_t> homeless;
         for (std::size_t i = 0; i < demands_.size(); ++i) {
             flows_[i].moved_at = demands_[i].moved_at;
+            if (demands_[i].link.empty()) flows_[i].home = demands_[i].home;
             const std::size_t at = current(i);
             if (at != kNoLink && links_[at].open && (!links_[at].closing || !open_elsewhere(i)))
                 settle(i, at);
@@ -52,6 +55,7 @@ class Placement {
         });
         for (const std::size_t i : homeless)
             find_home(i);
+        go_home();
         improve();
         return std::move(placed_);
     }
@@ -69,14 +73,22 @@ class Placement {
             if (links_[l].open && allowed(i, l)) visit(l);
     }
 
-    std::size_t current(std::size_t i) const {
-        if (!demands_[i].on_link) return kNoLink;
+    std::size_t index_of(std::size_t i, std::optional<std::uint8_t> number) const {
+        if (!number) return kNoLink;
         std::size_t at = kNoLink;
         const auto found = by_site_.find(demands_[i].target_site);
         if (found == by_site_.end()) return kNoLink;
         for (const std::size_t l : found->second)
-            if (links_[l].choice.link == *demands_[i].on_link && allowed(i, l)) at = l;
+            if (links_[l].choice.link == *number && allowed(i, l)) at = l;
         return at;
+    }
+    std::size_t current(std::size_t i) const { return index_of(i, demands_[i].on_link); }
+
+    bool dwells(std::size_t i) const { return flows_[i].moved_at != 0 && now_ - flows_[i].moved_at < kDwell; }
+    // Open for long enough to be moved to by who has another link.
+    bool trusted(std::size_t l) const {
+        return links_[l].open &&
+               (links_[l].restored_at == 0 || now_ - links_[l].restored_at >= kWaitToRestore);
     }
 
     bool open_elsewhere(std::size_t i) const {
@@ -115,11 +127,13 @@ class Placement {
         loads_[placed_[i]].weight -= held_[i].weight;
     }
 
-    std::size_t best(std::size_t i) const {
+    enum class Among { open, trusted };
+    std::size_t best(std::size_t i, Among among) const {
         std::size_t chosen = kNoLink;
         bool chosen_closing = false;
         double most = -1;
         for_each_choice(i, [&](std::size_t l) {
+            if (among == Among::trusted && l != placed_[i] && !trusted(l)) return;
             const double gets = expected(i, l);
             const bool closing = links_[l].closing;
             const bool better = chosen == kNoLink || (chosen_closing && !closing) ||
@@ -133,14 +147,36 @@ class Placement {
     }
 
     void find_home(std::size_t i) {
-        const std::size_t chosen = best(i);
+        const std::size_t chosen = best(i, Among::open);
         if (chosen == kNoLink) {
             flows_[i].obstacle = obstacle(i);
             return;
         }
         const bool moved = demands_[i].on_link && links_[chosen].choice.link != *demands_[i].on_link;
-        if (moved) flows_[i].moved_at = now_;
+        if (moved) {
+            flows_[i].moved_at = now_;
+            const bool wished = !demands_[i].link.empty() || current(i) == kNoLink;
+            if (!wished && !flows_[i].home) flows_[i].home = demands_[i].on_link;
+            if (flows_[i].home == links_[chosen].choice.link) flows_[i].home.reset();
+        }
         settle(i, chosen);
+    }
+
+    // Who was driven away goes back when its link has been well for a while, unless that gives clearly less by now.
+    void go_home() {
+        for (std::size_t i = 0; i < demands_.size(); ++i) {
+            const std::size_t home = index_of(i, flows_[i].home), at = placed_[i];
+            if (at == kNoLink || home == kNoLink) continue;
+            if (home == at || !trusted(home) || links_[home].closing || dwells(i)) continue;
+            leave(i);
+            const double stays = std::min(expected(i, at), claims_[i].limit);
+            const double goes = std::min(expected(i, home), claims_[i].limit);
+            const bool worth = goes >= stays * kHomeAsGood;
+            settle(i, worth ? home : at);
+            if (!worth) continue;
+            flows_[i].moved_at = now_;
+            flows_[i].home.reset();
+        }
     }
 
     // Who would get clearly more elsewhere moves, a few a turn: each move changes what the next one sees.
@@ -149,15 +185,16 @@ class Placement {
         for (std::size_t i = 0; i < demands_.size() && moves > 0; ++i) {
             const std::size_t at = placed_[i];
             if (at == kNoLink || !claims_[i].active || !demands_[i].on_link) continue;
-            if (flows_[i].moved_at != 0 && now_ - flows_[i].moved_at < kDwell) continue;
+            if (dwells(i)) continue;
             leave(i);
-            const std::size_t other = best(i);
+            const std::size_t other = best(i, Among::trusted);
             const double stays = std::min(expected(i, at), claims_[i].limit);
             const double goes = other == at ? 0 : std::min(expected(i, other), claims_[i].limit);
             const bool worth = goes > stays * kMoveGain && goes > stays + kGainMin_bps;
             settle(i, worth ? other : at);
             if (!worth) continue;
             flows_[i].moved_at = now_;
+            flows_[i].home.reset();  // it is where it is best off
             --moves;
         }
     }

@@ -82,6 +82,16 @@ std::vector<LinkNow> links_now(const std::vector<LinkChoice>& links, WallNs wall
     return out;
 }
 
+void LinkHistory::note(std::vector<LinkNow>& links, TimeNs now) {
+    for (LinkNow& link : links) {
+        Known& known = links_[link.choice.link];
+        if (known.open && !link.open) known.lost = true;
+        if (!known.open && link.open && known.lost) known.restored_at = now;
+        known.open = link.open;
+        link.restored_at = known.restored_at;
+    }
+}
+
 Claim claim_of(const Demand& demand) {
     Claim claim;
     claim.weight = traffic_weight(demand.traffic) * demand.weight;

@@ -1,7 +1,8 @@
 // Which dataset travels on which link, at what rate, and why. A pure function of what is known now.
 //
 // Two steps. Placement (placement.cc): a dataset uses one link at a time and keeps it; it leaves a link that
-// is lost at once, one that is about to close beforehand, and for a clearly better one only after kDwell.
+// is lost at once, one that is about to close beforehand, and for a clearly better one only after kDwell. Who was driven
+// from its link goes back to it when that has been open again for kWaitToRestore.
 // Rates (shares.cc), per link, in this order, so that nobody starves and nothing is left idle:
 //   1. trickle    kTrickleShare of the link to everyone who has something to send, by weight
 //   2. floor      what was promised, as far as it can be used
@@ -12,6 +13,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -23,6 +25,9 @@ namespace longhaul::control {
 
 inline constexpr TimeNs kScheduleTurn = 2 * kSecond;
 inline constexpr TimeNs kDwell = 30 * kSecond;  // between two moves of a dataset, unless its link is lost
+// How long a link that was lost must have been open again before anybody moves there who has another one: a link that
+// flaps is not believed (ITU-T G.8031 calls it so).
+inline constexpr TimeNs kWaitToRestore = 30 * kSecond;
 inline constexpr double kTrickleShare = 0.02;
 inline constexpr double kMoveGain = 1.25;                      // a better link gives at least this much more
 inline constexpr double kNeedMargin = 1.1;                     // over the bare rate that a deadline asks for
@@ -42,6 +47,7 @@ struct Demand {
     std::optional<double> lag_s;          // nullopt: seeding, no deadline yet
     std::optional<std::uint8_t> on_link;  // where it is
     TimeNs moved_at = 0;                  // when it last changed links; 0: never
+    std::optional<std::uint8_t> home;     // the link that it was driven from
 };
 
 // A link at this moment.
@@ -51,10 +57,24 @@ struct LinkNow {
     bool closing = false;            // its calendar closes it within kDrainAheadNs
     std::uint64_t capacity_bps = 0;  // payload
     std::string why;                 // what limits or closes it, for the operator
+    TimeNs restored_at = 0;          // when it opened again after a loss; 0: never lost (LinkHistory knows)
 };
 // Of `rate_bps` on this link, what can be payload.
 std::uint64_t payload_bps(const LinkChoice& link, std::uint64_t rate_bps);
 std::vector<LinkNow> links_now(const std::vector<LinkChoice>& links, WallNs wall);
+
+// Which links were lost and when they opened again: what a turn must know of the turns before it.
+class LinkHistory {
+  public:
+    void note(std::vector<LinkNow>& links, TimeNs now);  // every turn: sets restored_at
+
+  private:
+    struct Known {
+        bool open = false, lost = false;
+        TimeNs restored_at = 0;
+    };
+    std::map<std::uint8_t, Known> links_;  // by number
+};
 
 enum class FlowReason : std::uint8_t { none, idle, floor, deadline, late, cap, share, demand, leftover };
 const char* to_string(FlowReason reason);
@@ -67,6 +87,7 @@ struct Flow {  // one per demand, in the same order
     FlowReason reason = FlowReason::none;
     std::optional<double> slack_s;  // at this rate: target - lag - time to send what is behind
     TimeNs moved_at = 0;
+    std::optional<std::uint8_t> home;  // the link that it was driven from and will go back to
 };
 
 double needs_bps(const Demand& demand);  // to make its deadline; 0: it has none

@@ -115,6 +115,7 @@ void ScheduleWorld::move_bytes() {
         }
         dataset.policy.on_link = flows[i].assigned ? flows[i].link.link : dataset.policy.on_link;
         dataset.policy.moved_at = flows[i].moved_at;
+        dataset.policy.home = flows[i].home;
     }
 }
 
@@ -128,6 +129,7 @@ void ScheduleWorld::turn() {
         choices.push_back(link.choice);
     links = links_now(
         choices, kEpochNs + static_cast<std::int64_t>(turns_) * static_cast<std::int64_t>(kScheduleTurn));
+    history_.note(links, now);
     demands.clear();
     for (const auto& dataset : datasets_) {
         Demand demand = dataset.policy;

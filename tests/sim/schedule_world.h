@@ -56,6 +56,7 @@ class ScheduleWorld {
     void move_bytes();
 
     Random random_;
+    LinkHistory history_;
     std::vector<Link> all_links_;
     std::vector<Dataset> datasets_;
     std::vector<std::string> sites_;

@@ -181,6 +181,124 @@ TEST(Solve, LeavesALinkThatIsLostOrCloses) {
               "2026-11-23T22:00Z/2026-11-24T02:00Z");
 }
 
+// One flow over two links that are as good, turn after turn: where it is, and where it was driven from.
+class Driven {
+  public:
+    Demand demand = wants("a", "bulk");
+    std::vector<LinkNow> links = {link(1, 300 * kMega), link(2, 300 * kMega)};
+    TimeNs now = 1000 * kSecond;
+    explicit Driven(std::uint8_t at) { demand.on_link = at; }
+
+    std::uint8_t turn() {
+        now += kScheduleTurn;
+        history_.note(links, now);
+        const auto flow = solve({demand}, links, now).at(0);
+        if (flow.assigned) demand.on_link = flow.link.link;
+        demand.moved_at = flow.moved_at;
+        demand.home = flow.home;
+        return flow.link.link;
+    }
+    void open(std::size_t index, bool is) { links[index].open = links[index].choice.up = is; }
+    TimeNs turns_until_on(std::uint8_t number) {
+        const TimeNs begin = now;
+        while (turn() != number && now - begin < kSecond * 600)
+            ;
+        return now - begin;
+    }
+
+  private:
+    LinkHistory history_;
+};
+
+// Driven from its link it goes back by itself, whether it has work or not, when that has been open again for a while:
+// not at once, and a link that flaps is waited for anew. Settled there it stays.
+TEST(Solve, GoesBackToALinkThatWasLost) {
+    for (const bool active : {true, false}) {
+        Driven flow(2);
+        flow.demand.active = active;
+        EXPECT_EQ(flow.turn(), 2);
+        flow.open(1, false);
+        EXPECT_EQ(flow.turn(), 1);
+        EXPECT_EQ(flow.demand.home, 2);
+        flow.open(1, true);
+        EXPECT_EQ(flow.turn(), 1) << "open again, and not believed yet";
+        flow.now += kWaitToRestore - 2 * kScheduleTurn;
+        EXPECT_EQ(flow.turn(), 1);
+        flow.open(1, false);
+        EXPECT_EQ(flow.turn(), 1);
+        flow.open(1, true);
+        const TimeNs waited = flow.turns_until_on(2);
+        EXPECT_GE(waited, kWaitToRestore);
+        EXPECT_LE(waited, kWaitToRestore + 2 * kScheduleTurn);
+        EXPECT_EQ(flow.demand.home, std::nullopt);
+        EXPECT_EQ(flow.demand.moved_at, flow.now);
+        for (int i = 0; i < 50; ++i)
+            EXPECT_EQ(flow.turn(), 2);
+    }
+}
+
+// It stays where it was driven to while its old link is about to close or would give clearly less, and where the
+// operator has put it meanwhile. When it is driven on from there, home is still where it first was.
+TEST(Solve, StaysAwayFromAHomeThatIsNoBetter) {
+    const auto away = [] {
+        Driven flow(1);
+        flow.turn();
+        flow.open(0, false);
+        EXPECT_EQ(flow.turn(), 2);
+        flow.open(0, true);
+        flow.turn();
+        flow.now += kWaitToRestore;
+        return flow;
+    };
+    EXPECT_EQ(away().turn(), 1);
+    Driven closing = away();
+    closing.links[0].closing = true;
+    EXPECT_EQ(closing.turn(), 2);
+    Driven poorer = away();
+    poorer.links[0].capacity_bps = 250 * kMega;
+    EXPECT_EQ(poorer.turn(), 2);
+    poorer.links[0].capacity_bps = 290 * kMega;
+    EXPECT_EQ(poorer.turn(), 1);
+    Driven wished = away();
+    wished.demand.link = "link-2";
+    EXPECT_EQ(wished.turn(), 2);
+    wished.demand.link.clear();
+    EXPECT_EQ(wished.turn(), 2) << "the wish was the newer word";
+
+    Driven twice(1);
+    twice.links.push_back(link(3, 300 * kMega));
+    twice.turn();
+    twice.open(0, false);
+    twice.turn();
+    twice.open(1, false);
+    EXPECT_EQ(twice.turn(), 3);
+    twice.open(0, true);
+    twice.open(1, true);
+    EXPECT_LE(twice.turns_until_on(1), kWaitToRestore + kScheduleTurn);
+}
+
+// A link that was lost takes nobody from another link before it has been open for a while, however much it offers; who
+// has no other takes it at once.
+TEST(Solve, DoesNotTrustALinkThatJustCameBack) {
+    Driven flow(2);
+    flow.links[0].capacity_bps = 3000 * kMega;
+    flow.open(0, true);
+    flow.demand.moved_at = flow.now;  // within its dwell
+    EXPECT_EQ(flow.turn(), 2);
+    flow.open(0, false);
+    flow.turn();
+    flow.now += 2 * kDwell;
+    flow.open(0, true);
+    EXPECT_EQ(flow.turn(), 2);
+    EXPECT_LE(flow.turns_until_on(1), kWaitToRestore + kScheduleTurn);
+
+    flow.open(0, false);
+    flow.open(1, false);
+    flow.turn();
+    flow.open(0, true);
+    EXPECT_EQ(flow.turn(), 1);
+}
+
 // Without a way there, the operator is told what to change.
 TEST(Solve, SaysWhyThereIsNoWay) {
     std::vector<LinkNow> links = {link(1, 300 * kMega), link(3, 300 * kMega, "north")};
