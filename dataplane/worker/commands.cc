@@ -262,17 +262,14 @@ void Worker::obey(OfferBundle& command, TimeNs now) {
                            0,
                            {}}});
     };
+    const wire::BundleId id = command.offer.id;
+    // Whatever becomes of this one, control has left the older ones: an end that is told is the end of all.
+    take_back(id, command.offer.generation, now);
     Link* link = find_link(command.offer.link, command.group);
     if (link == nullptr) return refuse(wire::FailReason::cancelled, "its link is not configured");
-    const auto known = link->outgoing.find(command.offer.id);
-    if (known != link->outgoing.end() && known->second.offer.generation >= command.offer.generation)
-        return;  // stated again: already on its way
-    auto manifest = wire::parse_manifest(command.head);
+    if (link->outgoing.count(id) != 0) return;  // stated again: already on its way
+    auto manifest = manifest_of(command.offer, command.head);
     if (!manifest.ok()) return refuse(wire::FailReason::manifest_malformed, manifest.error().text);
-    const wire::BundleId id = command.offer.id;
-    if (manifest.value().id != id)
-        return refuse(wire::FailReason::manifest_malformed, "the manifest names another bundle");
-    take_back(id, command.offer.generation, now);
     link->outgoing.emplace(id, OutgoingBundle{command.offer, std::move(command.head),
                                               std::move(manifest).value(), next_order_++});
     link->waiting.push_back(id);

@@ -21,6 +21,20 @@ command::BundleEvent event_of(const wire::BundleId& id, std::uint32_t generation
     return {id, generation, link, status.stage, status.reason, status.failed_entries, status.failures};
 }
 
+Result<wire::Manifest> manifest_of(const command::BundleOfferMessage& offer, ByteView head) {
+    auto manifest = wire::parse_manifest(head);
+    if (!manifest.ok()) return manifest;
+    const auto refuse = [](std::string text) { return Error{ErrorCode::invalid_argument, std::move(text)}; };
+    if (manifest.value().id != offer.id)
+        return refuse("the manifest names another bundle: " + wire::to_string(manifest.value().id));
+    // The target goes by the head's generation, this node by the offer's: were they two, one of them would let in what
+    // the other keeps out.
+    if (manifest.value().generation != offer.generation)
+        return refuse("the manifest names generation " + std::to_string(manifest.value().generation) +
+                      ", the offer " + std::to_string(offer.generation));
+    return manifest;
+}
+
 // Offers to the sender what this session has not seen yet. Order is control's.
 bool Worker::start_waiting(Link& link, TimeNs now) {
     LinkSession& session = *link.session;

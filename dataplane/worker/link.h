@@ -38,6 +38,9 @@ struct Link {
     TimeNs next_report = 0, next_lane_look = 0;
 };
 
+// The manifest of an offer; what is wrong with the offer, in words, where it contradicts its own head.
+Result<wire::Manifest> manifest_of(const command::BundleOfferMessage& offer, ByteView head);
+
 // What a stage of a bundle is told as.
 command::BundleEvent event_of(const wire::BundleId& id, std::uint32_t generation, std::uint8_t link,
                               const wire::BundleStatus& status);
