@@ -1,4 +1,4 @@
-// Which fields decide: bytes for files, text for links, mode, owner and mtime for directories.
+// Which fields decide: bytes for files, text for links, mode, owner, mtime and attributes for directories.
 // SPDX-License-Identifier: Apache-2.0
 #include "control/capture/difference.h"
 
@@ -10,13 +10,22 @@ bool same_owner_and_mode(const Fingerprint& a, const Fingerprint& b) noexcept {
     return a.mode == b.mode && a.uid == b.uid && a.gid == b.gid;
 }
 
+// A row from before they travelled: the target has none.
+std::uint64_t attributes_at_target(const Fingerprint& recorded) noexcept {
+    return recorded.attributes == kAttributesUnknown ? 0 : recorded.attributes;
+}
+
+bool same_metadata(const Fingerprint& recorded, const Fingerprint& now) noexcept {
+    return same_owner_and_mode(recorded, now) && attributes_at_target(recorded) == now.attributes;
+}
+
 Difference of_file(const Fingerprint& recorded, const Fingerprint& now) noexcept {
     const bool same_bytes =
         recorded.size == now.size && recorded.mtime_ns == now.mtime_ns && recorded.inode == now.inode;
     if (!same_bytes || recorded.ctime_ns == 0) return Difference::content;  // ctime 0: published while racy
     if (recorded.ctime_ns == now.ctime_ns)
-        return same_owner_and_mode(recorded, now) ? Difference::none : Difference::metadata;
-    return same_owner_and_mode(recorded, now) ? Difference::content : Difference::metadata;
+        return same_metadata(recorded, now) ? Difference::none : Difference::metadata;
+    return same_metadata(recorded, now) ? Difference::content : Difference::metadata;
 }
 
 }  // namespace
@@ -31,7 +40,7 @@ Difference difference(const ObjectRecord* recorded, const Observed* now) noexcep
     const auto& before = recorded->print;
     const auto& after = now->print;
     if (is_directory) {
-        const bool same = same_owner_and_mode(before, after) && before.mtime_ns == after.mtime_ns;
+        const bool same = same_metadata(before, after) && before.mtime_ns == after.mtime_ns;
         return same ? Difference::none : Difference::metadata;
     }
     if (after.kind == ObjectKind::file) return of_file(before, after);

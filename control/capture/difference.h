@@ -13,8 +13,11 @@ namespace longhaul::control {
 // One object as it stands at the source now.
 struct Observed {
     Fingerprint print;
-    std::string link;   // text of a symlink
-    bool racy = false;  // its ctime is so young that the next write may leave the same ctime
+    std::string link;                // text of a symlink
+    std::string attributes;          // as wire/attributes writes them
+    std::vector<RangeRecord> holes;  // of a sparse file that is to be sent
+    bool sparse = false;             // fewer blocks than its size asks for: it may have holes
+    bool racy = false;               // its ctime is so young that the next write may leave the same ctime
 };
 
 // A path that differs from what is recorded as published. `now` empty: nothing stands there any more.
@@ -26,7 +29,7 @@ struct Observation {
 enum class Difference : std::uint8_t {
     none,
     content,   // send the whole object (a file, a symlink, a directory that is not known to exist)
-    metadata,  // mode, owner or mtime only
+    metadata,  // mode, owner, mtime or attributes only
     kind,      // a directory stands where something else was, or the reverse: remove, then create
     gone,      // recorded, but no longer at the source
 };

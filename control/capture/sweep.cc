@@ -170,13 +170,33 @@ class Sweeper {
         skip_rows_until(key);
         const ObjectRecord* record = at(key) ? &recorded_->record() : nullptr;
         known_found_ += record != nullptr ? 1 : 0;
-        if (difference(record, &now) != Difference::none) {
-            if (now.racy)
+        if (add_attributes(path, record, now) && difference(record, &now) != Difference::none) {
+            if (now.racy) {
                 racy_.push_back(path);
-            else
+            } else {
+                tree_.look_at_holes(path, now);
                 emit({path, std::move(now)});
+            }
         }
         if (record != nullptr) recorded_->next();
+    }
+
+    // Attributes never change without the ctime: those of an object that stands as it was are read only to be sent. False:
+    // they cannot be told.
+    bool add_attributes(const std::string& path, const ObjectRecord* record, Observed& now) {
+        if (stands_as_recorded(record, now.print)) {
+            now.print.attributes = record->print.attributes;
+            if (now.print.attributes == 0 || difference(record, &now) == Difference::none) return true;
+        }
+        auto read = tree_.look_at_attributes(path, now);
+        if (!read) trouble(read.error().text);
+        return read.ok();
+    }
+    static bool stands_as_recorded(const ObjectRecord* record, const Fingerprint& now) {
+        if (record == nullptr || !record->published || record->print.attributes == kAttributesUnknown)
+            return false;
+        const Fingerprint& before = record->print;
+        return before.kind == now.kind && before.inode == now.inode && before.ctime_ns == now.ctime_ns;
     }
 
     // Waits once for the clock to leave the tick in which the youngest files were last written, then looks

@@ -15,13 +15,18 @@
 #include <cstring>
 #include <memory>
 
-namespace longhaul::control {
+#include "control/capture/attributes.h"
+#include "control/capture/holes.h"
 
-namespace {
+namespace longhaul::control {
 
 std::int64_t nanoseconds(const timespec& time) {
     return std::int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
 }
+
+namespace {
+
+constexpr std::uint64_t kStatBlock = 512;  // stat(2): the unit of st_blocks
 
 // The clock that file systems stamp with; the injected clock of Core is about watermarks, not about files.
 std::int64_t file_clock() {
@@ -53,6 +58,7 @@ Observed observed_from(const struct stat& status) {
     now.print.mode = status.st_mode & 07777;
     now.print.uid = status.st_uid;
     now.print.gid = status.st_gid;
+    now.sparse = static_cast<std::uint64_t>(status.st_blocks) * kStatBlock < now.print.size;
     if (S_ISREG(status.st_mode)) now.racy = std::abs(file_clock() - now.print.ctime_ns) < kRacyNs;
     return now;
 }
@@ -79,6 +85,19 @@ Listed listed_from(const struct stat& status, std::uint64_t root_device) {
     entry.unsupported = !S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode) && !S_ISLNK(status.st_mode);
     entry.foreign = S_ISDIR(status.st_mode) && status.st_dev != root_device;
     return entry;
+}
+
+Result<void> add_attributes(int fd, const std::string& path, Observed& now) {
+    if (now.print.kind == ObjectKind::symlink) return {};  // they have none that travel
+    const bool directory = now.print.kind == ObjectKind::directory;
+    auto found = attributes_of(fd, directory);
+    if (!found)
+        return Error{found.error().code,
+                     "object " + shown_path(path) + " cannot be replicated: " + found.error().text};
+    now.attributes = std::move(found).value();
+    now.print.attributes = attributes_digest(now.attributes);
+    if (directory && std::abs(file_clock() - now.print.ctime_ns) < kRacyNs) now.print.ctime_ns = 0;
+    return {};
 }
 
 // False: the entry vanished between reading its name and looking at it.
@@ -173,7 +192,10 @@ Result<std::optional<Observed>> Tree::look(const std::string& path) const {
     if (!entry.value() || entry.value()->unsupported) return Found{};
     if (entry.value()->unreadable_link)
         return Error{ErrorCode::io_error, shown_path(path) + ": the symlink's text cannot be read"};
-    return Found(std::move(entry.value()->now));
+    Observed now = std::move(entry.value()->now);
+    if (auto read = look_at_attributes(path, now); !read) return read.error();
+    look_at_holes(path, now);
+    return Found(std::move(now));
 }
 
 // Whether a directory (the root, if empty) lies on that device.
@@ -182,6 +204,23 @@ bool Tree::is_on(const std::string& directory, std::uint64_t device) const {
     const Descriptor fd(open_beneath(root_.get(), directory.c_str(), O_PATH));
     struct stat status {};
     return fd.valid() && fstat(fd.get(), &status) == 0 && status.st_dev == device;
+}
+
+void Tree::look_at_holes(const std::string& path, Observed& now) const {
+    if (!now.sparse) return;
+    const Descriptor fd(open_beneath(root_.get(), path.c_str(), O_RDONLY | O_NONBLOCK | O_NOCTTY));
+    if (fd.valid()) now.holes = holes_of(fd.get(), now.print);
+}
+
+Result<void> Tree::look_at_attributes(const std::string& path, Observed& now) const {
+    if (now.print.kind == ObjectKind::symlink) return {};
+    const Descriptor fd(open_beneath(root_.get(), path.c_str(), O_PATH));
+    if (!fd.valid()) {
+        // Vanished or replaced since it was listed: that happened after this sweep began, the next one will tell.
+        if (means_absent(errno)) return {};
+        return Error{ErrorCode::io_error, shown_path(path) + ": " + std::strerror(errno)};
+    }
+    return add_attributes(fd.get(), path, now);
 }
 
 namespace {

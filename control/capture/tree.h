@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <ctime>
 #include <optional>
 #include <string>
 #include <vector>
@@ -56,6 +57,11 @@ class Tree {
     Result<std::optional<Listed>> find(const std::string& path) const;
     // The same for one object: what is unsupported counts as nothing.
     Result<std::optional<Observed>> look(const std::string& path) const;
+    // Reads the attributes of what list() has found, which does not: most objects are as they were. A directory that
+    // changed just now gets ctime 0, so that whoever compares with it later reads them again.
+    Result<void> look_at_attributes(const std::string& path, Observed& now) const;
+    // Finds the holes of a sparse file that list() has found. Who may not read it will hear of it when it is sent.
+    void look_at_holes(const std::string& path, Observed& now) const;
 
   private:
     bool is_on(const std::string& directory, std::uint64_t device) const;
@@ -63,6 +69,8 @@ class Tree {
     Descriptor root_;
     RootIdentity identity_;
 };
+
+std::int64_t nanoseconds(const timespec& time);
 
 // How long a ctime may stay the same while a file is written: the coarsest kernel tick (10 ms), doubled.
 inline constexpr std::int64_t kRacyNs = 20'000'000;

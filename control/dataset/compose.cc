@@ -65,6 +65,7 @@ wire::Entry entry_of(const Change& change) {
     entry.ctime_ns = change.print.ctime_ns;
     if (change.print.kind == ObjectKind::file) entry.size = change.print.size;
     if (entry.kind == wire::EntryKind::symlink && change.link) entry.target = *change.link;
+    if (change.attributes) entry.attributes = *change.attributes;
     // A directory must take its content before it may become read-only: settling brings the true mode.
     if (change.action == Action::create && entry.kind == wire::EntryKind::directory) entry.mode |= 0700;
     return entry;
@@ -85,7 +86,7 @@ bool Runner::Open::is_mark() const {
     return manifest.entries.size() == 1 && manifest.entries[0].kind == wire::EntryKind::mark;
 }
 bool Runner::Open::is_range() const {
-    return manifest.entries.size() == 1 && manifest.entries[0].kind == wire::EntryKind::range;
+    return !manifest.entries.empty() && manifest.entries[0].kind == wire::EntryKind::range;
 }
 
 std::uint64_t Runner::bundle_bound() const {
@@ -162,7 +163,8 @@ bool Runner::remove_may_go(const Change& change) const {
 bool Runner::fits(const Draft& draft, const Change& change) const {
     if (draft.manifest.entries.empty()) return true;
     if (draft.manifest.entries.size() >= draft.entries_max) return false;
-    const std::size_t names = change.path.size() + (change.link ? change.link->size() : 0);
+    const std::size_t names = change.path.size() + (change.link ? change.link->size() : 0) +
+                              (change.attributes ? change.attributes->size() : 0);
     if (draft.head_bytes + names + kEntryHeadBytes > kHeadRoom) return false;
     if (!carries_payload(change)) return true;
     return place_in_payload(draft.payload, change.print.size) + change.print.size <= draft.bound;
@@ -179,27 +181,20 @@ void Runner::add_entry(Draft& draft, const Change& change) {
     if (stands_there) state_.object_offered(record_.id, change.path, change.print.kind);
     // Its outcome may never be heard of. Should the source be as recorded again by then, that must not count.
     state_.object_in_doubt(record_.id, change.path);
-    draft.head_bytes += entry.path.size() + entry.target.size() + kEntryHeadBytes;
+    draft.head_bytes += entry.path.size() + entry.target.size() + entry.attributes.size() + kEntryHeadBytes;
     draft.notes.push_back(note_of(change));
     draft.manifest.entries.push_back(std::move(entry));
 }
 
-// A file that no single bundle takes goes to the list of those that travel in ranges. One whose ranges are
-// all durable is assembled like any other object.
+// A file that no single bundle takes, or that has holes, goes to the list of those that travel in ranges. One whose ranges
+// are all durable is assembled like any other object.
 bool Runner::becomes_large(Pending::Handle change) {
     if (!carries_payload(*change)) return false;
     auto large = larges_.find(change->path);
     if (large == larges_.end()) {
-        if (change->print.size <= bundle_bound()) return false;
+        if (change->print.size <= bundle_bound() && !change->holes) return false;
         large = larges_.emplace(change->path, Large{}).first;
-        large->second.key = object_key(record_.spec.name, change->path, change->print);
-        large->second.size = change->print.size;
-        for (const auto& range : state_.ranges(record_.id, change->path, large->second.key)) {
-            large->second.arrived.add(range.offset, range.length);
-            large->second.durable.add(range.offset, range.length);
-            large->second.taken.add(range.offset, range.length);
-        }
-        large_durable_bytes_ += large->second.durable.total();
+        begin_large(*change, large->second);
     }
     if (large->second.complete()) {
         change->assemble = true;
@@ -209,26 +204,69 @@ bool Runner::becomes_large(Pending::Handle change) {
     return true;
 }
 
+// Holes count as durable from the beginning, and are recorded as such: nobody else knows of them after a restart.
+void Runner::begin_large(const Change& change, Large& large) {
+    large.size = change.print.size;
+    large.key = object_key(record_.spec.name, change.path, change.print);
+    if (change.holes) {
+        Intervals holes;
+        for (const RangeRecord& hole : *change.holes)
+            holes.add(hole.offset, hole.length);
+        if (holes.covers(0, large.size)) {
+            large.become_hollow();
+        } else {
+            for (const RangeRecord& hole : *change.holes)
+                state_.range_put(record_.id, change.path, large.key, hole);
+        }
+    }
+    load_durable(change.path, large);
+}
+
+void Runner::load_durable(const std::string& path, Large& large) {
+    if (large.key != kHollowObject)
+        for (const auto& range : state_.ranges(record_.id, path, large.key))
+            large.add_durable(range);
+    large_durable_bytes_ += large.durable.total();
+}
+
+// The next stretches of one file, as many as a bundle takes: of a file without holes that is one.
 bool Runner::compose_range(Moment now) {
     for (const auto& change : pending_.list(Place::large)) {
         auto& large = larges_.at(change.path);
-        const RangeRecord gap = large.taken.gap(large.size, bundle_bound());
-        if (gap.length == 0) continue;
-        large.taken.add(gap.offset, gap.length);
-        wire::Entry entry = entry_of(change);
-        entry.kind = wire::EntryKind::range;
-        entry.size = gap.length;
-        entry.file_offset = gap.offset;
-        entry.file_size = large.size;
-        entry.object = large.key;
         Draft draft;
-        draft.payload = gap.length;
-        draft.notes.push_back(note_of(change));
-        draft.manifest.entries.push_back(std::move(entry));
+        draft.bound = bundle_bound();
+        while (add_range(draft, change, large)) {
+        }
+        if (draft.manifest.entries.empty()) continue;
         seal(std::move(draft), now);
         return true;
     }
     return false;
+}
+
+bool Runner::add_range(Draft& draft, const Change& change, Large& large) {
+    const std::size_t entry_bytes =
+        kEntryHeadBytes + change.path.size() + (change.attributes ? change.attributes->size() : 0);
+    if (draft.manifest.entries.size() >= std::min<std::size_t>(config_.bundle_entries_max, entries_cap_) ||
+        (!draft.manifest.entries.empty() && draft.head_bytes + entry_bytes > kHeadRoom))
+        return false;
+    const std::uint64_t from = aligned(draft.payload);
+    if (from >= draft.bound) return false;
+    const RangeRecord gap = large.taken.gap(large.size, draft.bound - from);
+    if (gap.length == 0) return false;
+    large.taken.add(gap.offset, gap.length);
+    wire::Entry entry = entry_of(change);
+    entry.kind = wire::EntryKind::range;
+    entry.size = gap.length;
+    entry.payload_offset = from;
+    entry.file_offset = gap.offset;
+    entry.file_size = large.size;
+    entry.object = large.key;
+    draft.payload = from + gap.length;
+    draft.head_bytes += entry_bytes;
+    draft.notes.push_back(note_of(change));
+    draft.manifest.entries.push_back(std::move(entry));
+    return true;
 }
 
 bool Runner::mark_wanted() const {

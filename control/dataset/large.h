@@ -1,4 +1,5 @@
-// A file too large for one bundle: which ranges of which version are durable, which are on their way.
+// A file that travels in ranges, because it is too large for one bundle or has holes: which ranges of which version are
+// durable, which are on their way. Holes are durable as they are.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -29,12 +30,24 @@ class Intervals {  // disjoint [from, to)
     std::uint64_t total_ = 0;
 };
 
+// Of a file that is one hole: no range of it is ever staged (wire::EntryKind::assemble).
+inline constexpr wire::ObjectKey kHollowObject{};
+
 struct Large {
     wire::ObjectKey key;
     std::uint64_t size = 0;
     Intervals arrived;
     Intervals durable;
     Intervals taken;  // durable or on its way
+    void add_durable(const RangeRecord& range) {
+        arrived.add(range.offset, range.length);
+        durable.add(range.offset, range.length);
+        taken.add(range.offset, range.length);
+    }
+    void become_hollow() {
+        key = kHollowObject;
+        add_durable({0, size});
+    }
     bool all_arrived() const { return arrived.total() == size; }
     bool complete() const { return durable.total() == size; }
 };

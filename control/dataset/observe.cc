@@ -15,7 +15,8 @@ bool same_version(const Change& change, const Observed& now) {
     const auto& b = now.print;
     if (a.kind != b.kind) return false;
     if (a.kind == ObjectKind::directory)
-        return a.mode == b.mode && a.uid == b.uid && a.gid == b.gid && a.mtime_ns == b.mtime_ns;
+        return a.mode == b.mode && a.uid == b.uid && a.gid == b.gid && a.mtime_ns == b.mtime_ns &&
+               a.attributes == b.attributes;
     return a == b && (change.link ? *change.link : std::string()) == now.link;
 }
 
@@ -204,11 +205,7 @@ void Runner::desire(std::optional<Pending::Handle> change, const std::string& pa
         fresh.action = action;
         fresh.first = when.first;
         fresh.seen = when.seen;
-        if (now != nullptr) {
-            fresh.print = now->print;
-            fresh.racy = now->racy;
-            if (!now->link.empty()) fresh.link = std::make_unique<std::string>(now->link);
-        }
+        if (now != nullptr) fresh.describe(*now);
         pending_.insert(std::move(fresh));
         ++stats_.changes;
         if (action == Action::remove) delete_hold_.found(turn_at_);

@@ -73,6 +73,14 @@ void Pending::count_out(const Change& change) {
     wake(parent);
 }
 
+void Change::describe(const Observed& now) {
+    print = now.print;
+    racy = now.racy;
+    link = now.link.empty() ? nullptr : std::make_unique<std::string>(now.link);
+    attributes = now.attributes.empty() ? nullptr : std::make_unique<std::string>(now.attributes);
+    holes = now.holes.empty() ? nullptr : std::make_unique<std::vector<RangeRecord>>(now.holes);
+}
+
 Pending::List& Pending::list_of(const Change& change) {
     if (change.place != Place::waiting) return list(change.place);
     const auto found = waiting_.find(waits_for_.at(change.path));
@@ -136,11 +144,7 @@ void Pending::replace(Handle handle, Action action, const Observed* now) {
     handle->action = action;
     handle->arrived = handle->durable = handle->assemble = handle->asked = false;
     handle->known = true;
-    if (now != nullptr) {
-        handle->print = now->print;
-        handle->racy = now->racy;
-        handle->link = now->link.empty() ? nullptr : std::make_unique<std::string>(now->link);
-    }
+    if (now != nullptr) handle->describe(*now);
     count_in(*handle);
     ready(handle);
     wake(handle->path);

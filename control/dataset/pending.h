@@ -47,10 +47,13 @@ inline constexpr std::size_t kPlacesListed = 7;  // all but `waiting`, which is 
 
 struct Change {
     std::string path;
-    Fingerprint print;                  // of the source; of a removal only `kind` means something
-    std::unique_ptr<std::string> link;  // a symlink's text
-    SweepNumber first = 0;              // the sweep that first saw it
-    SweepNumber seen = 0;               // the last sweep that confirmed it
+    Fingerprint print;                        // of the source; of a removal only `kind` means something
+    std::unique_ptr<std::string> link;        // a symlink's text
+    std::unique_ptr<std::string> attributes;  // Observed::attributes
+    std::unique_ptr<std::vector<RangeRecord>> holes;  // Observed::holes
+    void describe(const Observed& now);               // print and all that goes with it
+    SweepNumber first = 0;                            // the sweep that first saw it
+    SweepNumber seen = 0;                             // the last sweep that confirmed it
     Action action = Action::create;
     Place place = Place::objects;
     bool racy = false;

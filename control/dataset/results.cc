@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <unordered_map>
 
+#include "control/capture/attributes.h"
 #include "control/dataset/runner.h"
 
 namespace longhaul::control {
@@ -12,7 +13,12 @@ namespace {
 constexpr std::size_t kEntriesMany = wire::kEntriesMax;
 
 Observed observed_of(const Change& change) {
-    return {change.print, change.link ? *change.link : std::string(), change.racy};
+    return {change.print,
+            change.link ? *change.link : std::string(),
+            change.attributes ? *change.attributes : std::string(),
+            change.holes ? *change.holes : std::vector<RangeRecord>(),
+            change.holes != nullptr,
+            change.racy};
 }
 
 bool source_moved(wire::FailReason reason) {
@@ -67,8 +73,8 @@ void Runner::on_durable(Open& bundle, Moment now) {
     drain_.add(now.steady, bundle.manifest.payload_bytes);
     activity_.drained(bundle.manifest.payload_bytes);
     if (bundle.is_range()) {
-        const auto& entry = bundle.manifest.entries[0];
-        finish_range(entry, wire::FailReason::none, now);
+        for (const auto& entry : bundle.manifest.entries)
+            finish_range(entry, wire::FailReason::none, now);
         return;
     }
     for (const auto& entry : bundle.manifest.entries) {
@@ -115,9 +121,8 @@ void Runner::finish(OpenBundles::iterator found, const command::BundleEvent& eve
         if (const auto named = reasons.find(i); named != reasons.end()) reason = named->second;
         if (whole && reason == wire::FailReason::none) reason = wire::FailReason::internal;
         if (bundle.is_range()) {
-            // It is alone in its bundle: named or not, it is the one that failed.
-            if (event.failed_entries > 0 && reason == wire::FailReason::none)
-                reason = wire::FailReason::internal;
+            // Which of the unnamed ones failed is not known: all go again.
+            if (unnamed && reason == wire::FailReason::none) reason = wire::FailReason::internal;
             finish_range(bundle.manifest.entries[i], reason, now);
         } else if (!whole && unnamed && reason == wire::FailReason::none) {
             if (auto change = pending_.find(bundle.manifest.entries[i].path)) {
@@ -434,8 +439,10 @@ void Runner::load_entry(const Open& bundle, std::size_t index) {
                         entry.mode,
                         entry.uid,
                         entry.gid,
-                        note.kind};
+                        note.kind,
+                        attributes_digest(entry.attributes)};
         if (!entry.target.empty()) change.link = std::make_unique<std::string>(entry.target);
+        if (!entry.attributes.empty()) change.attributes = std::make_unique<std::string>(entry.attributes);
         change.first = note.first_sweep;
         change.seen = record_.sweeps;
         change.racy = note.racy;
@@ -452,12 +459,8 @@ void Runner::load_range(const wire::Entry& entry) {
     if (fresh) {
         large.key = entry.object;
         large.size = entry.kind == wire::EntryKind::range ? entry.file_size : entry.size;
-        for (const auto& range : state_.ranges(record_.id, entry.path, large.key)) {
-            large.arrived.add(range.offset, range.length);
-            large.durable.add(range.offset, range.length);
-            large.taken.add(range.offset, range.length);
-        }
-        large_durable_bytes_ += large.durable.total();
+        if (large.key == kHollowObject) large.become_hollow();
+        load_durable(entry.path, large);
     }
     if (entry.kind == wire::EntryKind::range && large.key == entry.object)
         large.taken.add(entry.file_offset, entry.size);

@@ -179,6 +179,9 @@ class Runner {
     bool remove_may_go(const Change& change) const;
     bool fits(const Draft& draft, const Change& change) const;
     bool becomes_large(Pending::Handle change);
+    void begin_large(const Change& change, Large& large);
+    void load_durable(const std::string& path, Large& large);
+    bool add_range(Draft& draft, const Change& change, Large& large);
     void add_entry(Draft& draft, const Change& change);
     void seal(Draft&& draft, Moment now);
 

@@ -14,8 +14,11 @@ namespace longhaul::control {
 
 enum class ObjectKind : std::uint8_t { file = 1, directory = 2, symlink = 3 };
 
-// What tells one version of an object from another without reading it. For directories only mode, owner and
-// mtime count; size, ctime and inode are recorded but mean nothing.
+// Of a row that was written before attributes travelled: the target has none of them, what the source has is not known.
+inline constexpr std::uint64_t kAttributesUnknown = ~std::uint64_t{0};
+
+// What tells one version of an object from another without reading it. For directories only mode, owner,
+// mtime and attributes count; size, ctime and inode are recorded but mean nothing.
 struct Fingerprint {
     std::uint64_t size = 0;
     std::int64_t mtime_ns = 0;
@@ -25,6 +28,7 @@ struct Fingerprint {
     std::uint32_t uid = 0;
     std::uint32_t gid = 0;
     ObjectKind kind = ObjectKind::file;
+    std::uint64_t attributes = 0;  // digest of the extended attributes and ACLs; 0: none
     bool operator==(const Fingerprint&) const = default;
 };
 

@@ -12,7 +12,7 @@ namespace {
 // `objects.key` is the path with every '/' replaced by a zero byte, which no path can contain: so the order
 // of the table is the order of a walk that visits a directory, then its content, then its next sibling
 // (capture/sweep).
-constexpr std::array<const char*, 4> kMigrations = {
+constexpr std::array<const char*, 5> kMigrations = {
     R"sql(
 CREATE TABLE datasets (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -141,6 +141,10 @@ CREATE TABLE peer_clocks (
     uncertainty_ns INTEGER NOT NULL,
     measured_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+)sql",
+    // What travels beside mode and owner; -1: kAttributesUnknown.
+    R"sql(
+ALTER TABLE objects ADD COLUMN attributes INTEGER NOT NULL DEFAULT -1;
 )sql",
 };
 

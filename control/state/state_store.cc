@@ -72,6 +72,7 @@ ObjectRecord object_from(Statement& row, int column) {
     record.print.inode = row.number(column + 7);
     record.link = row.text(column + 8);
     record.published = row.integer(column + 9) != 0;
+    record.print.attributes = static_cast<std::uint64_t>(row.integer(column + 10));
     return record;
 }
 
@@ -92,15 +93,17 @@ std::string path_of_key(std::string_view key) {
 struct StateStore::Prepared {
     explicit Prepared(Database& db)
         : object_get(db,
-                     "SELECT kind,size,mode,uid,gid,mtime_ns,ctime_ns,inode,link,published FROM objects "
+                     "SELECT kind,size,mode,uid,gid,mtime_ns,ctime_ns,inode,link,published,attributes FROM "
+                     "objects "
                      "WHERE dataset=? AND key=?"),
-          object_offer(db, "INSERT INTO objects VALUES (?,?,?,0,0,0,0,0,0,0,x'',0) ON CONFLICT DO NOTHING"),
+          object_offer(db, "INSERT INTO objects VALUES (?,?,?,0,0,0,0,0,0,0,x'',0,0) ON CONFLICT DO NOTHING"),
           doubt(db, "UPDATE objects SET mtime_ns=? WHERE dataset=? AND key=? AND kind<>1 AND published=1"),
-          object_publish(db,
-                         "INSERT INTO objects VALUES (?,?,?,?,?,?,?,?,?,?,?,1) ON CONFLICT DO UPDATE SET "
-                         "kind=excluded.kind,size=excluded.size,mode=excluded.mode,uid=excluded.uid,"
-                         "gid=excluded.gid,mtime_ns=excluded.mtime_ns,ctime_ns=excluded.ctime_ns,"
-                         "inode=excluded.inode,link=excluded.link,published=1"),
+          object_publish(
+              db,
+              "INSERT INTO objects VALUES (?,?,?,?,?,?,?,?,?,?,?,1,?) ON CONFLICT DO UPDATE SET "
+              "kind=excluded.kind,size=excluded.size,mode=excluded.mode,uid=excluded.uid,"
+              "gid=excluded.gid,mtime_ns=excluded.mtime_ns,ctime_ns=excluded.ctime_ns,"
+              "inode=excluded.inode,link=excluded.link,published=1,attributes=excluded.attributes"),
           object_delete(db, "DELETE FROM objects WHERE dataset=? AND key=?"),
           unsettle(db, "UPDATE objects SET mtime_ns=? WHERE dataset=? AND key=? AND kind=2 AND published=1"),
           bundle_insert(db,
@@ -301,7 +304,8 @@ void StateStore::object_published(std::int64_t dataset, std::string_view path, c
         .bind(print.mtime_ns)
         .bind(print.ctime_ns)
         .bind(print.inode)
-        .bind_blob(link);
+        .bind_blob(link)
+        .bind(static_cast<std::int64_t>(print.attributes));
     put.run();
 }
 
@@ -410,10 +414,10 @@ Result<std::unique_ptr<ObjectCursor>> ObjectCursor::open(const std::string& path
 namespace {
 
 constexpr const char* kWalkAll =
-    "SELECT key,kind,size,mode,uid,gid,mtime_ns,ctime_ns,inode,link,published FROM objects "
+    "SELECT key,kind,size,mode,uid,gid,mtime_ns,ctime_ns,inode,link,published,attributes FROM objects "
     "WHERE dataset=? ORDER BY key";
 constexpr const char* kWalkBeneath =
-    "SELECT key,kind,size,mode,uid,gid,mtime_ns,ctime_ns,inode,link,published FROM objects "
+    "SELECT key,kind,size,mode,uid,gid,mtime_ns,ctime_ns,inode,link,published,attributes FROM objects "
     "WHERE dataset=? AND key>=? AND key<? ORDER BY key";
 
 }  // namespace

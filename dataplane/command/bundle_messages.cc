@@ -33,6 +33,8 @@ bool is_reason(std::uint64_t number) noexcept {
         case wire::FailReason::target_occupied:
         case wire::FailReason::staging_missing:
         case wire::FailReason::integrity:
+        case wire::FailReason::target_attributes:
+        case wire::FailReason::target_link:
         case wire::FailReason::store_unknown:
         case wire::FailReason::store_closed:
         case wire::FailReason::manifest_malformed:

@@ -51,6 +51,10 @@ const char* to_string(FailReason reason) noexcept {
             return "staging_missing";
         case FailReason::integrity:
             return "integrity";
+        case FailReason::target_attributes:
+            return "target_attributes";
+        case FailReason::target_link:
+            return "target_link";
         case FailReason::store_unknown:
             return "store_unknown";
         case FailReason::store_closed:
@@ -118,6 +122,14 @@ const char* explain(FailReason reason) noexcept {
             return "The bytes received differ from the bytes read; the bundle is sent again. If this "
                    "repeats, test the "
                    "memory of both nodes.";
+        case FailReason::target_attributes:
+            return "The target's file system cannot keep an extended attribute or ACL of this object (not "
+                   "supported, too large or too many); use a file system that can, mount it with them, or "
+                   "remove the attribute at the source.";
+        case FailReason::target_link:
+            return "The file that this one is another name of is not at the target in this version; it is "
+                   "sent "
+                   "with its bytes, nothing to do.";
         case FailReason::store_unknown:
             return "The target dataplane does not know this store; check that the dataset's target store is "
                    "configured at "

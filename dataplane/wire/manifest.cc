@@ -6,17 +6,22 @@
 #include <limits>
 #include <optional>
 
+#include "dataplane/wire/attributes.h"
+
 namespace longhaul::wire {
 namespace {
 
-constexpr std::uint32_t kMagic = 0x4c484d31;  // "LHM1"
+constexpr std::uint32_t kMagic = 0x4c484d32;       // "LHM2"
+constexpr std::uint32_t kMagicVersionMask = 0xff;  // one ASCII digit
+constexpr std::uint8_t kFlagAttributes = 0x01;
+constexpr std::size_t kAttributesLengthBytes = 4;  // before the path, with kFlagAttributes only
 constexpr std::size_t kManifestFixedBytes = kHeadPrefixBytes + 16;
 constexpr std::size_t kEntryFixedBytes = 40;
 constexpr std::uint32_t kModeMax = 07777;
 constexpr std::uint64_t kFileBytesMax = std::numeric_limits<std::int64_t>::max();  // off_t
 
 bool is_known(EntryKind kind) noexcept {
-    return kind >= EntryKind::file && kind <= EntryKind::mark;
+    return kind >= EntryKind::file && kind <= EntryKind::link;
 }
 
 bool has_payload(EntryKind kind) noexcept {
@@ -37,13 +42,29 @@ std::size_t kind_bytes(EntryKind kind) noexcept {
         case EntryKind::remove:
         case EntryKind::metadata:
         case EntryKind::mark:
+        case EntryKind::link:
             break;
     }
     return 0;
 }
 
+bool may_have_attributes(EntryKind kind) noexcept {
+    return has_payload(kind) || kind == EntryKind::assemble || kind == EntryKind::directory ||
+           kind == EntryKind::metadata || kind == EntryKind::link;
+}
+
 std::size_t bytes_of(const Entry& entry) noexcept {
-    return kEntryFixedBytes + kind_bytes(entry.kind) + entry.path.size() + entry.target.size();
+    const std::size_t attributes =
+        entry.attributes.empty() ? 0 : kAttributesLengthBytes + entry.attributes.size();
+    return kEntryFixedBytes + kind_bytes(entry.kind) + entry.path.size() + entry.target.size() + attributes;
+}
+
+const char* fault_of_entry_attributes(const Entry& entry) noexcept {
+    if (entry.attributes.empty()) return nullptr;
+    if (!may_have_attributes(entry.kind)) return "only files and directories have extended attributes";
+    // What a metadata entry is of is known to the target alone; it refuses a default ACL of a file.
+    const bool directory = entry.kind == EntryKind::directory || entry.kind == EntryKind::metadata;
+    return fault_of_attributes(entry.attributes, directory);
 }
 
 const char* fault_of_names(const Entry& entry) noexcept {
@@ -54,8 +75,12 @@ const char* fault_of_names(const Entry& entry) noexcept {
                "most 255 "
                "and the whole at most 4095 bytes";
     }
+    if (entry.kind == EntryKind::link) {
+        const bool names_another = path_is_safe(entry.target) && entry.target != entry.path;
+        return names_another ? nullptr : "a link names another file of the store by a path like any other";
+    }
     if (entry.kind != EntryKind::symlink)
-        return entry.target.empty() ? nullptr : "only a symlink has a target text";
+        return entry.target.empty() ? nullptr : "only symlinks and links have a target";
     if (entry.target.empty() || entry.target.size() > kPathBytesMax ||
         entry.target.find('\0') != std::string::npos) {
         return "a symlink's text has 1 to 4095 bytes and no NUL";
@@ -80,6 +105,9 @@ const char* fault_of_place(const Entry& entry, std::uint64_t payload_from,
     if (entry.file_offset > entry.file_size || entry.size > entry.file_size - entry.file_offset) {
         return "the range lies outside its object";
     }
+    if (entry.object == ObjectKey{}) {
+        return "object 0 is a hole, of which there are no ranges";
+    }
     if (direct && entry.file_offset % kDirectAlignment != 0) {
         return "a range of 64 KiB or more must start on a multiple of 4096 in its object";
     }
@@ -99,6 +127,7 @@ std::optional<std::string> first_fault(const Manifest& manifest) {
         if (fault == nullptr && entry.mode > kModeMax) fault = "the mode has bits beyond 07777";
         if (fault == nullptr) fault = fault_of_names(entry);
         if (fault == nullptr) fault = fault_of_place(entry, payload_from, manifest.payload_bytes);
+        if (fault == nullptr) fault = fault_of_entry_attributes(entry);
         if (fault != nullptr) return "manifest entry " + std::to_string(i) + ": " + fault;
         if (has_payload(entry.kind)) payload_from = entry.payload_offset + entry.size;
     }
@@ -123,7 +152,7 @@ BundleId read_id(ByteReader& reader) noexcept {
 
 void write_entry(const Entry& entry, ByteWriter& writer) noexcept {
     writer.u8(static_cast<std::uint8_t>(entry.kind));
-    writer.u8(0);
+    writer.u8(entry.attributes.empty() ? 0 : kFlagAttributes);
     writer.u16(static_cast<std::uint16_t>(entry.mode));
     writer.u32(entry.uid);
     writer.u32(entry.gid);
@@ -138,14 +167,16 @@ void write_entry(const Entry& entry, ByteWriter& writer) noexcept {
         writer.u64(entry.file_size);
     }
     if (entry.kind == EntryKind::range || entry.kind == EntryKind::assemble) write_id(entry.object, writer);
+    if (!entry.attributes.empty()) writer.u32(static_cast<std::uint32_t>(entry.attributes.size()));
     writer.bytes(as_bytes(entry.path));
     writer.bytes(as_bytes(entry.target));
+    writer.bytes(as_bytes(entry.attributes));
 }
 
 // Structure only; first_fault() judges the values.
 bool read_entry(ByteReader& reader, Entry& entry) {
     entry.kind = static_cast<EntryKind>(reader.u8());
-    const bool reserved_is_zero = reader.u8() == 0;
+    const std::uint8_t flags = reader.u8();
     entry.mode = reader.u16();
     entry.uid = reader.u32();
     entry.gid = reader.u32();
@@ -154,16 +185,19 @@ bool read_entry(ByteReader& reader, Entry& entry) {
     entry.size = reader.u64();
     const std::size_t path_bytes = reader.u16();
     const std::size_t target_bytes = reader.u16();
-    if (!reader.ok() || !reserved_is_zero || !is_known(entry.kind)) return false;
+    if (!reader.ok() || (flags & ~kFlagAttributes) != 0 || !is_known(entry.kind)) return false;
     if (has_payload(entry.kind)) entry.payload_offset = reader.u64();
     if (entry.kind == EntryKind::range) {
         entry.file_offset = reader.u64();
         entry.file_size = reader.u64();
     }
     if (entry.kind == EntryKind::range || entry.kind == EntryKind::assemble) entry.object = read_id(reader);
+    const std::size_t attribute_bytes = (flags & kFlagAttributes) != 0 ? reader.u32() : 0;
     entry.path = as_text(reader.bytes(path_bytes));
     entry.target = as_text(reader.bytes(target_bytes));
-    return reader.ok();
+    entry.attributes = as_text(reader.bytes(attribute_bytes));
+    // A flag without attributes would be a second way to write the same manifest.
+    return reader.ok() && ((flags & kFlagAttributes) != 0) == !entry.attributes.empty();
 }
 
 }  // namespace
@@ -178,7 +212,10 @@ Result<HeadPrefix> parse_head_prefix(ByteView head) {
     prefix.generation = reader.u32();
     const std::uint32_t reserved = reader.u32();
     if (!reader.ok()) return malformed("the bundle head is cut off before its prefix ends");
-    if (magic != kMagic) return malformed("the bundle head does not begin with LHM1");
+    if (magic != kMagic && (magic & ~kMagicVersionMask) == (kMagic & ~kMagicVersionMask))
+        return malformed(
+            "the bundle head is of another version than 2: run the same Longhaul version at both sites");
+    if (magic != kMagic) return malformed("the bundle head does not begin with LHM2");
     if (prefix.head_bytes < kManifestFixedBytes || prefix.head_bytes > kHeadBytesMax) {
         return malformed("the bundle head claims an impossible length");
     }

@@ -28,14 +28,17 @@ Result<BundleId> parse_bundle_id(std::string_view text);
 using ObjectKey = BundleId;
 
 enum class EntryKind : std::uint8_t {
-    file = 1,      // a whole file; its bytes are payload[payload_offset, +size)
-    range = 2,     // bytes [file_offset, +size) of the staged object `object`; not visible until `assemble`
-    assemble = 3,  // the staged object `object` becomes `path`; size = whole file; all its ranges are durable
+    file = 1,   // a whole file; its bytes are payload[payload_offset, +size)
+    range = 2,  // bytes [file_offset, +size) of the staged object `object`; not visible until `assemble`
+    assemble =
+        3,  // the staged object `object` becomes `path`; size = whole file; all its ranges are durable;
+            // what no range wrote is a hole; object 0: no range was staged, all of it is a hole
     directory = 4,  // created if absent; mode, owner and mtime set
     symlink = 5,    // `target` is the link's text, taken as it is
     remove = 6,     // file or symlink, or an empty directory, disappears; already absent is success
     metadata = 7,   // mode, owner, mtime of an existing file or directory
     mark = 8,  // no file: watermark `mtime_ns` (source time); reported to the target's control when published
+    link = 9,  // `path` becomes one more name of the published file `target`, if that has this size and mtime
 };
 
 struct Entry {
@@ -50,8 +53,9 @@ struct Entry {
     std::uint64_t file_size = 0;       // range: bytes of the whole object, for preallocation
     ObjectKey object;                  // range, assemble
     std::string path;    // relative, '/'-separated raw bytes; empty for `range` is allowed at the target
-    std::string target;  // symlink text
+    std::string target;  // symlink: its text; link: a path
     std::int64_t ctime_ns = 0;  // the source's change time: lets the reader notice a change with an old mtime
+    std::string attributes;     // as written by wire/attributes: not of symlink, remove and mark
     bool operator==(const Entry&) const = default;
 };
 
@@ -87,7 +91,7 @@ struct HeadPrefix {
 };
 inline constexpr std::size_t kHeadPrefixBytes = 40;
 Result<HeadPrefix> parse_head_prefix(ByteView head);
-// The generation stands at a fixed place: the first 4 bytes are magic "LHM1".
+// The generation stands at a fixed place: the first 4 bytes are magic "LHM2", whose last one is the format's version.
 
 Result<std::vector<std::uint8_t>> write_manifest(
     const Manifest& manifest);  // refuses what parse_manifest would

@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
-# Says whether a replica is its source: every byte, and type, mode, owner, mtime in ns and symlink text of every object.
+# Says whether a replica is its source: every byte, and type, mode, owner, mtime in ns, symlink text, extended attributes,
+# ACLs and holes of every object.
 # SPDX-License-Identifier: Apache-2.0
 """Compares two directory trees the way an auditor would: nothing sampled, nothing rounded, nothing taken on trust.
 
-Left out, because they are not the replica's content: `.longhaul` at the target's root (Longhaul's own staging), and
-the metadata of the two roots themselves, which belong to whoever made them.
+Left out, because they are not the replica's content: `.longhaul` at the target's root (Longhaul's own staging), attributes
+that do not travel (security labels, trusted.*), and the metadata of the two roots themselves, which belong to whoever made them.
 """
 
 import argparse
+import errno
 import json
 import os
 import stat
@@ -15,6 +17,8 @@ import sys
 from dataclasses import dataclass, field
 
 CHUNK = 1 << 20
+BLOCK = 512              # stat(2): the unit of st_blocks
+HOLE_SLACK = 64 << 10    # file systems round differently, and keep their maps of a file in blocks of it
 OWN_DIRECTORY = b".longhaul"
 
 
@@ -67,6 +71,22 @@ def walk(root):
     return found
 
 
+def allocated(status):
+    return status.st_blocks * BLOCK
+
+
+def attributes_of(path):
+    """{name: value} of the extended attributes that travel: user.* and POSIX ACLs."""
+    try:
+        names = os.listxattr(path, follow_symlinks=False)
+        return {name: os.getxattr(path, name, follow_symlinks=False) for name in names
+                if name.startswith(("user.", "system.posix_acl_"))}
+    except OSError as error:
+        if error.errno == errno.ENOTSUP:
+            return {}
+        raise
+
+
 def kind_of(status):
     for test, name in ((stat.S_ISREG, "file"), (stat.S_ISDIR, "directory"), (stat.S_ISLNK, "symlink")):
         if test(status.st_mode):
@@ -106,6 +126,8 @@ def compare_object(result, path, source, target, a, b, owners, directory_mtime, 
         result.files += 1
         if a.st_size != b.st_size:
             result.differ(path, f"has {a.st_size} bytes, at the target {b.st_size}")
+        elif allocated(a) < a.st_size and allocated(b) > allocated(a) + HOLE_SLACK:
+            result.differ(path, f"occupies {allocated(a)} bytes, at the target {allocated(b)}: its holes were filled")
         elif content:
             offset = first_difference(source, target)
             if offset is not None:
@@ -113,6 +135,11 @@ def compare_object(result, path, source, target, a, b, owners, directory_mtime, 
             result.bytes += a.st_size
     if kind != "symlink" and stat.S_IMODE(a.st_mode) != stat.S_IMODE(b.st_mode):
         result.differ(path, f"mode {stat.S_IMODE(a.st_mode):04o}, at the target {stat.S_IMODE(b.st_mode):04o}")
+    if kind != "symlink":
+        left, right = attributes_of(source), attributes_of(target)
+        for name in sorted(left.keys() | right.keys()):
+            if left.get(name) != right.get(name):
+                result.differ(path, f"attribute {name} {left.get(name)}, at the target {right.get(name)}")
     if owners and (a.st_uid, a.st_gid) != (b.st_uid, b.st_gid):
         result.differ(path, f"owner {a.st_uid}:{a.st_gid}, at the target {b.st_uid}:{b.st_gid}")
     if a.st_mtime_ns != b.st_mtime_ns and (kind == "file" or (kind == "directory" and directory_mtime)):

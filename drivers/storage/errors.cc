@@ -66,6 +66,10 @@ FailReason target_reason(int error_number) noexcept {
             return FailReason::limit;
         case ECANCELED:
             return FailReason::cancelled;
+        case kAttributeRefused:
+            return FailReason::target_attributes;
+        case kLinkMissing:
+            return FailReason::target_link;
         default:
             return FailReason::target_io;
     }

@@ -17,4 +17,8 @@ std::string error_text(int error_number);  // strerror, thread-safe
 // An operator-visible failure whose text begins with the reason's name, e.g. "store_unknown: ...".
 Error reason_error(wire::FailReason reason, const std::string& text);
 
+// Our own words where errno has none.
+inline constexpr int kAttributeRefused = 0x10001;  // the file system does not keep an attribute or ACL
+inline constexpr int kLinkMissing = 0x10002;  // the file to make another name of is not there in this version
+
 }  // namespace longhaul::storage

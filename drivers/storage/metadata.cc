@@ -9,6 +9,10 @@
 #include <cerrno>
 #include <cstdio>
 
+#include "drivers/storage/attributes.h"
+#include "drivers/storage/errors.h"
+#include "drivers/storage/store.h"
+
 namespace longhaul::storage {
 
 namespace {
@@ -47,8 +51,21 @@ int set_staged_metadata(int directory, const char* name, const wire::Entry& entr
     bool owned = false;
     if (const int error = set_owner(directory, name, AT_SYMLINK_NOFOLLOW, entry, owned); error != 0)
         return error;
+    if (const int error = set_staged_attributes(directory, name, entry); error != 0) return error;
     if (fchmodat(directory, name, mode_of(entry, owned), 0) != 0) return errno;
     return utimensat(directory, name, times_of(entry).both, AT_SYMLINK_NOFOLLOW) == 0 ? 0 : errno;
+}
+
+int set_linked_metadata(int directory, const char* name, const wire::Entry& entry) noexcept {
+    const int fd = open_beneath(directory, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0) return -fd;
+    const UniqueFd file(fd);
+    struct stat found {};
+    if (fstat(fd, &found) != 0) return errno;
+    const timespec wanted = times_of(entry).both[1];
+    const bool same = S_ISREG(found.st_mode) && static_cast<std::uint64_t>(found.st_size) == entry.size &&
+                      found.st_mtim.tv_sec == wanted.tv_sec && found.st_mtim.tv_nsec == wanted.tv_nsec;
+    return same ? set_metadata(fd, entry) : kLinkMissing;
 }
 
 int set_symlink_metadata(int directory, const char* name, const wire::Entry& entry) noexcept {
@@ -61,6 +78,7 @@ int set_symlink_metadata(int directory, const char* name, const wire::Entry& ent
 int set_metadata(int fd, const wire::Entry& entry) noexcept {
     bool owned = false;
     if (const int error = set_owner(fd, "", AT_EMPTY_PATH, entry, owned); error != 0) return error;
+    if (const int error = set_attributes(fd, entry); error != 0) return error;
     // O_PATH descriptors take no fchmod; their /proc name reaches the same inode without resolving a path
     // again.
     char name[40];

@@ -1,5 +1,5 @@
-// Mode, owner and modification time of published things. Owner first (a change of owner clears set-id bits),
-// then mode, then time. Without the privilege to change owners the files stay ours; set-user-id and
+// Owner, extended attributes, mode and modification time of published things. Owner first (a change of owner clears
+// set-id bits), then attributes (a read-only mode would forbid them, and an ACL changes the mode), then mode, then time. Without the privilege to change owners the files stay ours; set-user-id and
 // set-group-id bits are then withheld, because they would lend out the wrong identity. All calls return 0 or
 // an errno.
 // SPDX-License-Identifier: Apache-2.0
@@ -11,6 +11,8 @@ namespace longhaul::storage {
 
 // A regular file of our own staging directory, by name.
 int set_staged_metadata(int directory, const char* name, const wire::Entry& entry) noexcept;
+// The same for one more name of a published file, if that is the version which the entry describes; else kLinkMissing.
+int set_linked_metadata(int directory, const char* name, const wire::Entry& entry) noexcept;
 // A symlink by name: owner and time; links have no mode.
 int set_symlink_metadata(int directory, const char* name, const wire::Entry& entry) noexcept;
 // A file or directory that stays where it is; `fd` is open for reading or O_PATH.

@@ -60,7 +60,9 @@ class Publishing {
     int apply(std::size_t index);
     int publish_file(std::size_t index);
     int publish_symlink(std::size_t index);
-    int assemble(const Entry& entry);
+    int assemble(std::size_t index);
+    int publish_hole(std::size_t index);
+    int publish_link(std::size_t index);
     void apply_in_place_metadata();
     void flush_metadata(std::vector<std::pair<std::size_t, UniqueFd>>& changed);
     bool sync_together();
@@ -114,11 +116,13 @@ int Publishing::apply(std::size_t index) {
             staging_touched_ = true;
             return 0;
         case EntryKind::assemble:
-            return assemble(entry);
+            return assemble(index);
         case EntryKind::directory:
             return tree_.make_directory(entry.path);
         case EntryKind::symlink:
             return publish_symlink(index);
+        case EntryKind::link:
+            return publish_link(index);
         case EntryKind::remove:
             return tree_.remove(entry.path);
         case EntryKind::metadata:
@@ -162,9 +166,41 @@ bool Publishing::object_failed(const wire::ObjectKey& object) const {
     return false;
 }
 
+// Checked when it has a name of ours, so that nobody can put another file in its place meanwhile. Renaming a name over
+// another of the same file leaves both.
+int Publishing::publish_link(std::size_t index) {
+    const Entry& entry = entries_[index];
+    const std::string name = bundle_staging_name(*job_.manifest, index, job_.serial);
+    int error = tree_.stage_another_name(entry.target, staging_, name.c_str());
+    if (error == 0) error = set_linked_metadata(staging_, name.c_str(), entry);
+    if (error == 0) error = tree_.move_into_place(staging_, name.c_str(), entry.path);
+    unlinkat(staging_, name.c_str(), 0);
+    if (error == 0) ++job_.files_published;
+    return error;
+}
+
+// A file of nothing but a hole has no range that could have been staged.
+int Publishing::publish_hole(std::size_t index) {
+    const Entry& entry = entries_[index];
+    const std::string name = bundle_staging_name(*job_.manifest, index, job_.serial);
+    const int fd = open_beneath(staging_, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd < 0) return -fd;
+    const UniqueFd file(fd);
+    int error = ftruncate(fd, static_cast<off_t>(entry.size)) == 0 && fsync(fd) == 0 ? 0 : errno;
+    if (error == 0) error = set_staged_metadata(staging_, name.c_str(), entry);
+    if (error == 0) error = tree_.move_into_place(staging_, name.c_str(), entry.path);
+    if (error != 0)
+        unlinkat(staging_, name.c_str(), 0);
+    else
+        ++job_.files_published;
+    return error;
+}
+
 // The empty d-* file is made before the rename: when the object is gone and d-* is there, a crash hid our
 // answer and the bundle was offered again.
-int Publishing::assemble(const Entry& entry) {
+int Publishing::assemble(std::size_t index) {
+    const Entry& entry = entries_[index];
+    if (entry.object == wire::ObjectKey{}) return publish_hole(index);
     if (object_failed(entry.object)) return ENODATA;
     const std::string name = object_staging_name(entry.object);
     const std::string done = object_done_name(entry.object);

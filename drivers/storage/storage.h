@@ -15,7 +15,8 @@
 // was assembled, so that an `assemble` offered again after a crash succeeds.
 //
 // Directory and in-place metadata is set last, deepest first. A failed entry holds back the bundle's `mark` entries: they
-// fail with its reason. Set-id bits are given only together with the owner. Made on any thread; the thread that first
+// fail with its reason. Set-id bits are given only together with the owner; extended attributes and POSIX ACLs as the entry
+// names them, or the entry fails (attributes.h). Made on any thread; the thread that first
 // submits or polls is its owner from then on, and destroys it.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once

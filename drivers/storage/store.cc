@@ -15,6 +15,7 @@
 #include <string_view>
 #include <vector>
 
+#include "drivers/storage/attributes.h"
 #include "drivers/storage/errors.h"
 
 namespace longhaul::storage {
@@ -96,6 +97,7 @@ Result<void> open_staging(Store& store, std::uint64_t staging_age_max_s) {
     auto inner = private_directory(outer.value().get(), kStagingName, store.directory);
     if (!inner) return inner.error();
     store.staging = std::move(inner).value();
+    drop_default_acl(store.staging.get());
     if (fsync(outer.value().get()) != 0 || fsync(store.root.get()) != 0)
         return store_error(errno, store.directory, "cannot make the staging directory durable");
 

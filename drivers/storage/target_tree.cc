@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "drivers/storage/errors.h"
 #include "drivers/storage/metadata.h"
 
 namespace longhaul::storage {
@@ -100,6 +101,21 @@ int TargetTree::move_into_place(int staging, const char* name, const std::string
     }
     touched_.insert(parent_of(path));
     return 0;
+}
+
+int TargetTree::stage_another_name(const std::string& path, int staging, const char* name) {
+    int parent = -1;
+    if (open_parent(path, false, parent) != 0) return kLinkMissing;
+    if (linkat(parent, name_of(path), staging, name, 0) == 0) return 0;
+    switch (errno) {
+        case ENOSPC:
+        case EDQUOT:
+        case EROFS:
+        case EIO:
+            return errno;
+        default:  // among them EMLINK, EXDEV, and EPERM of file systems without hard links
+            return kLinkMissing;
+    }
 }
 
 int TargetTree::make_directory(const std::string& path) {

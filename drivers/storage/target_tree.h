@@ -19,6 +19,8 @@ class TargetTree {
 
     // Renames a staged file or symlink to `path`, over a file, a symlink or an empty directory.
     int move_into_place(int staging, const char* name, const std::string& path);
+    // A published file gets one more name, in staging. kLinkMissing: it is not there, or takes no other name.
+    int stage_another_name(const std::string& path, int staging, const char* name);
     int make_directory(const std::string& path);  // replaces a file or symlink; fine when it exists
     int remove(const std::string& path);          // file, symlink, empty directory; fine when it is absent
     // Of an existing file or directory. `changed` is what must be flushed afterwards: empty when it cannot be

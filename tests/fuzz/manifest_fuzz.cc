@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "dataplane/wire/attributes.h"
 #include "dataplane/wire/manifest.h"
 #include "tests/fuzz/target.h"
 
@@ -15,6 +16,7 @@ void check(ByteView head) {
     if (!manifest.ok()) return;
     for (const wire::Entry& entry : manifest.value().entries) {
         LH_ASSERT(entry.path.empty() || wire::path_is_safe(entry.path));
+        LH_ASSERT(wire::fault_of_attributes(entry.attributes, true) == nullptr);
     }
     const auto again = wire::write_manifest(manifest.value());
     LH_ASSERT(again.ok() && std::equal(head.begin(), head.end(), again.value().begin(), again.value().end()));
@@ -29,7 +31,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (size < wire::kHeadPrefixBytes + 16) return 0;
     std::vector<std::uint8_t> head(data, data + size);
     ByteWriter prefix(head);
-    prefix.u32(0x4c484d31);
+    prefix.u32(0x4c484d32);
     prefix.u32(static_cast<std::uint32_t>(size));
     prefix.u32(0);  // payload bytes below 2^32
     std::fill_n(head.begin() + 36, 4, std::uint8_t{0});

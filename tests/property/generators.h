@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "dataplane/wire/attributes.h"
 #include "dataplane/wire/feedback.h"
 #include "dataplane/wire/frame.h"
 #include "dataplane/wire/manifest.h"
@@ -121,10 +122,20 @@ inline std::string path() {
     return path;
 }
 
+inline std::string attributes(bool directory) {
+    std::vector<wire::Attribute> some;
+    for (std::size_t left = below(4); left > 0; --left)
+        some.push_back({"user." + std::to_string(left) + static_cast<char>(1 + below(255)),
+                        std::string(below(40), static_cast<char>(any<std::uint8_t>()))});
+    if (below(2) == 0) some.push_back({"system.posix_acl_access", "access"});
+    if (directory && below(2) == 0) some.push_back({"system.posix_acl_default", "default"});
+    return wire::write_attributes(std::move(some));
+}
+
 // Entries with payload are laid one behind the other from `place`, aligned when they must be.
 inline wire::Entry entry(std::uint64_t& place) {
     wire::Entry entry;
-    entry.kind = static_cast<wire::EntryKind>(1 + below(8));
+    entry.kind = static_cast<wire::EntryKind>(1 + below(9));
     entry.mode = static_cast<std::uint32_t>(below(010000));
     entry.uid = any<std::uint32_t>();
     entry.gid = any<std::uint32_t>();
@@ -133,9 +144,15 @@ inline wire::Entry entry(std::uint64_t& place) {
     entry.size = below(std::uint64_t{1} << 63);
     if (entry.kind != wire::EntryKind::mark) entry.path = path();
     if (entry.kind == wire::EntryKind::symlink) entry.target = "../" + path();
+    if (entry.kind == wire::EntryKind::link) entry.target = path() + "/other";
+    const bool bare = entry.kind == wire::EntryKind::symlink || entry.kind == wire::EntryKind::remove ||
+                      entry.kind == wire::EntryKind::mark;
+    if (!bare)
+        entry.attributes =
+            attributes(entry.kind == wire::EntryKind::directory || entry.kind == wire::EntryKind::metadata);
     const bool range = entry.kind == wire::EntryKind::range;
     if (range || entry.kind == wire::EntryKind::assemble)
-        entry.object = {any<std::uint64_t>(), any<std::uint64_t>()};
+        entry.object = {any<std::uint64_t>(), any<std::uint64_t>() | 1};
     if (!range && entry.kind != wire::EntryKind::file) return entry;
     entry.size = below(4) == 0 ? below(1 << 20) : below(5000);
     const bool direct = entry.size >= wire::kDirectBytesMin;

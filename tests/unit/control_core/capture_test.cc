@@ -1,17 +1,23 @@
 // Sweeps of real trees: what cannot be read is never taken for deleted, and nothing outside the root is
 // looked at.
 // SPDX-License-Identifier: Apache-2.0
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/fsuid.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <map>
+#include <thread>
 
+#include "control/capture/holes.h"
 #include "control/capture/sweep.h"
 #include "control/state/schema.h"
+#include "dataplane/wire/attributes.h"
 
 namespace longhaul::control {
 namespace {
@@ -158,6 +164,103 @@ TEST_F(Capture, LooksAgainBeneathTheRootOnly) {
     EXPECT_FALSE(seen[1].now);
     EXPECT_FALSE(seen[2].now);
     EXPECT_TRUE(look_again(source, {1, 1}, {"d/f"}).empty());
+}
+
+// Attributes are read of what changed; setting one is a change of metadata only, of a file or of a directory, whose ctime
+// means nothing else; what does not travel is not seen. An older program's row makes no difference by itself.
+TEST_F(Capture, FindsChangedAttributes) {
+    write("d/f", "1");
+    write("plain", "1");
+    const auto give = [&](const char* path, const char* name) {
+        ASSERT_EQ(setxattr((source + "/" + path).c_str(), name, "value", 5, 0), 0) << name;
+    };
+    give("d/f", "user.first");
+    // Until the youngest ctime of the directory means something; the deadline is for a clock that stands still.
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+    const auto quiet_at = std::chrono::system_clock::now() + std::chrono::nanoseconds(2 * kRacyNs);
+    while (std::chrono::system_clock::now() < quiet_at && std::chrono::steady_clock::now() < deadline)
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    publish_all();
+    EXPECT_EQ(last["d/f"].attributes, wire::write_attributes({{"user.first", "value"}}));
+    EXPECT_EQ(last["plain"].print.attributes, 0u);
+    EXPECT_TRUE(look().empty());
+
+    give("d/f", "user.second");
+    give("d", "user.of-a-directory");
+    EXPECT_EQ(look(), (std::map<std::string, bool>{{"d", true}, {"d/f", true}}));
+    for (const char* path : {"d", "d/f"}) {
+        const auto record = store->object(1, path);
+        EXPECT_EQ(difference(&*record, &last[path]), Difference::metadata) << path;
+    }
+    publish_all();
+    EXPECT_TRUE(look().empty());
+
+    auto unknown = last["plain"].print;
+    unknown.attributes = kAttributesUnknown;
+    store->object_published(1, "plain", unknown, "");
+    store->commit();
+    EXPECT_TRUE(look().empty());
+    give("plain", "user.since");
+    EXPECT_EQ(look().size(), 1u);
+}
+
+// More than may travel: the object is named, the sweep proves nothing, and nothing is taken for deleted.
+TEST_F(Capture, TooManyAttributesAreNamed) {
+    source = "/dev/shm/longhaul-capture-" + std::to_string(getpid());
+    fs::create_directory(source);
+    write("heavy", "1");
+    bool refused = false;
+    for (int i = 0; i < 3 && !refused; ++i)
+        refused = setxattr((source + "/heavy").c_str(), ("user." + std::to_string(i)).c_str(),
+                           std::string(60'000, 'x').data(), 60'000, 0) != 0;
+    if (!refused) {
+        EXPECT_TRUE(look().empty());
+        EXPECT_FALSE(result.clean);
+        EXPECT_NE(result.problem.find("heavy"), std::string::npos) << result.problem;
+        EXPECT_NE(result.problem.find("128 KiB"), std::string::npos) << result.problem;
+    }
+    fs::remove_all(source);
+    if (refused) GTEST_SKIP() << "this kernel's tmpfs keeps no attributes of this size";
+}
+
+// Holes of a sparse file are found in whole blocks; a dense file has none, and of another version nothing is claimed.
+TEST_F(Capture, FindsHoles) {
+    constexpr std::uint64_t kMebibyte = 1 << 20;
+    write("dense", std::string(kMebibyte, 'd'));
+    const auto sparse = [&](const std::string& name, std::uint64_t size,
+                            const std::vector<std::uint64_t>& data) {
+        const int fd = open((source + "/" + name).c_str(), O_WRONLY | O_CREAT, 0644);
+        ASSERT_EQ(ftruncate(fd, static_cast<off_t>(size)), 0);
+        for (const std::uint64_t at : data)
+            ASSERT_EQ(pwrite(fd, "data", 4, static_cast<off_t>(at)), 4);
+        close(fd);
+    };
+    sparse("middle", 10 * kMebibyte, {0, 5 * kMebibyte + 10});
+    sparse("hollow", 3 * kMebibyte + 5, {});
+    sparse("tail", 2 * kMebibyte + 100, {2 * kMebibyte + 50});
+    look();
+    const auto covered = [&](const char* path) {
+        std::uint64_t bytes = 0;
+        for (const RangeRecord& hole : last[path].holes) {
+            EXPECT_EQ(hole.offset % 4096, 0u) << path;
+            bytes += hole.length;
+        }
+        return bytes;
+    };
+    EXPECT_TRUE(last["dense"].holes.empty());
+    if (covered("hollow") == 0) GTEST_SKIP() << "this file system does not tell holes";
+    EXPECT_EQ(covered("hollow"), 3 * kMebibyte + 5);
+    EXPECT_GE(covered("middle"), 10 * kMebibyte - 2 * 65'536);
+    EXPECT_EQ(last["middle"].holes.size(), 2u);
+    EXPECT_LT(covered("tail"), 2 * kMebibyte + 50);
+    EXPECT_GE(covered("tail"), 2 * kMebibyte - 65'536);
+
+    const int fd = open((source + "/middle").c_str(), O_RDONLY);
+    auto other = last["middle"].print;
+    EXPECT_EQ(holes_of(fd, other).size(), 2u);
+    other.ctime_ns += 1;
+    EXPECT_TRUE(holes_of(fd, other).empty());
+    close(fd);
 }
 
 // A state file of the first version is brought up to date: what it did not know has its default, and what is

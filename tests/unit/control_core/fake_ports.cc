@@ -290,15 +290,16 @@ wire::FailReason FakePorts::apply(const wire::Entry& entry, const std::string& r
         case wire::EntryKind::range: {
             const auto reason = read_source(entry, root, object.bytes);
             if (reason == wire::FailReason::none) staged_[entry.object][entry.file_offset] = object.bytes;
+            range_bytes_ += entry.size;
             return reason;
         }
         case wire::EntryKind::assemble: {
-            for (const auto& [offset, bytes] : staged_[entry.object]) {
-                if (object.bytes.size() < offset) break;
-                object.bytes.resize(offset);
-                object.bytes += bytes;
-            }
-            if (object.bytes.size() != entry.size) return wire::FailReason::staging_missing;
+            // What no range wrote is a hole and reads as zeros; that nothing else is missing shows in the tree.
+            object.bytes.resize(entry.size);
+            if (entry.object != wire::ObjectKey{} && !staged_.contains(entry.object))
+                return wire::FailReason::staging_missing;
+            for (const auto& [offset, bytes] : staged_[entry.object])
+                object.bytes.replace(offset, bytes.size(), bytes);
             staged_.erase(entry.object);
             return publish(entry.path, std::move(object));
         }

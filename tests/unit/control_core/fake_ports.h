@@ -93,6 +93,9 @@ class FakePorts final : public Ports {
     std::size_t carried(wire::EntryKind kind) const {
         return locked([&] { return carried_.count(kind) ? carried_.at(kind) : 0; });
     }
+    std::uint64_t range_bytes() const {  // carried in ranges
+        return locked([&] { return range_bytes_; });
+    }
     std::size_t waiting() const {
         return locked([&] { return queue_.size(); });
     }
@@ -150,6 +153,7 @@ class FakePorts final : public Ports {
     std::function<void(const std::string&)> before_read_;
     std::vector<std::string> violations_;
     std::map<wire::EntryKind, std::size_t> carried_;
+    std::uint64_t range_bytes_ = 0;
     std::vector<WallNs> marks_;
     std::size_t list_max_ = wire::kFailuresListed, open_max_ = 64;
     std::uint64_t store_ = 77, rate_bps_ = 1'000'000'000;

@@ -79,6 +79,41 @@ TEST_F(Site, FollowsEveryKindOfChange) {
     EXPECT_EQ(ports->carried(wire::EntryKind::file) - files, 3u) << "the chmod must not send bytes";
 }
 
+// Holes are not sent, wherever they lie, not even after control and the dataplane have been replaced under way; a file of
+// nothing but a hole arrives as one.
+TEST_F(Site, SendsNothingOfHoles) {
+    constexpr std::uint64_t kSize = 4 << 20;
+    const auto sparse = [&](const char* name, const std::vector<std::uint64_t>& data) {
+        write(name, "");
+        fs::resize_file(at(name), kSize + 77);
+        std::fstream file(at(name), std::ios::in | std::ios::out | std::ios::binary);
+        for (const std::uint64_t place : data)
+            file.seekp(static_cast<std::streamoff>(place)) << "some bytes";
+    };
+    sparse("many", {0, 300'000, 1'000'000, 3'000'000, kSize + 70});
+    sparse("hollow", {});
+    sparse("one", {2'000'000});
+    struct stat found {};
+    ASSERT_EQ(stat(at("hollow").c_str(), &found), 0);
+    if (found.st_blocks != 0) GTEST_SKIP() << "this file system has no holes";
+    config.bundle_bytes_max = 64 << 10;
+    ports->set_budget(1);
+    start();
+    create();
+    ASSERT_TRUE(eventually([&] { return ports->waiting() > 0; }));
+    crash();
+    ports->restart_dataplane();
+    ports->set_budget(SIZE_MAX);
+    start();
+    EXPECT_TRUE(converged());
+    EXPECT_LT(ports->range_bytes(), 2u * 6 * 65'536);
+    EXPECT_EQ(ports->carried(wire::EntryKind::file), 0u);
+
+    std::fstream(at("hollow"), std::ios::in | std::ios::out | std::ios::binary).seekp(1'000'000) << "filled";
+    fs::resize_file(at("one"), 1'000'000);
+    EXPECT_TRUE(converged());
+}
+
 // Mode namespace deletes at the target, children before parents; mode copy never does.
 TEST_F(Site, DeletesInNamespaceMode) {
     write("d/e/one", "1");

@@ -92,6 +92,44 @@ INSTANTIATE_TEST_SUITE_P(FileSystems, RoundTrip,
                          testing::Values(std::pair("/var/tmp", true), std::pair("/var/tmp", false),
                                          std::pair("/dev/shm", true)));
 
+std::uint64_t allocated(const std::string& path) {
+    struct stat found {};
+    EXPECT_EQ(stat(path.c_str(), &found), 0);
+    return static_cast<std::uint64_t>(found.st_blocks) * 512;
+}
+
+// What no range wrote is a hole of the assembled file, behind its last range as well; an object of no ranges is one hole,
+// and takes the metadata of its entry and the place of what stood there.
+TEST(Sparse, HolesStayHoles) {
+    constexpr std::uint64_t kSize = 64u << 20;
+    TemporaryDirectory source, target;
+    put_file(source / "sparse", std::string(10'000, 'a'));
+    const int fd = open((source / "sparse").c_str(), O_WRONLY);
+    ASSERT_EQ(ftruncate(fd, kSize + 3), 0);
+    const std::string more(200'000, 'b');
+    ASSERT_EQ(pwrite(fd, more.data(), more.size(), 32 << 20), static_cast<ssize_t>(more.size()));
+    close(fd);
+    put_file(source / "hollow", "");
+    ASSERT_EQ(truncate((source / "hollow").c_str(), kSize + 3), 0);
+    ASSERT_EQ(chmod((source / "hollow").c_str(), 0640), 0);
+    set_mtime(source / "hollow", 12345, 678);
+    put_file(target / "hollow", "an older version");
+    Rig rig;
+    rig.open(source.path(), target.path());
+    ManifestMaker ranges(source.path(), 2);
+    ranges.range("sparse", {3, 4}, 0, 12'288);
+    ranges.range("sparse", {3, 4}, 32 << 20, 200'704);
+    ASSERT_EQ(rig.transfer(ranges.take()).last.failed_entries, 0u);
+    ManifestMaker whole(source.path(), 2);
+    whole.assemble("sparse", {3, 4});
+    whole.assemble("hollow", {});
+    ASSERT_EQ(rig.transfer(whole.take()).last.failed_entries, 0u);
+    EXPECT_EQ(describe(target.path()), describe(source.path()));
+    EXPECT_LT(allocated(target / "sparse"), 1u << 20);
+    EXPECT_EQ(allocated(target / "hollow"), 0u);
+    EXPECT_TRUE(staged(target.path()).size() <= 1) << "all but the mark that the object was assembled";
+}
+
 // A file system that refuses O_DIRECT is used through the page cache, and the operator hears of it once per
 // store.
 TEST(Fallback, RefusedDirectIsSaidOnce) {

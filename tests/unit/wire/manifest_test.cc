@@ -51,6 +51,9 @@ Manifest sample() {
     assemble.size = range.file_size;
     Entry link = entry_of(EntryKind::symlink, "latest");
     link.target = "../elsewhere/..//anything";
+    Entry name = entry_of(EntryKind::link, "table/one more name");
+    name.target = "table/part-1.parquet";
+    name.size = large.size;
     Entry mark = entry_of(EntryKind::mark, "");
     mark.mode = 0;
     manifest.entries = {entry_of(EntryKind::directory, "table"),
@@ -62,12 +65,13 @@ Manifest sample() {
                         link,
                         entry_of(EntryKind::remove, "table/old \xff\n name"),
                         entry_of(EntryKind::metadata, "table"),
-                        mark};
+                        mark,
+                        name};
     return manifest;
 }
 
 constexpr std::size_t kSmall = 1, kEmpty = 2, kLarge = 3, kRange = 4, kAssemble = 5, kLink = 6, kRemove = 7,
-                      kMark = 9;
+                      kMark = 9, kName = 10;
 
 Bytes written(const Manifest& manifest) {
     auto bytes = write_manifest(manifest);
@@ -85,7 +89,7 @@ TEST(ManifestCodec, ParsesWhatWasWritten) {
 // Proves: the session learns length, payload, id and generation from the first 40 bytes alone.
 TEST(ManifestCodec, PrefixStandsAtFixedPlaces) {
     const Bytes bytes = written(sample());
-    EXPECT_EQ(as_text(ByteView(bytes).first(4)), "LHM1");
+    EXPECT_EQ(as_text(ByteView(bytes).first(4)), "LHM2");
     const auto prefix = parse_head_prefix(ByteView(bytes).first(kHeadPrefixBytes));
     ASSERT_TRUE(prefix.ok());
     EXPECT_EQ(prefix.value().head_bytes, bytes.size());
@@ -133,7 +137,7 @@ const std::vector<Change>& faults() {
          [](Manifest& m) { m.entries.assign(kEntriesMax + 1, entry_of(EntryKind::remove, "a")); }},
         {"unknown publish rule", [](Manifest& m) { m.publish = static_cast<PublishRule>(1); }},
         {"kind 0", [](Manifest& m) { m.entries[kRemove].kind = static_cast<EntryKind>(0); }},
-        {"kind 9", [](Manifest& m) { m.entries[kRemove].kind = static_cast<EntryKind>(9); }},
+        {"kind 10", [](Manifest& m) { m.entries[kRemove].kind = static_cast<EntryKind>(10); }},
         {"mode", [](Manifest& m) { m.entries[kRemove].mode = 010000; }},
         {"absolute path", [](Manifest& m) { m.entries[kRemove].path = "/etc/passwd"; }},
         {"parent", [](Manifest& m) { m.entries[kRemove].path = "a/../../b"; }},
@@ -143,6 +147,11 @@ const std::vector<Change>& faults() {
         {"symlink without text", [](Manifest& m) { m.entries[kLink].target = ""; }},
         {"symlink text with NUL", [](Manifest& m) { m.entries[kLink].target = std::string("a\0b", 3); }},
         {"symlink text too long", [](Manifest& m) { m.entries[kLink].target = std::string(4096, 'a'); }},
+        {"link to nothing", [](Manifest& m) { m.entries[kName].target = ""; }},
+        {"link to itself", [](Manifest& m) { m.entries[kName].target = m.entries[kName].path; }},
+        {"link out of the store", [](Manifest& m) { m.entries[kName].target = "../passwd"; }},
+        {"link into staging", [](Manifest& m) { m.entries[kName].target = ".longhaul/staging/b-1"; }},
+        {"link to an absolute path", [](Manifest& m) { m.entries[kName].target = "/etc/passwd"; }},
         {"text without symlink", [](Manifest& m) { m.entries[kRemove].target = "a"; }},
         {"overlap", [](Manifest& m) { m.entries[kEmpty].payload_offset = 999; }},
         {"descending", [](Manifest& m) { std::swap(m.entries[kSmall], m.entries[kLarge]); }},
@@ -155,6 +164,7 @@ const std::vector<Change>& faults() {
         {"object offset overflows",
          [](Manifest& m) { m.entries[kRange].file_offset = ~std::uint64_t{4095}; }},
         {"object too large", [](Manifest& m) { m.entries[kRange].file_size = std::uint64_t{1} << 63; }},
+        {"range of a hole", [](Manifest& m) { m.entries[kRange].object = {}; }},
         {"assembled object too large",
          [](Manifest& m) { m.entries[kAssemble].size = std::uint64_t{1} << 63; }},
     };
@@ -211,7 +221,8 @@ TEST(ManifestCodec, ParserRefusesHostileBytes) {
         std::size_t offset;
         std::uint8_t value;
     };
-    const Case cases[] = {{"magic", 3, '2'},
+    const Case cases[] = {{"magic", 2, 'N'},
+                          {"version", 3, '1'},
                           {"head bytes", 7, 1},
                           {"payload over 1 GiB", 11, 1},
                           {"prefix reserved", 39, 1},
@@ -219,9 +230,9 @@ TEST(ManifestCodec, ParserRefusesHostileBytes) {
                           {"rule reserved", 51, 1},
                           {"fewer entries", 55, 1},
                           {"more entries", 55, 3},
-                          {"kind", first, 9},
+                          {"kind", first, 10},
                           {"kind", first, 0},
-                          {"reserved", first + 1, 1},
+                          {"flags", first + 1, 1},
                           {"mode", first + 2, 0xff},
                           {"size", first + 28, 0x80},
                           {"path bytes", first + 37, 200},
@@ -333,7 +344,7 @@ TEST(TrailerCodec, HostileBytesAreRefused) {
         EXPECT_FALSE(parse_trailer(cut).ok()) << length;
     }
     for (const auto& [offset, value] : std::vector<std::pair<std::size_t, std::uint8_t>>{
-             {0, 'X'}, {4, 0xff}, {5, 0xff}, {7, 48}, {7, 31}, {31, 2}, {31, 4}, {28, 0xff}, {32, 26}}) {
+             {0, 'X'}, {4, 0xff}, {5, 0xff}, {7, 48}, {7, 31}, {31, 2}, {31, 4}, {28, 0xff}, {32, 28}}) {
         Bytes bytes = whole;
         bytes[offset] = value;
         EXPECT_FALSE(parse_trailer(bytes).ok()) << "byte " << offset;

@@ -1,0 +1,17 @@
+// Extended attributes and POSIX ACLs at the target: an object gets exactly those that its entry names, of the names that
+// travel (wire/attributes); others, such as the host's security labels, stay as they are. Calls return 0 or an errno.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "dataplane/wire/manifest.h"
+
+namespace longhaul::storage {
+
+// `fd` is open for reading or O_PATH. Not after the mode has been set: user.* asks for write permission.
+int set_attributes(int fd, const wire::Entry& entry) noexcept;
+// A regular file of our own staging directory, by name, which has none yet.
+int set_staged_attributes(int directory, const char* name, const wire::Entry& entry) noexcept;
+// A default ACL of the store's root would be inherited by all that is staged.
+void drop_default_acl(int directory) noexcept;
+
+}  // namespace longhaul::storage
