@@ -20,12 +20,15 @@ bool same_metadata(const Fingerprint& recorded, const Fingerprint& now) noexcept
 }
 
 Difference of_file(const Fingerprint& recorded, const Fingerprint& now) noexcept {
-    const bool same_bytes =
-        recorded.size == now.size && recorded.mtime_ns == now.mtime_ns && recorded.inode == now.inode;
+    const bool reborn = recorded.birth_ns != 0 && now.birth_ns != 0 && recorded.birth_ns != now.birth_ns;
+    const bool same_bytes = recorded.size == now.size && recorded.mtime_ns == now.mtime_ns &&
+                            recorded.inode == now.inode && !reborn;
     if (!same_bytes || recorded.ctime_ns == 0) return Difference::content;  // ctime 0: published while racy
     if (recorded.ctime_ns == now.ctime_ns)
         return same_metadata(recorded, now) ? Difference::none : Difference::metadata;
-    return same_metadata(recorded, now) ? Difference::content : Difference::metadata;
+    // One more hard link of it, or one less, explains a new ctime as a new mode does.
+    const bool same_names = recorded.names == 0 || recorded.names == now.names;
+    return same_metadata(recorded, now) && same_names ? Difference::content : Difference::metadata;
 }
 
 }  // namespace

@@ -34,7 +34,7 @@ enum class Difference : std::uint8_t {
     gone,      // recorded, but no longer at the source
 };
 
-// A file whose ctime alone moved counts as changed content: the bytes may differ with the mtime set back.
+// A file of whose metadata nothing but the ctime moved counts as changed content: the bytes may differ with the mtime set back.
 Difference difference(const ObjectRecord* recorded, const Observed* now) noexcept;
 
 }  // namespace longhaul::control

@@ -5,6 +5,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cerrno>
+#include <optional>
+
 #include "control/capture/tree.h"
 #include "dataplane/wire/manifest.h"
 

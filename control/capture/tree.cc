@@ -7,6 +7,7 @@
 #include <linux/openat2.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -46,20 +47,42 @@ bool means_absent(int code) {
     return code == ENOENT || code == ENOTDIR || code == ELOOP;
 }
 
-Observed observed_from(const struct stat& status) {
+std::int64_t nanoseconds(const statx_timestamp& time) {
+    return std::int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
+}
+
+// `name` empty: what the descriptor itself is.
+bool look_without_following(int directory, const char* name, struct statx& status) {
+    const int flags = AT_SYMLINK_NOFOLLOW | (*name == '\0' ? AT_EMPTY_PATH : 0);
+    return statx(directory, name, flags, STATX_BASIC_STATS | STATX_BTIME, &status) == 0;
+}
+
+bool is_supported(const struct statx& status) {
+    return S_ISREG(status.stx_mode) || S_ISDIR(status.stx_mode) || S_ISLNK(status.stx_mode);
+}
+
+std::uint64_t device_of(const struct statx& status) {
+    return makedev(status.stx_dev_major, status.stx_dev_minor);
+}
+
+Observed observed_from(const struct statx& status) {
     Observed now;
-    now.print.kind = S_ISDIR(status.st_mode)   ? ObjectKind::directory
-                     : S_ISLNK(status.st_mode) ? ObjectKind::symlink
-                                               : ObjectKind::file;
-    now.print.size = S_ISREG(status.st_mode) ? static_cast<std::uint64_t>(status.st_size) : 0;
-    now.print.mtime_ns = nanoseconds(status.st_mtim);
-    now.print.ctime_ns = nanoseconds(status.st_ctim);
-    now.print.inode = status.st_ino;
-    now.print.mode = status.st_mode & 07777;
-    now.print.uid = status.st_uid;
-    now.print.gid = status.st_gid;
-    now.sparse = static_cast<std::uint64_t>(status.st_blocks) * kStatBlock < now.print.size;
-    if (S_ISREG(status.st_mode)) now.racy = std::abs(file_clock() - now.print.ctime_ns) < kRacyNs;
+    const bool regular = S_ISREG(status.stx_mode);
+    now.print.kind = S_ISDIR(status.stx_mode)   ? ObjectKind::directory
+                     : S_ISLNK(status.stx_mode) ? ObjectKind::symlink
+                                                : ObjectKind::file;
+    now.print.size = regular ? status.stx_size : 0;
+    now.print.mtime_ns = nanoseconds(status.stx_mtime);
+    now.print.ctime_ns = nanoseconds(status.stx_ctime);
+    now.print.inode = status.stx_ino;
+    now.print.mode = status.stx_mode & 07777;
+    now.print.uid = status.stx_uid;
+    now.print.gid = status.stx_gid;
+    now.sparse = status.stx_blocks * kStatBlock < now.print.size;
+    if (!regular) return now;
+    if ((status.stx_mask & STATX_BTIME) != 0) now.print.birth_ns = nanoseconds(status.stx_btime);
+    now.print.names = status.stx_nlink;
+    now.racy = std::abs(file_clock() - now.print.ctime_ns) < kRacyNs;
     return now;
 }
 
@@ -79,11 +102,11 @@ void take_link(int directory, const char* name, Listed& entry) {
 }
 
 // Everything of an entry but its name and a symlink's text.
-Listed listed_from(const struct stat& status, std::uint64_t root_device) {
+Listed listed_from(const struct statx& status, std::uint64_t root_device) {
     Listed entry;
     entry.now = observed_from(status);
-    entry.unsupported = !S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode) && !S_ISLNK(status.st_mode);
-    entry.foreign = S_ISDIR(status.st_mode) && status.st_dev != root_device;
+    entry.unsupported = !is_supported(status);
+    entry.foreign = S_ISDIR(status.stx_mode) && device_of(status) != root_device;
     return entry;
 }
 
@@ -102,12 +125,12 @@ Result<void> add_attributes(int fd, const std::string& path, Observed& now) {
 
 // False: the entry vanished between reading its name and looking at it.
 bool look_at(int directory, std::uint64_t root_device, Listed& entry) {
-    struct stat status {};
-    if (fstatat(directory, entry.name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) return false;
+    struct statx status {};
+    if (!look_without_following(directory, entry.name.c_str(), status)) return false;
     std::string name = std::move(entry.name);
     entry = listed_from(status, root_device);
     entry.name = std::move(name);
-    if (S_ISLNK(status.st_mode)) take_link(directory, entry.name.c_str(), entry);
+    if (S_ISLNK(status.stx_mode)) take_link(directory, entry.name.c_str(), entry);
     return true;
 }
 
@@ -173,15 +196,15 @@ Result<std::optional<std::vector<Listed>>> Tree::list(const std::string& directo
 Result<std::optional<Listed>> Tree::find(const std::string& path) const {
     using Found = std::optional<Listed>;
     const Descriptor fd(open_beneath(root_.get(), path.c_str(), O_PATH));
-    struct stat status {};
-    if (!fd.valid() || fstat(fd.get(), &status) != 0) {
+    struct statx status {};
+    if (!fd.valid() || !look_without_following(fd.get(), "", status)) {
         if (means_absent(errno)) return Found{};
         return Error{ErrorCode::io_error, shown_path(path) + ": " + std::strerror(errno)};
     }
     Listed entry = listed_from(status, identity_.device);
-    if (status.st_dev != identity_.device && !is_on(parent_directory(path), identity_.device))
+    if (device_of(status) != identity_.device && !is_on(parent_directory(path), identity_.device))
         return Error{ErrorCode::io_error, shown_path(path) + " lies on another file system"};
-    if (S_ISLNK(status.st_mode)) take_link(fd.get(), "", entry);
+    if (S_ISLNK(status.stx_mode)) take_link(fd.get(), "", entry);
     return Found(std::move(entry));
 }
 

@@ -29,7 +29,8 @@ std::uint64_t place_in_payload(std::uint64_t payload, std::uint64_t size) {
 }
 
 bool carries_payload(const Change& change) {
-    return change.action == Action::create && change.print.kind == ObjectKind::file && !change.assemble;
+    return change.action == Action::create && change.print.kind == ObjectKind::file && !change.assemble &&
+           !change.link_to;
 }
 
 wire::EntryKind entry_kind(const Change& change) {
@@ -44,13 +45,19 @@ wire::EntryKind entry_kind(const Change& change) {
             break;
     }
     if (change.assemble) return wire::EntryKind::assemble;
+    if (change.link_to) return wire::EntryKind::link;
     if (change.print.kind == ObjectKind::directory) return wire::EntryKind::directory;
     return change.print.kind == ObjectKind::symlink ? wire::EntryKind::symlink : wire::EntryKind::file;
 }
 
 EntryNote note_of(const Change& change) {
-    return {change.print.inode, change.first, change.racy, change.print.kind,
-            static_cast<std::uint8_t>(change.action)};
+    return {change.print.inode,
+            change.first,
+            change.racy,
+            change.print.kind,
+            static_cast<std::uint8_t>(change.action),
+            change.print.birth_ns,
+            change.print.names};
 }
 
 wire::Entry entry_of(const Change& change) {
@@ -65,6 +72,7 @@ wire::Entry entry_of(const Change& change) {
     entry.ctime_ns = change.print.ctime_ns;
     if (change.print.kind == ObjectKind::file) entry.size = change.print.size;
     if (entry.kind == wire::EntryKind::symlink && change.link) entry.target = *change.link;
+    if (entry.kind == wire::EntryKind::link) entry.target = *change.link_to;
     if (change.attributes) entry.attributes = *change.attributes;
     // A directory must take its content before it may become read-only: settling brings the true mode.
     if (change.action == Action::create && entry.kind == wire::EntryKind::directory) entry.mode |= 0700;
@@ -147,6 +155,11 @@ bool Runner::fill(Draft& draft, Place place) {
             pending_.wait_for(change, *path);
             continue;
         }
+        if (const auto path = same_file_in_the_way(*change)) {
+            pending_.wait_for(change, *path);
+            continue;
+        }
+        choose_name(*change);
         if (becomes_large(change)) continue;
         if (!fits(draft, *change)) return false;
         add_entry(draft, *change);
@@ -164,6 +177,7 @@ bool Runner::fits(const Draft& draft, const Change& change) const {
     if (draft.manifest.entries.empty()) return true;
     if (draft.manifest.entries.size() >= draft.entries_max) return false;
     const std::size_t names = change.path.size() + (change.link ? change.link->size() : 0) +
+                              (change.link_to ? change.link_to->size() : 0) +
                               (change.attributes ? change.attributes->size() : 0);
     if (draft.head_bytes + names + kEntryHeadBytes > kHeadRoom) return false;
     if (!carries_payload(change)) return true;

@@ -171,12 +171,15 @@ void Runner::observe(const std::string& path, const std::optional<Observed>& now
 
     const auto row = state_.object(record_.id, path);
     const bool deletes = record_.spec.mode == Mode::namespace_;
+    const bool takes_name = row && row->published && row->print.kind == ObjectKind::file;
     switch (difference(row ? &*row : nullptr, now ? &*now : nullptr)) {
         case Difference::none:
             if (change) drop(*change);
             return;
         case Difference::content:
-            return desire(change, path, Action::create, &*now, when);
+            desire(change, path, Action::create, &*now, when);
+            (*pending_.find(path))->takes_name = takes_name;
+            return;
         case Difference::metadata:
             return desire(change, path,
                           now->print.kind == ObjectKind::directory ? Action::settle : Action::metadata, &*now,
@@ -188,6 +191,7 @@ void Runner::observe(const std::string& path, const std::optional<Observed>& now
         case Difference::gone:
             if (deletes) {
                 desire(change, path, Action::remove, nullptr, when);
+                (*pending_.find(path))->takes_name = takes_name;
             } else if (change) {
                 drop(*change);
             }
@@ -199,6 +203,8 @@ void Runner::desire(std::optional<Pending::Handle> change, const std::string& pa
                     const Observed* now, Sighting when) {
     if (discovered_once_ && action == Action::create && now != nullptr && now->print.kind == ObjectKind::file)
         activity_.changed(now->print.size);
+    if (action == Action::create && now != nullptr && now->print.kind == ObjectKind::file)
+        find_moved(now->print);
     if (!change) {
         Change fresh;
         fresh.path = path;
@@ -206,17 +212,20 @@ void Runner::desire(std::optional<Pending::Handle> change, const std::string& pa
         fresh.first = when.first;
         fresh.seen = when.seen;
         if (now != nullptr) fresh.describe(*now);
+        fresh.moved = action == Action::remove && is_moved(path);
+        if (action == Action::remove && !fresh.moved) delete_hold_.found(turn_at_);
         pending_.insert(std::move(fresh));
         ++stats_.changes;
-        if (action == Action::remove) delete_hold_.found(turn_at_);
         return;
     }
     news_.erase(path);
     if (action == Action::remove && (*change)->action == Action::remove) return;
-    if (action == Action::remove) delete_hold_.found(turn_at_);
-    if ((*change)->action == Action::remove) delete_hold_.undone(turn_at_);
+    const bool moved = action == Action::remove && is_moved(path);
+    if (action == Action::remove && !moved) delete_hold_.found(turn_at_);
+    if ((*change)->action == Action::remove && !(*change)->moved) delete_hold_.undone(turn_at_);
     forget_large(path);  // another version: its ranges would never meet those of the one before
     pending_.replace(*change, action, now);
+    (*change)->moved = moved;
 }
 
 // The old object goes first; what stands there now is looked at again when it has gone.
@@ -230,7 +239,7 @@ void Runner::replace_by_kind(std::optional<Pending::Handle> change, const std::s
 
 void Runner::drop(Pending::Handle change) {
     const std::string path = change->path;
-    if (change->action == Action::remove) delete_hold_.undone(turn_at_);
+    if (change->action == Action::remove && !change->moved) delete_hold_.undone(turn_at_);
     forget_large(path);
     news_.erase(path);
     failures_->succeeded(path);

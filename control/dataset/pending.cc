@@ -8,6 +8,12 @@
 
 namespace longhaul::control {
 
+namespace {
+
+constexpr std::size_t kChainMax = 64;
+
+}  // namespace
+
 std::string_view parent_of(std::string_view path) noexcept {
     const auto slash = path.rfind('/');
     return slash == std::string_view::npos ? std::string_view() : path.substr(0, slash);
@@ -45,6 +51,46 @@ void Pending::weigh(const Change& change, bool in) {
     if ((sweep->second -= bytes) == 0) bytes_by_sweep_.erase(sweep);
 }
 
+// Those of a file system that tells no birth times are never the same as another.
+bool Pending::is_new_file(const Change& change) {
+    return change.action == Action::create && change.print.kind == ObjectKind::file &&
+           change.print.birth_ns != 0;
+}
+
+void Pending::forget_new_file(const Change& change) {
+    if (!is_new_file(change)) return;
+    auto [next, end] = new_files_.equal_range(change.print.inode);
+    while (next != end && next->second != &change)
+        ++next;
+    LH_ASSERT(next != end);
+    new_files_.erase(next);
+}
+
+const Change* Pending::same_file(const Fingerprint& print, std::string_view path, bool travelling) const {
+    const auto [from, to] = new_files_.equal_range(print.inode);
+    for (auto next = from; next != to; ++next) {
+        const Change& other = *next->second;
+        const bool goes = other.place == Place::in_flight || other.place == Place::large;
+        if (other.path != path && control::same_file(other.print, print) && (goes || !travelling))
+            return &other;
+    }
+    return nullptr;
+}
+
+bool Pending::will_come(const std::string& path, const std::string& asking) const {
+    const std::string* at = &path;
+    for (std::size_t steps = 0; steps < kChainMax; ++steps) {
+        const auto next = waits_for_.find(*at);
+        if (next == waits_for_.end()) {
+            const auto last = index_.find(*at);
+            return last == index_.end() || last->second->place != Place::backoff;
+        }
+        if (next->second == asking) return false;
+        at = &next->second;
+    }
+    return false;
+}
+
 void Pending::count_in(const Change& change) {
     ledger_.unpublished.add(change.first);
     if (!change.arrived) ledger_.unarrived.add(change.first);
@@ -54,6 +100,7 @@ void Pending::count_in(const Change& change) {
         ++removes_under_[std::string(parent_of(change.path))];
         ++removes_;
     }
+    if (is_new_file(change)) new_files_.emplace(change.print.inode, &change);
     weigh(change, true);
 }
 
@@ -62,6 +109,7 @@ void Pending::count_out(const Change& change) {
     if (!change.arrived) ledger_.unarrived.remove(change.first);
     if (!change.durable) ledger_.undurable.remove(change.first);
     if (change.action != Action::settle) main_.remove(change.first);
+    forget_new_file(change);
     weigh(change, false);
     if (change.action != Action::remove) return;
     --removes_;
@@ -142,7 +190,9 @@ void Pending::replace(Handle handle, Action action, const Observed* now) {
     move(handle, Place::backoff);
     count_out(*handle);
     handle->action = action;
-    handle->arrived = handle->durable = handle->assemble = handle->asked = false;
+    handle->arrived = handle->durable = handle->assemble = handle->asked = handle->as_bytes = handle->moved =
+        false;
+    handle->link_to.reset();
     handle->known = true;
     if (now != nullptr) handle->describe(*now);
     count_in(*handle);
@@ -152,6 +202,10 @@ void Pending::replace(Handle handle, Action action, const Observed* now) {
 
 void Pending::back_off(Handle handle, TimeNs until) {
     move(handle, Place::backoff);
+    // Who waits for somebody that now waits for a failure may decide anew (will_come).
+    if (const auto behind = waiting_.find(handle->path); behind != waiting_.end())
+        for (const Change& change : behind->second)
+            wake(change.path);
     due_.emplace(until, handle->path);
 }
 

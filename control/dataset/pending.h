@@ -51,9 +51,10 @@ struct Change {
     std::unique_ptr<std::string> link;        // a symlink's text
     std::unique_ptr<std::string> attributes;  // Observed::attributes
     std::unique_ptr<std::vector<RangeRecord>> holes;  // Observed::holes
-    void describe(const Observed& now);               // print and all that goes with it
-    SweepNumber first = 0;                            // the sweep that first saw it
-    SweepNumber seen = 0;                             // the last sweep that confirmed it
+    std::unique_ptr<std::string> link_to;  // the name that the target has this file under (same_file.cc)
+    void describe(const Observed& now);    // print and all that goes with it
+    SweepNumber first = 0;                 // the sweep that first saw it
+    SweepNumber seen = 0;                  // the last sweep that confirmed it
     Action action = Action::create;
     Place place = Place::objects;
     bool racy = false;
@@ -63,6 +64,9 @@ struct Change {
     bool asked = false;       // that look-up is under way
     bool assemble = false;    // all ranges of a large file are durable
     bool again = false;       // touched once more while in flight
+    bool moved = false;       // a removal: the file stands under another name now, nothing is lost by it
+    bool takes_name = false;  // of a file that the target has: by removing or overwriting it
+    bool as_bytes = false;    // as a name of another file it was refused
     std::uint32_t draft = 0;  // the bundle that took it last
 };
 
@@ -99,6 +103,13 @@ class Pending {
     std::optional<std::string> obstacle(const Change& change);
     void wait_for(Handle handle, const std::string& path);
 
+    // A file to be created that is the same as `print`, under another name than `path`; `travelling`: its bytes are on
+    // their way.
+    const Change* same_file(const Fingerprint& print, std::string_view path, bool travelling) const;
+    // Whether the change of `path` makes its way without that of `asking`: neither in a circle nor behind one that fails.
+    bool will_come(const std::string& path, const std::string& asking) const;
+    void wake(std::string_view path);  // what waits for it may go
+
     bool settle_may_go(const Change& change) const;
     template <typename Visit>
     void for_each_listed(Visit visit) {  // everything but what is in flight
@@ -118,11 +129,12 @@ class Pending {
 
   private:
     static Place place_of(const Change& change);
+    static bool is_new_file(const Change& change);
+    void forget_new_file(const Change& change);
     static std::uint64_t weight(const Change& change);
     void weigh(const Change& change, bool in);
     void count_in(const Change& change);
     void count_out(const Change& change);
-    void wake(std::string_view path);
     List& list_of(const Change& change);
 
     SweepLedger& ledger_;
@@ -132,10 +144,11 @@ class Pending {
     std::uint64_t undurable_bytes_ = 0;
     std::map<SweepNumber, std::uint64_t> bytes_by_sweep_;  // what undurable_bytes_ consists of
     std::array<List, kPlacesListed> lists_;
-    std::unordered_map<std::string, List> waiting_;                 // by the path waited for
-    std::unordered_map<std::string, std::string> waits_for_;        // path -> the path it waits for
-    std::unordered_map<std::string_view, Handle> index_;            // keys live in the changes
-    std::unordered_map<std::string, std::uint32_t> removes_under_;  // pending removals in each directory
+    std::unordered_map<std::string, List> waiting_;                    // by the path waited for
+    std::unordered_map<std::string, std::string> waits_for_;           // path -> the path it waits for
+    std::unordered_multimap<std::uint64_t, const Change*> new_files_;  // by inode
+    std::unordered_map<std::string_view, Handle> index_;               // keys live in the changes
+    std::unordered_map<std::string, std::uint32_t> removes_under_;     // pending removals in each directory
     std::uint32_t draft_ = 0;
     std::unordered_map<std::string, std::uint32_t> removes_drafted_;  // of the draft, in each directory
     using Due = std::pair<TimeNs, std::string>;

@@ -21,6 +21,20 @@ Observed observed_of(const Change& change) {
             change.racy};
 }
 
+// Says nothing of this entry.
+bool of_the_bundle(wire::FailReason reason) {
+    switch (reason) {
+        case wire::FailReason::store_unknown:
+        case wire::FailReason::store_closed:
+        case wire::FailReason::limit:
+        case wire::FailReason::cancelled:
+        case wire::FailReason::superseded:
+            return true;
+        default:
+            return false;
+    }
+}
+
 bool source_moved(wire::FailReason reason) {
     return reason == wire::FailReason::source_changed || reason == wire::FailReason::source_vanished;
 }
@@ -199,7 +213,8 @@ void Runner::hear_late_news(const std::string& path) {
 // bundle read it at the source.
 bool Runner::needs_second_look(const Change& change) const {
     if (change.seen >= record_.sweeps) return false;
-    if (change.assemble || change.print.kind != ObjectKind::file) return true;
+    const bool read_at_source = !change.assemble && !change.link_to && change.print.kind == ObjectKind::file;
+    if (!read_at_source) return true;
     const auto before = state_.object(record_.id, change.path);
     return before && before->print.kind != ObjectKind::file;
 }
@@ -212,7 +227,8 @@ void Runner::count_change(const Change& change, WallNs now) {
     const auto proven = since ? since : record_.watermarks.w_pub;
     if (!proven) return;
     const bool late = static_cast<double>(now - *proven) / 1e9 > record_.spec.rpo_target_s;
-    const bool carries = change.action == Action::create && change.print.kind == ObjectKind::file;
+    const bool carries =
+        change.action == Action::create && change.print.kind == ObjectKind::file && !change.link_to;
     const std::uint64_t bytes = carries ? change.print.size : 0;
     published_counts_.changes += 1;
     published_counts_.bytes += bytes;
@@ -245,7 +261,7 @@ void Runner::succeeded(Pending::Handle handle, Moment now) {
         count_published(before, &print);
         if (action != Action::settle) {
             ++stats_.objects_published;
-            if (action == Action::create) stats_.bytes_published += print.size;
+            if (action == Action::create && !handle->link_to) stats_.bytes_published += print.size;
         }
     }
     forget_large(path);
@@ -269,11 +285,18 @@ void Runner::count_published(const std::optional<ObjectRecord>& before, const Fi
 
 void Runner::failed(Pending::Handle change, wire::FailReason reason, Moment now) {
     const std::string path = change->path;
+    if (change->link_to && !of_the_bundle(reason)) send_bytes_instead(change);
+    if (reason == wire::FailReason::target_link) {
+        pending_.set_durable(change, false);
+        return pending_.ready(change);
+    }
     const TimeNs wait = failures_->failed(path, reason, now.wall);
     if (reason == wire::FailReason::integrity)
         notice("VERIFY_FAIL", path, "the target read other bytes than were sent; it is sent again");
     pending_.set_durable(change, false);
     pending_.back_off(change, now.steady + wait);
+    if (change->print.kind == ObjectKind::file)
+        pending_.wake(path);  // other names of it need not wait for a failure
     if (source_moved(reason)) look_ups_.insert(path);
     const bool staged_is_void = source_moved(reason) || reason == wire::FailReason::staging_missing ||
                                 reason == wire::FailReason::integrity;
@@ -285,6 +308,7 @@ void Runner::failed(Pending::Handle change, wire::FailReason reason, Moment now)
     if (change->action == Action::metadata && !source_moved(reason)) {
         const Observed same = observed_of(*change);
         pending_.replace(change, Action::create, &same);
+        change->takes_name = true;
         pending_.back_off(change, now.steady + wait);
     }
 }
@@ -440,10 +464,16 @@ void Runner::load_entry(const Open& bundle, std::size_t index) {
                         entry.uid,
                         entry.gid,
                         note.kind,
-                        attributes_digest(entry.attributes)};
-        if (!entry.target.empty()) change.link = std::make_unique<std::string>(entry.target);
+                        attributes_digest(entry.attributes),
+                        note.birth_ns,
+                        note.names};
+        if (entry.kind == wire::EntryKind::link)
+            change.link_to = std::make_unique<std::string>(entry.target);
+        else if (!entry.target.empty())
+            change.link = std::make_unique<std::string>(entry.target);
         if (!entry.attributes.empty()) change.attributes = std::make_unique<std::string>(entry.attributes);
         change.first = note.first_sweep;
+        change.takes_name = true;
         change.seen = record_.sweeps;
         change.racy = note.racy;
         change.assemble = entry.kind == wire::EntryKind::assemble;

@@ -67,8 +67,10 @@ void Runner::set_flow(const Flow& flow, Moment now, std::uint64_t turn) {
 void Runner::tick(Moment now) {
     turn_at_ = now.steady;
     pending_.release_due(now.steady);
-    delete_hold_.judge({record_.spec.delete_hold_share, record_.spec.delete_hold_objects}, now.steady,
-                       published_.objects);
+    // What a running sweep finds gone may yet be found under another name, and waits for its end anyway.
+    if (!sweeping_)
+        delete_hold_.judge({record_.spec.delete_hold_share, record_.spec.delete_hold_objects}, now.steady,
+                           published_.objects);
     if (delete_hold_.holds() && !surge_said_) notice("DELETE_SURGE", {}, surge_text());
     surge_said_ = delete_hold_.holds();
     const bool waits = active();

@@ -185,6 +185,14 @@ class Runner {
     void add_entry(Draft& draft, const Change& change);
     void seal(Draft&& draft, Moment now);
 
+    // same_file.cc
+    bool may_link(const Change& change) const;
+    std::optional<std::string> same_file_in_the_way(const Change& change);
+    void choose_name(Change& change);
+    bool is_moved(const std::string& path) const;
+    void find_moved(const Fingerprint& now);
+    void send_bytes_instead(Pending::Handle change);
+
     // results.cc
     void on_arrived(const Open& bundle);
     void on_durable(Open& bundle, Moment now);

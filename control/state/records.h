@@ -29,6 +29,10 @@ struct Fingerprint {
     std::uint32_t gid = 0;
     ObjectKind kind = ObjectKind::file;
     std::uint64_t attributes = 0;  // digest of the extended attributes and ACLs; 0: none
+    // Names the inode's life: its number comes back, both together do not. 0: the file system does not tell, or the target
+    // may hold another version than this row says.
+    std::int64_t birth_ns = 0;
+    std::uint32_t names = 0;  // hard links of a file; 0: not known
     bool operator==(const Fingerprint&) const = default;
 };
 
@@ -66,6 +70,8 @@ struct EntryNote {
     bool racy = false;  // changed so shortly before it was looked at that a later change may look the same
     ObjectKind kind = ObjectKind::file;
     std::uint8_t action = 0;  // dataset/pending: Action
+    std::int64_t birth_ns = 0;
+    std::uint32_t names = 0;
 };
 
 struct BundleRecord {
@@ -77,6 +83,12 @@ struct BundleRecord {
     std::vector<std::uint8_t> head;
     std::vector<EntryNote> notes;  // one per entry of the head's manifest
 };
+
+// The same bytes as far as anybody can tell who does not read them: written to since, a file has another mtime.
+inline bool same_file(const Fingerprint& a, const Fingerprint& b) {
+    return a.birth_ns != 0 && a.birth_ns == b.birth_ns && a.inode == b.inode && a.size == b.size &&
+           a.mtime_ns == b.mtime_ns && a.kind == ObjectKind::file && b.kind == ObjectKind::file;
+}
 
 struct RangeRecord {  // bytes of a large object that are durable at the target
     std::uint64_t offset = 0, length = 0;

@@ -12,7 +12,7 @@ namespace {
 // `objects.key` is the path with every '/' replaced by a zero byte, which no path can contain: so the order
 // of the table is the order of a walk that visits a directory, then its content, then its next sibling
 // (capture/sweep).
-constexpr std::array<const char*, 5> kMigrations = {
+constexpr std::array<const char*, 6> kMigrations = {
     R"sql(
 CREATE TABLE datasets (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -145,6 +145,12 @@ CREATE TABLE peer_clocks (
     // What travels beside mode and owner; -1: kAttributesUnknown.
     R"sql(
 ALTER TABLE objects ADD COLUMN attributes INTEGER NOT NULL DEFAULT -1;
+)sql",
+    // What tells that a new name is one more, or the next, of a file that the target has.
+    R"sql(
+ALTER TABLE objects ADD COLUMN birth_ns INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE objects ADD COLUMN names INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX objects_by_inode ON objects (dataset, inode) WHERE kind=1 AND published=1;
 )sql",
 };
 

@@ -32,7 +32,8 @@ wire::BundleId id_from(std::string_view blob) {
     return id;
 }
 
-constexpr std::size_t kNoteBytes = 15;
+constexpr std::int64_t kNamesLooked = 16;  // of one inode, for one that the target has
+constexpr std::size_t kNoteBytes = 27;
 
 std::vector<std::uint8_t> notes_bytes(const std::vector<EntryNote>& notes) {
     std::vector<std::uint8_t> bytes(notes.size() * kNoteBytes);
@@ -43,6 +44,8 @@ std::vector<std::uint8_t> notes_bytes(const std::vector<EntryNote>& notes) {
         writer.u8(note.racy ? 1 : 0);
         writer.u8(static_cast<std::uint8_t>(note.kind));
         writer.u8(note.action);
+        writer.i64(note.birth_ns);
+        writer.u32(note.names);
     }
     return bytes;
 }
@@ -56,6 +59,8 @@ std::vector<EntryNote> notes_from(std::string_view blob) {
         note.racy = reader.u8() != 0;
         note.kind = static_cast<ObjectKind>(reader.u8());
         note.action = reader.u8();
+        note.birth_ns = reader.i64();
+        note.names = reader.u32();
     }
     return notes;
 }
@@ -73,6 +78,8 @@ ObjectRecord object_from(Statement& row, int column) {
     record.link = row.text(column + 8);
     record.published = row.integer(column + 9) != 0;
     record.print.attributes = static_cast<std::uint64_t>(row.integer(column + 10));
+    record.print.birth_ns = row.integer(column + 11);
+    record.print.names = static_cast<std::uint32_t>(row.integer(column + 12));
     return record;
 }
 
@@ -92,18 +99,27 @@ std::string path_of_key(std::string_view key) {
 
 struct StateStore::Prepared {
     explicit Prepared(Database& db)
-        : object_get(db,
-                     "SELECT kind,size,mode,uid,gid,mtime_ns,ctime_ns,inode,link,published,attributes FROM "
-                     "objects "
-                     "WHERE dataset=? AND key=?"),
-          object_offer(db, "INSERT INTO objects VALUES (?,?,?,0,0,0,0,0,0,0,x'',0,0) ON CONFLICT DO NOTHING"),
+        : object_get(
+              db,
+              "SELECT kind,size,mode,uid,gid,mtime_ns,ctime_ns,inode,link,published,attributes,birth_ns,"
+              "names FROM objects "
+              "WHERE dataset=? AND key=?"),
+          object_offer(db,
+                       "INSERT INTO objects VALUES (?,?,?,0,0,0,0,0,0,0,x'',0,0,0,0) ON CONFLICT DO NOTHING"),
           doubt(db, "UPDATE objects SET mtime_ns=? WHERE dataset=? AND key=? AND kind<>1 AND published=1"),
+          doubt_file(db,
+                     "UPDATE objects SET birth_ns=0 WHERE dataset=? AND key=? AND kind=1 AND published=1"),
+          inode_list(
+              db,
+              "SELECT key,kind,size,mode,uid,gid,mtime_ns,ctime_ns,inode,link,published,attributes,"
+              "birth_ns,names FROM objects WHERE dataset=? AND inode=? AND kind=1 AND published=1 LIMIT ?"),
           object_publish(
               db,
-              "INSERT INTO objects VALUES (?,?,?,?,?,?,?,?,?,?,?,1,?) ON CONFLICT DO UPDATE SET "
+              "INSERT INTO objects VALUES (?,?,?,?,?,?,?,?,?,?,?,1,?,?,?) ON CONFLICT DO UPDATE SET "
               "kind=excluded.kind,size=excluded.size,mode=excluded.mode,uid=excluded.uid,"
               "gid=excluded.gid,mtime_ns=excluded.mtime_ns,ctime_ns=excluded.ctime_ns,"
-              "inode=excluded.inode,link=excluded.link,published=1,attributes=excluded.attributes"),
+              "inode=excluded.inode,link=excluded.link,published=1,attributes=excluded.attributes,"
+              "birth_ns=excluded.birth_ns,names=excluded.names"),
           object_delete(db, "DELETE FROM objects WHERE dataset=? AND key=?"),
           unsettle(db, "UPDATE objects SET mtime_ns=? WHERE dataset=? AND key=? AND kind=2 AND published=1"),
           bundle_insert(db,
@@ -121,8 +137,8 @@ struct StateStore::Prepared {
               db,
               "UPDATE datasets SET target_store=?,w_disc=?,w_xfer=?,w_dur=?,w_pub=?,sweeps=?,objects_total=?,"
               "bytes_total=?,root_device=?,root_inode=? WHERE id=?") {}
-    Statement object_get, object_offer, doubt, object_publish, object_delete, unsettle, bundle_insert,
-        bundle_delete, range_insert, range_list, range_delete, dataset_set;
+    Statement object_get, object_offer, doubt, doubt_file, inode_list, object_publish, object_delete,
+        unsettle, bundle_insert, bundle_delete, range_insert, range_list, range_delete, dataset_set;
 };
 
 StateStore::StateStore(Database database)
@@ -277,6 +293,19 @@ std::optional<ObjectRecord> StateStore::object(std::int64_t dataset, std::string
     return object_from(get, 0);
 }
 
+std::vector<std::string> StateStore::names_of(std::int64_t dataset, const Fingerprint& print) {
+    auto& list = prepared_->inode_list;
+    list.bind(dataset).bind(print.inode).bind(kNamesLooked);
+    Rows rows(list);
+    std::vector<std::string> paths;
+    while (rows.next()) {
+        const ObjectRecord record = object_from(list, 1);
+        const bool racy = record.print.ctime_ns == 0;  // written to later, perhaps, and nobody could tell
+        if (!racy && same_file(record.print, print)) paths.push_back(path_of_key(list.view(0)));
+    }
+    return paths;
+}
+
 void StateStore::object_offered(std::int64_t dataset, std::string_view path, ObjectKind kind) {
     writing();
     const std::string key = key_of_path(path);
@@ -287,6 +316,7 @@ void StateStore::object_in_doubt(std::int64_t dataset, std::string_view path) {
     writing();
     const std::string key = key_of_path(path);
     prepared_->doubt.bind(kMtimeUnsettled).bind(dataset).bind_blob(key).run();
+    prepared_->doubt_file.bind(dataset).bind_blob(key).run();
 }
 
 void StateStore::object_published(std::int64_t dataset, std::string_view path, const Fingerprint& print,
@@ -305,7 +335,9 @@ void StateStore::object_published(std::int64_t dataset, std::string_view path, c
         .bind(print.ctime_ns)
         .bind(print.inode)
         .bind_blob(link)
-        .bind(static_cast<std::int64_t>(print.attributes));
+        .bind(static_cast<std::int64_t>(print.attributes))
+        .bind(print.birth_ns)
+        .bind(print.names);
     put.run();
 }
 
@@ -414,11 +446,11 @@ Result<std::unique_ptr<ObjectCursor>> ObjectCursor::open(const std::string& path
 namespace {
 
 constexpr const char* kWalkAll =
-    "SELECT key,kind,size,mode,uid,gid,mtime_ns,ctime_ns,inode,link,published,attributes FROM objects "
-    "WHERE dataset=? ORDER BY key";
+    "SELECT key,kind,size,mode,uid,gid,mtime_ns,ctime_ns,inode,link,published,attributes,birth_ns,names "
+    "FROM objects WHERE dataset=? ORDER BY key";
 constexpr const char* kWalkBeneath =
-    "SELECT key,kind,size,mode,uid,gid,mtime_ns,ctime_ns,inode,link,published,attributes FROM objects "
-    "WHERE dataset=? AND key>=? AND key<? ORDER BY key";
+    "SELECT key,kind,size,mode,uid,gid,mtime_ns,ctime_ns,inode,link,published,attributes,birth_ns,names "
+    "FROM objects WHERE dataset=? AND key>=? AND key<? ORDER BY key";
 
 }  // namespace
 

@@ -48,12 +48,15 @@ class StateStore {
     std::vector<TargetRecord> targets();
 
     std::optional<ObjectRecord> object(std::int64_t dataset, std::string_view path);
+    // Under which names the target has this very file, a few of them at most.
+    std::vector<std::string> names_of(std::int64_t dataset, const Fingerprint& print);
     void object_offered(std::int64_t dataset, std::string_view path,
                         ObjectKind kind);  // keeps a row that is there
     void object_published(std::int64_t dataset, std::string_view path, const Fingerprint& print,
                           std::string_view link);
     // A change of it is on its way: until that is known to have succeeded, whatever stands at the source
-    // differs from what the target may hold. Files need no such mark: their ctime never comes back.
+    // differs from what the target may hold. Files need no such mark, their ctime never comes back; but no other name is
+    // made of what may be another version.
     void object_in_doubt(std::int64_t dataset, std::string_view path);
     void object_forget(std::int64_t dataset, std::string_view path);
     // The target's copy of a directory has another mtime than the one recorded: the next look must see a

@@ -109,6 +109,42 @@ class Fidelity(TwoSites):
         self.assertLess(self.payload_sent(), 4 * MIB)
         self.assertEqual(self.failures(), {})
 
+    def test_renames_and_hard_links_send_no_bytes(self):
+        # Proves that a renamed file, everything in a moved directory and every further hard link travel as names, that hard
+        # links are hard links at the target, and that a log that is rotated sends its new file only.
+        self.start_world()
+        for name in ("large", "log", "log.1", "tree/one", "tree/deep/two", "shared/a"):
+            write(os.path.join(self.source, name), os.urandom(2 * MIB))
+        names = ("shared/a", "shared/b", "elsewhere")
+        for name in names[1:]:
+            os.link(os.path.join(self.source, "shared/a"), os.path.join(self.source, name))
+        self.create_dataset()
+        self.wait_settled()
+        self.wait_equal(60)
+        self.assert_one_file(names)
+        self.assertLess(self.payload_sent(), 13 * MIB, "the bytes of three hard links travel once")
+        sent = self.payload_sent()
+        for old, new in (("large", "larger"), ("tree", "moved"), ("log.1", "log.2"), ("log", "log.1")):
+            os.rename(os.path.join(self.source, old), os.path.join(self.source, new))
+        write(os.path.join(self.source, "log"), b"a new day")
+        os.link(os.path.join(self.source, "larger"), os.path.join(self.source, "larger too"))
+        os.chmod(os.path.join(self.source, "larger"), 0o600)
+        self.wait_equal(60)
+        self.assertLess(self.payload_sent() - sent, 1 * MIB)
+        self.assert_one_file(("larger", "larger too"))
+        with open(os.path.join(self.source, "elsewhere"), "r+b") as file:
+            file.write(b"changed")
+        os.unlink(os.path.join(self.source, "shared/b"))
+        self.wait_equal(60)
+        self.assert_one_file(("shared/a", "elsewhere"))
+        self.assertEqual(self.failures(), {})
+
+    def assert_one_file(self, names):
+        """All of these are names of one inode at the target, which has no others."""
+        found = [os.stat(os.path.join(self.replica, name)) for name in names]
+        self.assertEqual({status.st_ino for status in found}, {found[0].st_ino})
+        self.assertEqual(found[0].st_nlink, len(names))
+
     def test_labels_of_the_host_do_not_travel(self):
         # Proves that capabilities and trusted attributes of the source set nothing at the target, and that a changed one
         # keeps nothing from arriving.

@@ -329,6 +329,15 @@ wire::FailReason FakePorts::apply(const wire::Entry& entry, const std::string& r
             found->second.mtime_ns = entry.mtime_ns;
             return wire::FailReason::none;
         }
+        case wire::EntryKind::link: {
+            const auto found = tree_.find(entry.target);
+            const bool same = found != tree_.end() && found->second.kind == 'f' &&
+                              found->second.bytes.size() == entry.size &&
+                              found->second.mtime_ns == entry.mtime_ns;
+            if (!same) return wire::FailReason::target_link;
+            object.bytes = found->second.bytes;
+            return publish(entry.path, std::move(object));
+        }
         case wire::EntryKind::mark:
             marks_.push_back(entry.mtime_ns);
             return wire::FailReason::none;

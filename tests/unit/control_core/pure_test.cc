@@ -85,7 +85,8 @@ TEST(Difference, TellsContentFromMetadata) {
     record.print = {10, 100, 200, 7, 0644, 1, 1, ObjectKind::file};
     record.published = true;
     const auto with = [&](auto change) {
-        Observed now{record.print, "", false};
+        Observed now;
+        now.print = record.print;
         change(now.print);
         return difference(&record, &now);
     };
@@ -97,6 +98,15 @@ TEST(Difference, TellsContentFromMetadata) {
         << "mtime may have been set back";
     EXPECT_EQ(with([](Fingerprint& p) { p.ctime_ns = 201, p.mode = 0600; }), Difference::metadata);
     EXPECT_EQ(with([](Fingerprint& p) { p.ctime_ns = 201, p.uid = 2; }), Difference::metadata);
+    EXPECT_EQ(with([](Fingerprint& p) { p.ctime_ns = 201, p.attributes = 9; }), Difference::metadata);
+    EXPECT_EQ(with([](Fingerprint& p) { p.ctime_ns = 201, p.names = 2; }), Difference::content)
+        << "of how many names it had nothing is recorded";
+    record.print.names = 1;
+    EXPECT_EQ(with([](Fingerprint& p) { p.ctime_ns = 201, p.names = 2; }), Difference::metadata);
+    record.print.birth_ns = 50;
+    EXPECT_EQ(with([](Fingerprint& p) { p.ctime_ns = 201, p.names = 2, p.birth_ns = 51; }),
+              Difference::content)
+        << "another file of the same number";
     EXPECT_EQ(with([](Fingerprint& p) { p.kind = ObjectKind::directory; }), Difference::kind);
     EXPECT_EQ(with([](Fingerprint& p) { p.kind = ObjectKind::symlink; }), Difference::content);
     EXPECT_EQ(difference(&record, nullptr), Difference::gone);

@@ -1,8 +1,11 @@
 // Core from a source tree on disk to a target's model: what is sent, in what order, and what W_pub says of
 // it.
 // SPDX-License-Identifier: Apache-2.0
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include <fstream>
 
 #include "tests/unit/control_core/site.h"
 
@@ -112,6 +115,100 @@ TEST_F(Site, SendsNothingOfHoles) {
     std::fstream(at("hollow"), std::ios::in | std::ios::out | std::ios::binary).seekp(1'000'000) << "filled";
     fs::resize_file(at("one"), 1'000'000);
     EXPECT_TRUE(converged());
+}
+
+// A renamed file, a moved directory, one more hard link, and one less send no bytes; a chain of renames in one sweep neither.
+// Of two files that swap their names one is sent. What is overwritten by a rename keeps no name.
+TEST_F(Site, SendsNamesAndNotBytesOfFilesThatTheTargetHas) {
+    write("log", "newest");
+    write("log.1", "older");
+    write("log.2", "oldest");
+    write("tree/sub/one", "1");
+    write("tree/two", "22");
+    write("left", "left one");
+    write("right", "right one");
+    write("linked", "has one name");
+    config.bundle_entries_max = 3;
+    ports->shuffle(5);
+    start();
+    create();
+    ASSERT_TRUE(converged());
+    struct stat found {};
+    struct statx more {};
+    ASSERT_EQ(stat(at("log").c_str(), &found), 0);
+    if (statx(AT_FDCWD, at("log").c_str(), 0, STATX_BTIME, &more) != 0 || (more.stx_mask & STATX_BTIME) == 0)
+        GTEST_SKIP() << "this file system does not tell birth times";
+    const auto sent = [&] { return ports->carried(wire::EntryKind::file); };
+    const auto before = sent();
+
+    fs::rename(at("log.1"), at("log.2"));  // over the oldest
+    fs::rename(at("log"), at("log.1"));
+    fs::rename(at("tree"), at("moved"));
+    fs::create_hard_link(at("linked"), at("moved/linked"));
+    EXPECT_TRUE(converged());
+    EXPECT_EQ(sent(), before);
+    EXPECT_GE(ports->carried(wire::EntryKind::link), 5u);
+    fs::remove(at("linked"));
+    EXPECT_TRUE(converged());
+    EXPECT_EQ(sent(), before);
+
+    fs::rename(at("left"), at("swap"));
+    fs::rename(at("right"), at("left"));
+    fs::rename(at("swap"), at("right"));
+    EXPECT_TRUE(converged());
+    EXPECT_LE(sent() - before, 1u);
+    EXPECT_TRUE(ports->violations().empty());
+}
+
+// Hard links of a file that is new: its bytes go once, under the name that is first.
+TEST_F(Site, SendsTheBytesOfHardLinksOnce) {
+    write("a/first", std::string(5000, 'x'));
+    fs::create_directory(at("b"));
+    for (const char* name : {"a/second", "b/third", "zz"})
+        fs::create_hard_link(at("a/first"), at(name));
+    struct statx more {};
+    ASSERT_EQ(statx(AT_FDCWD, at("zz").c_str(), 0, STATX_BTIME, &more), 0);
+    if ((more.stx_mask & STATX_BTIME) == 0) GTEST_SKIP() << "this file system does not tell birth times";
+    ports->shuffle(9);
+    start();
+    create();
+    ASSERT_TRUE(converged());
+    EXPECT_EQ(ports->carried(wire::EntryKind::file), 1u);
+    EXPECT_EQ(ports->carried(wire::EntryKind::link), 3u);
+}
+
+// When the target cannot make the name, bytes are sent, and nobody is told of a failure.
+TEST_F(Site, SendsBytesWhenTheTargetRefusesTheName) {
+    write("old", "content");
+    start();
+    create();
+    ASSERT_TRUE(converged());
+    ports->fail("new", wire::FailReason::target_link, 1);
+    fs::rename(at("old"), at("new"));
+    EXPECT_TRUE(converged());
+    EXPECT_EQ(ports->carried(wire::EntryKind::file), 2u);
+    EXPECT_TRUE(core->failures("lake").empty());
+}
+
+// Moving more than the delete hold's bound is no deletion; deleting as much still is.
+TEST_F(Site, MovedFilesAreNotHeldAsDeleted) {
+    for (int i = 0; i < 150; ++i)
+        write("from/f" + std::to_string(i), std::to_string(i));
+    struct statx more {};
+    ASSERT_EQ(statx(AT_FDCWD, at("from/f0").c_str(), 0, STATX_BTIME, &more), 0);
+    if ((more.stx_mask & STATX_BTIME) == 0) GTEST_SKIP() << "this file system does not tell birth times";
+    start();
+    create();
+    ASSERT_TRUE(converged());
+    fs::rename(at("from"), at("a-place-before"));
+    EXPECT_TRUE(converged());
+    fs::rename(at("a-place-before"), at("to-after"));
+    EXPECT_TRUE(converged());
+    for (const auto& event : core->events(0, 1000))
+        EXPECT_NE(event.kind, "DELETE_SURGE");
+    fs::remove_all(at("to-after"));
+    rescan();
+    EXPECT_TRUE(eventually([&] { return core->dataset("lake").value().deletes_held > 0; }));
 }
 
 // Mode namespace deletes at the target, children before parents; mode copy never does.

@@ -3,6 +3,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <functional>
+
 #include "tests/unit/storage/rig.h"
 
 namespace longhaul::storage::test {
