@@ -79,7 +79,7 @@ std::uint64_t attributes_digest(std::string_view written) {
     std::array<std::uint8_t, SHA256_DIGEST_LENGTH> digest{};
     SHA256(as_bytes(written).data(), written.size(), digest.data());
     const std::uint64_t value = ByteReader(digest).u64();
-    return value == 0 || value == kAttributesUnknown ? 1 : value;
+    return value == 0 || !attributes_known(value) ? 1 : value;
 }
 
 }  // namespace longhaul::control

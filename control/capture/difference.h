@@ -17,7 +17,8 @@ struct Observed {
     std::string attributes;          // as wire/attributes writes them
     std::vector<RangeRecord> holes;  // of a sparse file that is to be sent
     bool sparse = false;             // fewer blocks than its size asks for: it may have holes
-    bool racy = false;               // its ctime is so young that the next write may leave the same ctime
+    bool racy =
+        false;  // its ctime is so young that the next write, or a directory's next attribute, may leave the same
 };
 
 // A path that differs from what is recorded as published. `now` empty: nothing stands there any more.

@@ -2,7 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "control/capture/sweep.h"
 
+#include <algorithm>
 #include <chrono>
+#include <span>
 #include <thread>
 
 namespace longhaul::control {
@@ -51,9 +53,11 @@ class Sweeper {
 
   private:
     struct Frame {
-        std::string directory;
+        std::string directory, key;
+        std::vector<std::string> names;
+        std::size_t looked_at = 0;  // of the names
         std::vector<Listed> entries;
-        std::size_t next = 0;
+        std::size_t next = 0;  // of the entries
     };
 
     void begin_beneath(std::vector<Frame>& stack) {
@@ -70,7 +74,7 @@ class Sweeper {
         while (!stack.empty() && !stopped_) {
             Frame& frame = stack.back();
             if (frame.next == frame.entries.size()) {
-                stack.pop_back();
+                if (!look_further(frame)) stack.pop_back();
                 continue;
             }
             Listed& entry = frame.entries[frame.next++];
@@ -117,13 +121,7 @@ class Sweeper {
     void enter(std::vector<Frame>& stack, const std::string& directory, const std::string& key) {
         auto listing = tree_.list(directory);
         if (!listing) {
-            trouble(listing.error().text + "; correct its permissions or the disk");
-            if (directory.empty()) {
-                result_.readable = false;
-                withhold_removals_ = true;
-            } else {
-                leave_out_subtree(key);
-            }
+            cannot_read(directory, key, listing.error().text);
             return;
         }
         // Vanished since its parent was listed: that happened after this sweep began, the next one will tell.
@@ -131,7 +129,37 @@ class Sweeper {
             leave_out_subtree(key);
             return;
         }
-        stack.push_back({directory, std::move(*std::move(listing).value()), 0});
+        Frame frame;
+        frame.directory = directory;
+        frame.key = key;
+        frame.names = std::move(*std::move(listing).value());
+        stack.push_back(std::move(frame));
+    }
+
+    // A batch of a directory at a time, so that one with a million entries costs their names only. False: that was all.
+    bool look_further(Frame& frame) {
+        frame.entries.clear();
+        frame.next = 0;
+        if (frame.looked_at == frame.names.size()) return false;
+        const std::size_t count = std::min(kBatch, frame.names.size() - frame.looked_at);
+        auto seen = tree_.look_at(frame.directory, std::span(frame.names).subspan(frame.looked_at, count));
+        frame.looked_at += count;
+        if (seen) {
+            frame.entries = std::move(seen).value();
+            return true;
+        }
+        cannot_read(frame.directory, frame.key, seen.error().text);
+        return false;
+    }
+
+    void cannot_read(const std::string& directory, const std::string& key, const std::string& why) {
+        trouble(why + "; correct its permissions or the disk");
+        if (directory.empty()) {
+            result_.readable = false;
+            withhold_removals_ = true;
+        } else {
+            leave_out_subtree(key);
+        }
     }
 
     bool at(const std::string& key) const { return recorded_->valid() && recorded_->key() == key; }
@@ -171,7 +199,7 @@ class Sweeper {
         const ObjectRecord* record = at(key) ? &recorded_->record() : nullptr;
         known_found_ += record != nullptr ? 1 : 0;
         if (add_attributes(path, record, now) && difference(record, &now) != Difference::none) {
-            if (now.racy) {
+            if (now.racy && now.print.kind == ObjectKind::file) {
                 racy_.push_back(path);
             } else {
                 tree_.look_at_holes(path, now);
@@ -193,7 +221,7 @@ class Sweeper {
         return read.ok();
     }
     static bool stands_as_recorded(const ObjectRecord* record, const Fingerprint& now) {
-        if (record == nullptr || !record->published || record->print.attributes == kAttributesUnknown)
+        if (record == nullptr || !record->published || !attributes_known(record->print.attributes))
             return false;
         const Fingerprint& before = record->print;
         return before.kind == now.kind && before.inode == now.inode && before.ctime_ns == now.ctime_ns;

@@ -43,6 +43,10 @@ int open_beneath(int root, const char* path, std::uint64_t flags) {
     return static_cast<int>(syscall(SYS_openat2, root, path, &how, sizeof how));
 }
 
+int open_directory(int root, const std::string& directory) {
+    return open_beneath(root, directory.empty() ? "." : directory.c_str(), O_RDONLY | O_DIRECTORY);
+}
+
 bool means_absent(int code) {
     return code == ENOENT || code == ENOTDIR || code == ELOOP;
 }
@@ -119,12 +123,13 @@ Result<void> add_attributes(int fd, const std::string& path, Observed& now) {
                      "object " + shown_path(path) + " cannot be replicated: " + found.error().text};
     now.attributes = std::move(found).value();
     now.print.attributes = attributes_digest(now.attributes);
-    if (directory && std::abs(file_clock() - now.print.ctime_ns) < kRacyNs) now.print.ctime_ns = 0;
+    // The next attribute may leave the same ctime: whoever compares with this later reads them again.
+    if (directory && std::abs(file_clock() - now.print.ctime_ns) < kRacyNs) now.racy = true;
     return {};
 }
 
 // False: the entry vanished between reading its name and looking at it.
-bool look_at(int directory, std::uint64_t root_device, Listed& entry) {
+bool look_at_name(int directory, std::uint64_t root_device, Listed& entry) {
     struct statx status {};
     if (!look_without_following(directory, entry.name.c_str(), status)) return false;
     std::string name = std::move(entry.name);
@@ -156,41 +161,57 @@ Result<Tree> Tree::open(const std::string& root) {
     return Tree(std::move(fd), identity);
 }
 
-Result<std::optional<std::vector<Listed>>> Tree::list(const std::string& directory) const {
-    using Listing = std::optional<std::vector<Listed>>;
-    const int fd =
-        open_beneath(root_.get(), directory.empty() ? "." : directory.c_str(), O_RDONLY | O_DIRECTORY);
-    if (fd < 0) {
-        if (means_absent(errno) && !directory.empty()) return Listing{};
+Result<std::optional<std::vector<std::string>>> Tree::list(const std::string& directory) const {
+    using Names = std::optional<std::vector<std::string>>;
+    const auto failed = [&] {
         return Error{ErrorCode::io_error, "directory " + shown_path(directory) + ": " + std::strerror(errno)};
+    };
+    const int fd = open_directory(root_.get(), directory);
+    if (fd < 0) {
+        if (means_absent(errno) && !directory.empty()) return Names{};
+        return failed();
     }
     const std::unique_ptr<DIR, int (*)(DIR*)> stream(fdopendir(fd), &closedir);
     if (!stream) {
+        const int error = errno;
         close(fd);
+        errno = error;
+        return failed();
+    }
+    std::vector<std::string> names;
+    errno = 0;
+    while (const dirent* next = readdir(stream.get())) {
+        const std::string_view name = next->d_name;
+        if (name == "." || name == ".." || (directory.empty() && name == ".longhaul")) continue;
+        names.emplace_back(name);
+        errno = 0;
+    }
+    if (errno != 0) return failed();
+    std::sort(names.begin(), names.end());
+    return Names(std::move(names));
+}
+
+Result<std::vector<Listed>> Tree::look_at(const std::string& directory,
+                                          std::span<const std::string> names) const {
+    std::vector<Listed> entries;
+    const Descriptor fd(open_directory(root_.get(), directory));
+    if (!fd.valid()) {
+        if (means_absent(errno) && !directory.empty()) return entries;
         return Error{ErrorCode::io_error, "directory " + shown_path(directory) + ": " + std::strerror(errno)};
     }
-    std::vector<Listed> entries;
-    for (;;) {
-        errno = 0;
-        const dirent* next = readdir(stream.get());
-        if (next == nullptr) break;
+    entries.reserve(names.size());
+    for (const std::string& name : names) {
         Listed entry;
-        entry.name = next->d_name;
-        if (entry.name == "." || entry.name == ".." || (directory.empty() && entry.name == ".longhaul"))
-            continue;
+        entry.name = name;
         errno = 0;
-        if (look_at(dirfd(stream.get()), identity_.device, entry)) {
+        if (look_at_name(fd.get(), identity_.device, entry)) {
             entries.push_back(std::move(entry));
         } else if (!means_absent(errno)) {
             return Error{ErrorCode::io_error,
-                         shown_path(directory + "/" + entry.name) + ": " + std::strerror(errno)};
+                         shown_path(directory + "/" + name) + ": " + std::strerror(errno)};
         }
     }
-    if (errno != 0)
-        return Error{ErrorCode::io_error, "directory " + shown_path(directory) + ": " + std::strerror(errno)};
-    std::sort(entries.begin(), entries.end(),
-              [](const Listed& a, const Listed& b) { return a.name < b.name; });
-    return Listing(std::move(entries));
+    return entries;
 }
 
 Result<std::optional<Listed>> Tree::find(const std::string& path) const {

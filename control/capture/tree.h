@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <ctime>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -49,18 +50,20 @@ class Tree {
     static Result<Tree> open(const std::string& root);
     const RootIdentity& identity() const noexcept { return identity_; }
 
-    // The entries of one directory ("" is the root) by ascending name. nullopt: it has vanished. Error: it is
-    // there but cannot be read. The root's own ".longhaul" is left out.
-    Result<std::optional<std::vector<Listed>>> list(const std::string& directory) const;
-    // One entry, as list() would name it; nullopt: nothing there (or an ancestor is no directory any more). Error: it
-    // cannot be told, or it lies on another file system, beneath what list() calls foreign.
+    // The names in one directory ("" is the root), ascending: all that is kept of a directory of a million. nullopt: it has
+    // vanished. Error: it is there but cannot be read. The root's own ".longhaul" is left out.
+    Result<std::optional<std::vector<std::string>>> list(const std::string& directory) const;
+    // What stands under these names of it now; those that have vanished are left out, all when the directory has.
+    Result<std::vector<Listed>> look_at(const std::string& directory,
+                                        std::span<const std::string> names) const;
+    // One entry, as look_at() would name it; nullopt: nothing there (or an ancestor is no directory any more). Error: it
+    // cannot be told, or it lies on another file system, beneath what look_at() calls foreign.
     Result<std::optional<Listed>> find(const std::string& path) const;
     // The same for one object: what is unsupported counts as nothing.
     Result<std::optional<Observed>> look(const std::string& path) const;
-    // Reads the attributes of what list() has found, which does not: most objects are as they were. A directory that
-    // changed just now gets ctime 0, so that whoever compares with it later reads them again.
+    // Reads the attributes of what look_at() has found, which does not: most objects are as they were.
     Result<void> look_at_attributes(const std::string& path, Observed& now) const;
-    // Finds the holes of a sparse file that list() has found. Who may not read it will hear of it when it is sent.
+    // Finds the holes of a sparse file that look_at() has found. Who may not read it will hear of it when it is sent.
     void look_at_holes(const std::string& path, Observed& now) const;
 
   private:

@@ -257,6 +257,8 @@ void Runner::succeeded(Pending::Handle handle, Moment now) {
         }
         if (handle->racy && print.kind == ObjectKind::file)
             print.ctime_ns = 0;  // the next sweep sends it once more
+        if (handle->racy && print.kind == ObjectKind::directory)
+            print.attributes = print.attributes == 0 ? kAttributesUnknown : kAttributesInDoubt;
         state_.object_published(record_.id, path, print, handle->link ? *handle->link : std::string());
         count_published(before, &print);
         if (action != Action::settle) {

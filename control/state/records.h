@@ -14,8 +14,14 @@ namespace longhaul::control {
 
 enum class ObjectKind : std::uint8_t { file = 1, directory = 2, symlink = 3 };
 
-// Of a row that was written before attributes travelled: the target has none of them, what the source has is not known.
+// Of a row whose object has none at the target, while those at the source have to be read again: they did not travel when it was
+// written, or it is a directory that was looked at so shortly after it changed that one more change may look the same.
 inline constexpr std::uint64_t kAttributesUnknown = ~std::uint64_t{0};
+// Of such a directory that has some: they are sent once more, whatever they are.
+inline constexpr std::uint64_t kAttributesInDoubt = kAttributesUnknown - 1;
+inline bool attributes_known(std::uint64_t digest) {
+    return digest < kAttributesInDoubt;
+}
 
 // What tells one version of an object from another without reading it. For directories only mode, owner,
 // mtime and attributes count; size, ctime and inode are recorded but mean nothing.

@@ -101,6 +101,12 @@ TEST(Difference, TellsContentFromMetadata) {
     EXPECT_EQ(with([](Fingerprint& p) { p.ctime_ns = 201, p.attributes = 9; }), Difference::metadata);
     EXPECT_EQ(with([](Fingerprint& p) { p.ctime_ns = 201, p.names = 2; }), Difference::content)
         << "of how many names it had nothing is recorded";
+    record.print.attributes = kAttributesUnknown;
+    EXPECT_EQ(with([](Fingerprint& p) { p.attributes = 0; }), Difference::none);
+    EXPECT_EQ(with([](Fingerprint& p) { p.attributes = 9; }), Difference::metadata);
+    record.print.attributes = kAttributesInDoubt;
+    EXPECT_EQ(with([](Fingerprint& p) { p.attributes = 0; }), Difference::metadata);
+    record.print.attributes = 0;
     record.print.names = 1;
     EXPECT_EQ(with([](Fingerprint& p) { p.ctime_ns = 201, p.names = 2; }), Difference::metadata);
     record.print.birth_ns = 50;
