@@ -35,6 +35,13 @@ bool of_the_bundle(wire::FailReason reason) {
     }
 }
 
+// Of a file that only got a name or a mode the ctime is young because of that: a write would show in its mtime.
+bool next_write_may_hide(const Change& change) {
+    if (change.print.kind != ObjectKind::file) return false;
+    const bool bytes_sent = change.action == Action::create && !change.link_to;
+    return bytes_sent || change.print.ctime_ns - change.print.mtime_ns < kRacyNs;
+}
+
 bool source_moved(wire::FailReason reason) {
     return reason == wire::FailReason::source_changed || reason == wire::FailReason::source_vanished;
 }
@@ -255,9 +262,9 @@ void Runner::succeeded(Pending::Handle handle, Moment now) {
             print.mode |= 0700;
             unsettled = print.mode != handle->print.mode;
         }
-        if (handle->racy && print.kind == ObjectKind::file)
+        if (handle->racy && next_write_may_hide(*handle))
             print.ctime_ns = 0;  // the next sweep sends it once more
-        if (handle->racy && print.kind == ObjectKind::directory)
+        else if (handle->racy)
             print.attributes = print.attributes == 0 ? kAttributesUnknown : kAttributesInDoubt;
         state_.object_published(record_.id, path, print, handle->link ? *handle->link : std::string());
         count_published(before, &print);
