@@ -1,16 +1,12 @@
-// The *xattr calls know neither O_PATH descriptors nor names beneath a directory (before Linux 6.13): a descriptor's name
-// in /proc reaches the same inode without resolving a path again.
+// Which attributes go, which come, and what stands in their way.
 // SPDX-License-Identifier: Apache-2.0
 #include "drivers/storage/attributes.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
-#include <sys/xattr.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
-#include <cstdio>
 #include <string>
 #include <vector>
 
@@ -26,13 +22,6 @@ constexpr std::size_t kListBytesUsual = 1024;
 constexpr std::size_t kListBytesMax = 64u << 10;  // Linux: XATTR_LIST_MAX
 constexpr const char* kDefaultAcl = "system.posix_acl_default";
 
-using ProcName = std::array<char, 40>;
-ProcName proc_name(int fd) noexcept {
-    ProcName name{};
-    std::snprintf(name.data(), name.size(), "/proc/self/fd/%d", fd);
-    return name;
-}
-
 int refusal(int error_number) noexcept {
     switch (error_number) {
         case EOPNOTSUPP:
@@ -47,12 +36,12 @@ int refusal(int error_number) noexcept {
 }
 
 // The names that travel of what the object has now.
-int names_of(const char* object, std::vector<std::string>& names) {
+int names_of(Disk& disk, int fd, std::vector<std::string>& names) {
     std::string list(kListBytesUsual, '\0');
-    ssize_t length = listxattr(object, list.data(), list.size());
+    ssize_t length = disk.list_attributes(fd, list.data(), list.size());
     if (length < 0 && errno == ERANGE) {
         list.resize(kListBytesMax);
-        length = listxattr(object, list.data(), list.size());
+        length = disk.list_attributes(fd, list.data(), list.size());
     }
     if (length < 0) return errno == EOPNOTSUPP ? 0 : errno;
     for (std::size_t from = 0; from < static_cast<std::size_t>(length);) {
@@ -64,56 +53,53 @@ int names_of(const char* object, std::vector<std::string>& names) {
 }
 
 // A file that its own mode protects from its owner: the entry's mode is set later.
-bool make_writable(const char* object) noexcept {
+bool make_writable(Disk& disk, int fd) {
     struct stat found {};
-    if (stat(object, &found) != 0 || (found.st_mode & S_IWUSR) != 0) return false;
-    return chmod(object, (found.st_mode & 07777) | S_IWUSR) == 0;
+    if (disk.fstat(fd, found) != 0 || (found.st_mode & S_IWUSR) != 0) return false;
+    return disk.fchmod(fd, (found.st_mode & 07777) | S_IWUSR) == 0;
 }
 
-int set_one(const char* object, const wire::Attribute& attribute) {
-    const auto set = [&] {
-        return setxattr(object, attribute.name.c_str(), attribute.value.data(), attribute.value.size(), 0);
-    };
+int set_one(Disk& disk, int fd, const wire::Attribute& attribute) {
+    const auto set = [&] { return disk.set_attribute(fd, attribute.name.c_str(), attribute.value); };
     if (set() == 0) return 0;
-    if ((errno == EACCES || errno == EPERM) && make_writable(object) && set() == 0) return 0;
+    if ((errno == EACCES || errno == EPERM) && make_writable(disk, fd) && set() == 0) return 0;
     return refusal(errno);
 }
 
-int remove_one(const char* object, const char* name) {
-    if (removexattr(object, name) == 0 || errno == ENODATA) return 0;
+int remove_one(Disk& disk, int fd, const char* name) {
+    if (disk.remove_attribute(fd, name) == 0 || errno == ENODATA) return 0;
     const bool protected_by_mode = errno == EACCES || errno == EPERM;
-    if (protected_by_mode && make_writable(object) && removexattr(object, name) == 0) return 0;
+    if (protected_by_mode && make_writable(disk, fd) && disk.remove_attribute(fd, name) == 0) return 0;
     return errno;
 }
 
 }  // namespace
 
-int set_attributes(int fd, const wire::Entry& entry) noexcept {
-    const ProcName object = proc_name(fd);
+int set_attributes(Disk& disk, int fd, const wire::Entry& entry) noexcept {
     const auto wanted = wire::read_attributes(entry.attributes);
     std::vector<std::string> present;
-    if (const int error = names_of(object.data(), present); error != 0) return error;
+    if (const int error = names_of(disk, fd, present); error != 0) return error;
     for (const std::string& name : present) {
         const bool stays =
             std::any_of(wanted.begin(), wanted.end(), [&](const auto& one) { return one.name == name; });
         if (stays) continue;
-        if (const int error = remove_one(object.data(), name.c_str()); error != 0) return error;
+        if (const int error = remove_one(disk, fd, name.c_str()); error != 0) return error;
     }
     for (const auto& attribute : wanted)
-        if (const int error = set_one(object.data(), attribute); error != 0) return error;
+        if (const int error = set_one(disk, fd, attribute); error != 0) return error;
     return 0;
 }
 
-int set_staged_attributes(int directory, const char* name, const wire::Entry& entry) noexcept {
+int set_staged_attributes(Disk& disk, int directory, const char* name, const wire::Entry& entry) noexcept {
     if (entry.attributes.empty()) return 0;
-    const UniqueFd file(openat(directory, name, O_PATH | O_NOFOLLOW | O_CLOEXEC));
-    if (!file) return errno;
-    return set_attributes(file.get(), entry);
+    const int fd = open_beneath(disk, directory, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0) return -fd;
+    const UniqueFd file(disk, fd);
+    return set_attributes(disk, fd, entry);
 }
 
-void drop_default_acl(int directory) noexcept {
-    (void)removexattr(proc_name(directory).data(),
-                      kDefaultAcl);  // none, or no ACLs at all: nothing to inherit
+void drop_default_acl(Disk& disk, int directory) noexcept {
+    (void)disk.remove_attribute(directory, kDefaultAcl);  // none, or no ACLs at all: nothing to inherit
 }
 
 }  // namespace longhaul::storage

@@ -4,14 +4,15 @@
 #pragma once
 
 #include "dataplane/wire/manifest.h"
+#include "drivers/storage/disk.h"
 
 namespace longhaul::storage {
 
 // `fd` is open for reading or O_PATH. Not after the mode has been set: user.* asks for write permission.
-int set_attributes(int fd, const wire::Entry& entry) noexcept;
+int set_attributes(Disk& disk, int fd, const wire::Entry& entry) noexcept;
 // A regular file of our own staging directory, by name, which has none yet.
-int set_staged_attributes(int directory, const char* name, const wire::Entry& entry) noexcept;
+int set_staged_attributes(Disk& disk, int directory, const char* name, const wire::Entry& entry) noexcept;
 // A default ACL of the store's root would be inherited by all that is staged.
-void drop_default_acl(int directory) noexcept;
+void drop_default_acl(Disk& disk, int directory) noexcept;
 
 }  // namespace longhaul::storage

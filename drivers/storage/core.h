@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "drivers/storage/descriptors.h"
+#include "drivers/storage/disk.h"
 #include "drivers/storage/publisher.h"
 #include "drivers/storage/ring.h"
 #include "drivers/storage/storage.h"
@@ -17,9 +18,20 @@
 
 namespace longhaul::storage {
 
+// What the storage of a worker works with: io_uring, Linux and a thread in the product.
+struct Devices {
+    std::unique_ptr<Ring> ring;
+    Disk& disk;
+    Publishing publishing = Publishing::on_its_thread;
+};
+
 struct Core {
-    Core(StorageConfig settings, std::unique_ptr<Ring> made, std::size_t descriptors_max)
-        : config(std::move(settings)), ring(std::move(made)), descriptors(descriptors_max) {}
+    Core(StorageConfig settings, Devices devices, std::size_t descriptors_max)
+        : config(std::move(settings)),
+          disk(devices.disk),
+          ring(std::move(devices.ring)),
+          descriptors(descriptors_max),
+          publisher(devices.publishing) {}
 
     void say(const std::string& text) const {
         if (config.log) config.log(text);
@@ -31,11 +43,15 @@ struct Core {
     StorageConfig config;
     StorageStats stats;
     std::vector<Event> events;  // not yet polled
+    Disk& disk;
     std::unique_ptr<Ring> ring;
     Descriptors descriptors;
     Publisher publisher;
     std::map<std::pair<StoreNumber, StoreRole>, std::shared_ptr<Store>> stores;
 };
+
+std::unique_ptr<Storage> make_storage_on(const StorageConfig& config, Devices devices,
+                                         std::size_t descriptors_max);
 
 std::unique_ptr<BundleReader> make_reader(std::shared_ptr<Core> core, std::shared_ptr<Store> store,
                                           const wire::Manifest& manifest);

@@ -79,14 +79,14 @@ void File::rest_or_close() {
 }
 
 void File::close_now() {
-    if (fd_ >= 0) ::close(fd_);
+    if (fd_ >= 0) core_.disk.close(fd_);
     fd_ = -1;
     state_ = State::closed;
     core_.descriptors.leave(*this);
 }
 
 void File::descriptor_taken() {
-    ::close(fd_);
+    core_.disk.close(fd_);
     fd_ = -1;
     state_ = State::closed;
 }
@@ -226,8 +226,8 @@ int File::take_from_bounce(Operation& operation, int result) {
 void File::leave_direct() {
     spec_.direct = false;
     core_.direct_refused(*spec_.store);
-    const int flags = fcntl(fd_, F_GETFL);
-    if (flags >= 0) (void)fcntl(fd_, F_SETFL, flags & ~O_DIRECT);
+    const int flags = core_.disk.get_flags(fd_);
+    if (flags >= 0) (void)core_.disk.set_flags(fd_, flags & ~O_DIRECT);
 }
 
 void File::transfer_done(Operation& operation, int result) {

@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstdio>
 
 #include "drivers/storage/attributes.h"
 #include "drivers/storage/errors.h"
@@ -34,8 +33,9 @@ Times times_of(const wire::Entry& entry) noexcept {
 }
 
 // 0, or an errno. `owned` tells whether owner and group are now the entry's.
-int set_owner(int directory, const char* name, int flags, const wire::Entry& entry, bool& owned) noexcept {
-    owned = fchownat(directory, name, entry.uid, entry.gid, flags) == 0;
+int set_owner(Disk& disk, int directory, const char* name, int flags, const wire::Entry& entry,
+              bool& owned) noexcept {
+    owned = disk.fchownat(directory, name, entry.uid, entry.gid, flags) == 0;
     if (owned || errno == EPERM || errno == EINVAL) return 0;  // EINVAL: no such id in this user namespace
     return errno;
 }
@@ -47,48 +47,40 @@ mode_t mode_of(const wire::Entry& entry, bool owned) noexcept {
 
 }  // namespace
 
-int set_staged_metadata(int directory, const char* name, const wire::Entry& entry) noexcept {
+int set_staged_metadata(Disk& disk, int directory, const char* name, const wire::Entry& entry) noexcept {
     bool owned = false;
-    if (const int error = set_owner(directory, name, AT_SYMLINK_NOFOLLOW, entry, owned); error != 0)
+    if (const int error = set_owner(disk, directory, name, AT_SYMLINK_NOFOLLOW, entry, owned); error != 0)
         return error;
-    if (const int error = set_staged_attributes(directory, name, entry); error != 0) return error;
-    if (fchmodat(directory, name, mode_of(entry, owned), 0) != 0) return errno;
-    return utimensat(directory, name, times_of(entry).both, AT_SYMLINK_NOFOLLOW) == 0 ? 0 : errno;
+    if (const int error = set_staged_attributes(disk, directory, name, entry); error != 0) return error;
+    if (disk.fchmodat(directory, name, mode_of(entry, owned)) != 0) return errno;
+    return disk.utimensat(directory, name, times_of(entry).both) == 0 ? 0 : errno;
 }
 
-int set_linked_metadata(int directory, const char* name, const wire::Entry& entry) noexcept {
-    const int fd = open_beneath(directory, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+int set_linked_metadata(Disk& disk, int directory, const char* name, const wire::Entry& entry) noexcept {
+    const int fd = open_beneath(disk, directory, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0) return -fd;
-    const UniqueFd file(fd);
+    const UniqueFd file(disk, fd);
     struct stat found {};
-    if (fstat(fd, &found) != 0) return errno;
+    if (disk.fstat(fd, found) != 0) return errno;
     const timespec wanted = times_of(entry).both[1];
     const bool same = S_ISREG(found.st_mode) && static_cast<std::uint64_t>(found.st_size) == entry.size &&
                       found.st_mtim.tv_sec == wanted.tv_sec && found.st_mtim.tv_nsec == wanted.tv_nsec;
-    return same ? set_metadata(fd, entry) : kLinkMissing;
+    return same ? set_metadata(disk, fd, entry) : kLinkMissing;
 }
 
-int set_symlink_metadata(int directory, const char* name, const wire::Entry& entry) noexcept {
+int set_symlink_metadata(Disk& disk, int directory, const char* name, const wire::Entry& entry) noexcept {
     bool owned = false;
-    if (const int error = set_owner(directory, name, AT_SYMLINK_NOFOLLOW, entry, owned); error != 0)
+    if (const int error = set_owner(disk, directory, name, AT_SYMLINK_NOFOLLOW, entry, owned); error != 0)
         return error;
-    return utimensat(directory, name, times_of(entry).both, AT_SYMLINK_NOFOLLOW) == 0 ? 0 : errno;
+    return disk.utimensat(directory, name, times_of(entry).both) == 0 ? 0 : errno;
 }
 
-int set_metadata(int fd, const wire::Entry& entry) noexcept {
+int set_metadata(Disk& disk, int fd, const wire::Entry& entry) noexcept {
     bool owned = false;
-    if (const int error = set_owner(fd, "", AT_EMPTY_PATH, entry, owned); error != 0) return error;
-    if (const int error = set_attributes(fd, entry); error != 0) return error;
-    // O_PATH descriptors take no fchmod; their /proc name reaches the same inode without resolving a path
-    // again.
-    char name[40];
-    std::snprintf(name, sizeof(name), "/proc/self/fd/%d", fd);
-    if (fchmod(fd, mode_of(entry, owned)) != 0) {
-        if (errno != EBADF || chmod(name, mode_of(entry, owned)) != 0) return errno;
-    }
-    if (futimens(fd, times_of(entry).both) == 0) return 0;
-    if (errno != EBADF) return errno;
-    return utimensat(AT_FDCWD, name, times_of(entry).both, 0) == 0 ? 0 : errno;
+    if (const int error = set_owner(disk, fd, "", AT_EMPTY_PATH, entry, owned); error != 0) return error;
+    if (const int error = set_attributes(disk, fd, entry); error != 0) return error;
+    if (disk.fchmod(fd, mode_of(entry, owned)) != 0) return errno;
+    return disk.futimens(fd, times_of(entry).both) == 0 ? 0 : errno;
 }
 
 }  // namespace longhaul::storage

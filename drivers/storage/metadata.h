@@ -6,16 +6,17 @@
 #pragma once
 
 #include "dataplane/wire/manifest.h"
+#include "drivers/storage/disk.h"
 
 namespace longhaul::storage {
 
 // A regular file of our own staging directory, by name.
-int set_staged_metadata(int directory, const char* name, const wire::Entry& entry) noexcept;
+int set_staged_metadata(Disk& disk, int directory, const char* name, const wire::Entry& entry) noexcept;
 // The same for one more name of a published file, if that is the version which the entry describes; else kLinkMissing.
-int set_linked_metadata(int directory, const char* name, const wire::Entry& entry) noexcept;
+int set_linked_metadata(Disk& disk, int directory, const char* name, const wire::Entry& entry) noexcept;
 // A symlink by name: owner and time; links have no mode.
-int set_symlink_metadata(int directory, const char* name, const wire::Entry& entry) noexcept;
+int set_symlink_metadata(Disk& disk, int directory, const char* name, const wire::Entry& entry) noexcept;
 // A file or directory that stays where it is; `fd` is open for reading or O_PATH.
-int set_metadata(int fd, const wire::Entry& entry) noexcept;
+int set_metadata(Disk& disk, int fd, const wire::Entry& entry) noexcept;
 
 }  // namespace longhaul::storage

@@ -27,6 +27,7 @@ using wire::FailReason;
 namespace {
 
 constexpr std::size_t kMetadataBatch = 64;  // open descriptors at once
+constexpr mode_t kPrivateMode = 0600;
 
 bool is_in_place(EntryKind kind) noexcept {
     return kind == EntryKind::directory || kind == EntryKind::metadata;
@@ -45,8 +46,9 @@ class Publishing {
     explicit Publishing(PublishJob& job)
         : job_(job),
           entries_(job.manifest->entries),
+          disk_(job.store->disk),
           staging_(job.store->staging.get()),
-          tree_(job.store->root.get()) {}
+          tree_(disk_, job.store->root.get()) {}
 
     void run() {
         apply_in_order();
@@ -74,13 +76,14 @@ class Publishing {
 
     PublishJob& job_;
     const std::vector<Entry>& entries_;
+    Disk& disk_;
     const int staging_;
     TargetTree tree_;
     bool staging_touched_ = false;
 };
 
 void Publishing::discard(std::size_t index) {
-    if (!job_.staged[index].empty()) unlinkat(staging_, job_.staged[index].c_str(), 0);
+    if (!job_.staged[index].empty()) disk_.unlinkat(staging_, job_.staged[index].c_str(), 0);
 }
 
 void Publishing::apply_in_order() {
@@ -136,9 +139,9 @@ int Publishing::publish_file(std::size_t index) {
     const Entry& entry = entries_[index];
     const char* name = job_.staged[index].c_str();
     struct stat staged {};
-    if (fstatat(staging_, name, &staged, AT_SYMLINK_NOFOLLOW) != 0) return errno == ENOENT ? ENODATA : errno;
+    if (disk_.fstatat(staging_, name, staged) != 0) return errno == ENOENT ? ENODATA : errno;
     if (!S_ISREG(staged.st_mode) || static_cast<std::uint64_t>(staged.st_size) != entry.size) return EBADMSG;
-    if (const int error = set_staged_metadata(staging_, name, entry); error != 0) return error;
+    if (const int error = set_staged_metadata(disk_, staging_, name, entry); error != 0) return error;
     if (const int error = tree_.move_into_place(staging_, name, entry.path); error != 0) return error;
     ++job_.files_published;
     return 0;
@@ -147,11 +150,11 @@ int Publishing::publish_file(std::size_t index) {
 int Publishing::publish_symlink(std::size_t index) {
     const Entry& entry = entries_[index];
     const std::string name = bundle_staging_name(*job_.manifest, index, job_.serial);
-    if (symlinkat(entry.target.c_str(), staging_, name.c_str()) != 0) return errno;
-    int error = set_symlink_metadata(staging_, name.c_str(), entry);
+    if (disk_.symlinkat(entry.target.c_str(), staging_, name.c_str()) != 0) return errno;
+    int error = set_symlink_metadata(disk_, staging_, name.c_str(), entry);
     if (error == 0) error = tree_.move_into_place(staging_, name.c_str(), entry.path);
     if (error != 0)
-        unlinkat(staging_, name.c_str(), 0);
+        disk_.unlinkat(staging_, name.c_str(), 0);
     else
         ++job_.files_published;
     return error;
@@ -172,9 +175,9 @@ int Publishing::publish_link(std::size_t index) {
     const Entry& entry = entries_[index];
     const std::string name = bundle_staging_name(*job_.manifest, index, job_.serial);
     int error = tree_.stage_another_name(entry.target, staging_, name.c_str());
-    if (error == 0) error = set_linked_metadata(staging_, name.c_str(), entry);
+    if (error == 0) error = set_linked_metadata(disk_, staging_, name.c_str(), entry);
     if (error == 0) error = tree_.move_into_place(staging_, name.c_str(), entry.path);
-    unlinkat(staging_, name.c_str(), 0);
+    disk_.unlinkat(staging_, name.c_str(), 0);
     if (error == 0) ++job_.files_published;
     return error;
 }
@@ -183,14 +186,15 @@ int Publishing::publish_link(std::size_t index) {
 int Publishing::publish_hole(std::size_t index) {
     const Entry& entry = entries_[index];
     const std::string name = bundle_staging_name(*job_.manifest, index, job_.serial);
-    const int fd = open_beneath(staging_, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    const int fd = open_beneath(disk_, staging_, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+                                kPrivateMode);
     if (fd < 0) return -fd;
-    const UniqueFd file(fd);
-    int error = ftruncate(fd, static_cast<off_t>(entry.size)) == 0 && fsync(fd) == 0 ? 0 : errno;
-    if (error == 0) error = set_staged_metadata(staging_, name.c_str(), entry);
+    const UniqueFd file(disk_, fd);
+    int error = disk_.ftruncate(fd, entry.size) == 0 && disk_.fsync(fd) == 0 ? 0 : errno;
+    if (error == 0) error = set_staged_metadata(disk_, staging_, name.c_str(), entry);
     if (error == 0) error = tree_.move_into_place(staging_, name.c_str(), entry.path);
     if (error != 0)
-        unlinkat(staging_, name.c_str(), 0);
+        disk_.unlinkat(staging_, name.c_str(), 0);
     else
         ++job_.files_published;
     return error;
@@ -205,18 +209,20 @@ int Publishing::assemble(std::size_t index) {
     const std::string name = object_staging_name(entry.object);
     const std::string done = object_done_name(entry.object);
     struct stat staged {};
-    if (fstatat(staging_, name.c_str(), &staged, AT_SYMLINK_NOFOLLOW) != 0) {
+    if (disk_.fstatat(staging_, name.c_str(), staged) != 0) {
         if (errno != ENOENT) return errno;
-        if (fstatat(staging_, done.c_str(), &staged, AT_SYMLINK_NOFOLLOW) != 0) return ENODATA;
+        if (disk_.fstatat(staging_, done.c_str(), staged) != 0) return ENODATA;
         return tree_.touch_parent(entry.path);
     }
     if (!S_ISREG(staged.st_mode) || static_cast<std::uint64_t>(staged.st_size) != entry.size) return ENODATA;
-    if (const int error = set_staged_metadata(staging_, name.c_str(), entry); error != 0) return error;
-    const UniqueFd mark(openat(staging_, done.c_str(), O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
-    if (!mark) return errno;
+    if (const int error = set_staged_metadata(disk_, staging_, name.c_str(), entry); error != 0) return error;
+    const int mark =
+        open_beneath(disk_, staging_, done, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, kPrivateMode);
+    if (mark < 0) return -mark;
+    disk_.close(mark);
     staging_touched_ = true;
     if (const int error = tree_.move_into_place(staging_, name.c_str(), entry.path); error != 0) {
-        unlinkat(staging_, done.c_str(), 0);
+        disk_.unlinkat(staging_, done.c_str(), 0);
         return error;
     }
     ++job_.files_published;
@@ -245,7 +251,7 @@ void Publishing::apply_in_place_metadata() {
 
 void Publishing::flush_metadata(std::vector<std::pair<std::size_t, UniqueFd>>& changed) {
     for (const auto& [index, fd] : changed) {
-        const int error = fd ? (fsync(fd.get()) == 0 ? 0 : errno) : tree_.flush_everything();
+        const int error = fd ? (disk_.fsync(fd.get()) == 0 ? 0 : errno) : tree_.flush_everything();
         job_.reasons[index] = target_reason(error);
     }
     changed.clear();
@@ -253,7 +259,7 @@ void Publishing::flush_metadata(std::vector<std::pair<std::size_t, UniqueFd>>& c
 
 void Publishing::sync_staging() {
     ++job_.directory_fsyncs;
-    if (fsync(staging_) == 0) return;
+    if (disk_.fsync(staging_) == 0) return;
     for (std::size_t i = 0; i < entries_.size(); ++i) {
         const bool staged = entries_[i].kind == EntryKind::range || entries_[i].kind == EntryKind::assemble;
         if (staged && job_.reasons[i] == FailReason::none) job_.reasons[i] = FailReason::target_io;

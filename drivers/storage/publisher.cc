@@ -5,7 +5,6 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -39,7 +38,7 @@ constexpr std::ptrdiff_t kFilesTogetherMin = 32;
 void flush_together(const std::vector<std::shared_ptr<PublishJob>>& jobs) {
     const Store& store = *jobs.front()->store;
     const auto begin = std::chrono::steady_clock::now();
-    const int error = syncfs(store.staging.get()) == 0 ? 0 : errno;
+    const int error = store.disk.syncfs(store.staging.get()) == 0 ? 0 : errno;
     if (std::chrono::steady_clock::now() - begin > kFlushLong)
         store.flush_singly.store(kBundlesSingly, std::memory_order_relaxed);
     ++jobs.front()->file_system_flushes;
@@ -79,7 +78,7 @@ Publisher::~Publisher() {
 
 void Publisher::start(std::shared_ptr<PublishJob> job) {
     ++outstanding_;
-    if (!thread_.joinable()) {
+    if (!thread_.joinable() && how_ == Publishing::on_its_thread) {
         sigset_t all;
         sigset_t before;
         sigfillset(&all);
@@ -95,6 +94,7 @@ void Publisher::start(std::shared_ptr<PublishJob> job) {
 }
 
 std::size_t Publisher::collect() {
+    if (how_ == Publishing::when_collected) finish_all();
     if (!something_done_.exchange(false, std::memory_order_acquire)) return 0;
     std::vector<std::shared_ptr<PublishJob>> done;
     {
@@ -110,6 +110,8 @@ std::size_t Publisher::collect() {
 
 void Publisher::finish_all() {
     std::unique_lock lock(mutex_);
+    while (how_ == Publishing::when_collected && !jobs_.empty())
+        work_off(lock);
     finished_.wait(lock, [this] { return jobs_.empty() && !working_; });
 }
 
@@ -120,25 +122,29 @@ Publisher::Jobs Publisher::waiting_with(const std::shared_ptr<PublishJob>& first
     return together;
 }
 
+void Publisher::work_off(std::unique_lock<std::mutex>& lock) {
+    std::shared_ptr<PublishJob> job = std::move(jobs_.front());
+    jobs_.pop_front();
+    working_ = true;
+    Jobs together;
+    if (job->unflushed) together = waiting_with(job);
+    lock.unlock();
+    if (!together.empty()) flush_together(together);
+    publish(*job);
+    lock.lock();
+    working_ = false;
+    done_.push_back(std::move(job));
+    something_done_.store(true, std::memory_order_release);
+    finished_.notify_all();
+}
+
 void Publisher::run() {
     become_a_helper();
     std::unique_lock lock(mutex_);
     for (;;) {
         wanted_.wait(lock, [this] { return stopping_ || !jobs_.empty(); });
         if (jobs_.empty()) return;
-        std::shared_ptr<PublishJob> job = std::move(jobs_.front());
-        jobs_.pop_front();
-        working_ = true;
-        Jobs together;
-        if (job->unflushed) together = waiting_with(job);
-        lock.unlock();
-        if (!together.empty()) flush_together(together);
-        publish(*job);
-        lock.lock();
-        working_ = false;
-        done_.push_back(std::move(job));
-        something_done_.store(true, std::memory_order_release);
-        finished_.notify_all();
+        work_off(lock);
     }
 }
 

@@ -20,9 +20,14 @@ namespace longhaul::storage {
 // Whether the bundle's staged files are left to the publisher to flush; counts the bundle when such flushes are avoided.
 bool may_flush_together(const wire::Manifest& manifest, const Store& store) noexcept;
 
+enum class Publishing : std::uint8_t {
+    on_its_thread,
+    when_collected,  // on the caller's thread, in collect(): where nothing blocks and order must repeat
+};
+
 class Publisher {
   public:
-    Publisher() = default;
+    explicit Publisher(Publishing how) : how_(how) {}
     ~Publisher();  // finishes the jobs that it has
     Publisher(const Publisher&) = delete;
     Publisher& operator=(const Publisher&) = delete;
@@ -35,8 +40,10 @@ class Publisher {
   private:
     using Jobs = std::vector<std::shared_ptr<PublishJob>>;
     void run();
+    void work_off(std::unique_lock<std::mutex>& lock);            // the first job; unlocks while it works
     Jobs waiting_with(const std::shared_ptr<PublishJob>& first);  // under the lock
 
+    const Publishing how_;
     std::size_t outstanding_ = 0;  // owner thread: started and not collected
     std::thread thread_;           // made with the first job: a source has none
     std::mutex mutex_;

@@ -33,9 +33,9 @@ std::int64_t nanoseconds(const timespec& time) noexcept {
 }
 
 // Is the open file still the one that the walk saw?
-FailReason compare(int fd, const Entry& entry) noexcept {
+FailReason compare(Disk& disk, int fd, const Entry& entry) {
     struct stat found {};
-    if (fstat(fd, &found) != 0) return source_reason(errno);
+    if (disk.fstat(fd, found) != 0) return source_reason(errno);
     const std::uint64_t size = entry.kind == EntryKind::range ? entry.file_size : entry.size;
     const bool same = S_ISREG(found.st_mode) && static_cast<std::uint64_t>(found.st_size) == size &&
                       nanoseconds(found.st_mtim) == entry.mtime_ns &&
@@ -106,13 +106,14 @@ File& Reader::file_of(std::uint32_t index) {
 FailReason Reader::opened(File& file, int fd) {
     Source& source = sources_[file.entry()];
     struct stat found {};
-    if (fstat(fd, &found) != 0) return source_reason(errno);
+    if (core_->disk.fstat(fd, found) != 0) return source_reason(errno);
     if (source.inode != 0 && source.inode != found.st_ino) return FailReason::source_changed;
     source.inode = found.st_ino;
-    if (const FailReason reason = compare(fd, manifest_.entries[file.entry()]); reason != FailReason::none)
+    if (const FailReason reason = compare(core_->disk, fd, manifest_.entries[file.entry()]);
+        reason != FailReason::none)
         return reason;
-    const int flags = fcntl(fd, F_GETFL);
-    if (flags < 0 || fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) != 0) return source_reason(errno);
+    const int flags = core_->disk.get_flags(fd);
+    if (flags < 0 || core_->disk.set_flags(fd, flags & ~O_NONBLOCK) != 0) return source_reason(errno);
     return FailReason::none;
 }
 
@@ -151,7 +152,7 @@ void Reader::settled(File& file, Operation& operation, FailReason reason) {
         source.crc.add(operation.entry_offset, {operation.memory, operation.bytes});
         if (source.crc.bytes() == entry.size && !source.checked) {
             source.checked = true;
-            source.reason = compare(operation.fd, entry);
+            source.reason = compare(core_->disk, operation.fd, entry);
             if (source.reason != FailReason::none) ++core_->stats.entries_failed;
             file.close_when_idle();
         }

@@ -1,97 +1,17 @@
-// Submission, completion and draining of the worker's io_uring.
+// Operations before and after they are with the kernel: pool, backlog, draining.
 // SPDX-License-Identifier: Apache-2.0
 #include "drivers/storage/ring.h"
-
-#include <sched.h>
-#include <sys/syscall.h>
-#include <sys/uio.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 
-#include "drivers/storage/errors.h"
-
 namespace longhaul::storage {
 
-namespace {
-
-constexpr std::uint64_t kFixedBytesMax = std::uint64_t{1}
-                                         << 30;  // the kernel's limit for one registered buffer
 constexpr std::uint64_t kTransferBytesMax = std::uint64_t{1} << 30;  // read and write return an int
-constexpr std::uint64_t kCancelMark = 1;                             // never the address of an operation
-// fsync, open and buffered I/O that cannot proceed at once run on kernel threads; the default of 4 per CPU
-// would make a bundle of many small files wait for one journal commit after the other instead of sharing it.
-constexpr unsigned kKernelWorkersMax = 32;
-constexpr unsigned kDepthMin = 2;
-constexpr unsigned kDepthMax = 8192;
 
-cpu_set_t every_cpu() noexcept {
-    cpu_set_t set;
-    CPU_ZERO(&set);
-    for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu)
-        CPU_SET(cpu, &set);
-    return set;
-}
-
-}  // namespace
-
-Result<std::unique_ptr<Ring>> Ring::create(unsigned queue_depth, MutableByteView arena,
-                                           const std::function<void(const std::string&)>& log) {
-    std::unique_ptr<Ring> made(new Ring);
-    made->depth_ = std::clamp(queue_depth, kDepthMin, kDepthMax);
-    io_uring_params parameters{};
-    const unsigned common = IORING_SETUP_R_DISABLED | IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_TASKRUN_FLAG |
-                            IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP;
-    parameters.cq_entries = made->depth_ * 4;  // every operation and its cancellation, with room to spare
-    parameters.flags = common | IORING_SETUP_DEFER_TASKRUN;
-    int error = io_uring_queue_init_params(made->depth_, &made->ring_, &parameters);
-    if (error == -EINVAL) {  // before Linux 6.1
-        parameters.flags = common | IORING_SETUP_COOP_TASKRUN;
-        error = io_uring_queue_init_params(made->depth_, &made->ring_, &parameters);
-    }
-    if (error == -EPERM)
-        return Error{ErrorCode::permission_denied,
-                     "io_uring is switched off on this machine: set sysctl kernel.io_uring_disabled=0"};
-    if (error < 0)
-        return Error{ErrorCode::unavailable, "io_uring cannot be set up (" + error_text(-error) +
-                                                 "): Linux 6.0 or newer with CONFIG_IO_URING is needed"};
-    made->made_ = true;
-    if (!arena.empty()) made->register_arena(arena, log);
-    return made;
-}
-
-Ring::~Ring() {
-    if (!made_) return;
-    LH_ASSERT(in_flight_ == 0 && cancels_in_flight_ == 0);
-    io_uring_queue_exit(&ring_);
-}
-
-void Ring::register_arena(MutableByteView arena, const std::function<void(const std::string&)>& log) {
-    std::vector<iovec> parts;
-    for (std::uint64_t at = 0; at < arena.size(); at += kFixedBytesMax)
-        parts.push_back({arena.data() + at, std::min(kFixedBytesMax, arena.size() - at)});
-    const int error = io_uring_register_buffers(&ring_, parts.data(), static_cast<unsigned>(parts.size()));
-    if (error == 0) {
-        fixed_ = arena;
-    } else if (log) {
-        log("the transfer memory is not registered with io_uring (" + error_text(-error) +
-            "), disk I/O costs more CPU: raise the locked-memory limit (LimitMEMLOCK=infinity) or grant "
-            "CAP_IPC_LOCK");
-    }
-}
-
-void Ring::enable() {
-    if (enabled_) return;
-    enabled_ = true;
-    // io_uring_enable_rings is declared by liburing 2.3 but its shared library does not export it.
-    LH_ASSERT(syscall(SYS_io_uring_register, ring_.ring_fd, IORING_REGISTER_ENABLE_RINGS, nullptr, 0) == 0);
-    // Both only tune: a kernel that refuses them is still correct. A pinned worker's kernel threads must not
-    // share its core.
-    unsigned workers[2] = {kKernelWorkersMax, 0};
-    (void)io_uring_register_iowq_max_workers(&ring_, workers);
-    const cpu_set_t cpus = every_cpu();
-    (void)io_uring_register_iowq_aff(&ring_, sizeof(cpus), &cpus);
+Operation::Transfer Operation::transfer() const noexcept {
+    if (bounce) return {bounce.get(), bounce_offset, std::min(bounce_bytes, kTransferBytesMax)};
+    return {memory + done, offset + done, std::min(bytes - done, kTransferBytesMax)};
 }
 
 Operation& Ring::take(OperationOwner& owner, const void* group, Operation::Code code) {
@@ -120,125 +40,33 @@ void Ring::give_back(Operation& operation) {
 void Ring::queue(Operation& operation) {
     LH_ASSERT(operation.state == Operation::State::taken);
     if (in_flight_ < depth_ && backlog_.empty()) {
-        pass_to_kernel(operation);
+        pass_on(operation);
     } else {
         operation.state = Operation::State::backlog;
         backlog_.push_back(&operation);
     }
 }
 
-void Ring::pass_to_kernel(Operation& operation) {
-    io_uring_sqe* sqe = io_uring_get_sqe(&ring_);
-    if (sqe == nullptr) {  // cancellations share the queue with the operations
-        submit();
-        sqe = io_uring_get_sqe(&ring_);
-    }
-    LH_ASSERT(sqe != nullptr);
-    fill(*sqe, operation);
-    io_uring_sqe_set_data(sqe, &operation);
+void Ring::pass_on(Operation& operation) {
     operation.state = Operation::State::in_flight;
     ++in_flight_;
+    start(operation);
 }
 
-int Ring::fixed_index(const std::uint8_t* memory, std::uint64_t bytes) const noexcept {
-    const auto first = reinterpret_cast<std::uintptr_t>(fixed_.data());
-    const auto wanted = reinterpret_cast<std::uintptr_t>(memory);
-    if (fixed_.empty() || wanted < first || wanted + bytes > first + fixed_.size()) return -1;
-    const std::uint64_t index = (wanted - first) / kFixedBytesMax;
-    return index == (wanted + bytes - 1 - first) / kFixedBytesMax ? static_cast<int>(index) : -1;
-}
-
-void Ring::fill(io_uring_sqe& sqe, Operation& operation) {
-    switch (operation.code) {
-        case Operation::Code::read:
-        case Operation::Code::write: {
-            const bool bounced = operation.bounce != nullptr;
-            std::uint8_t* memory = bounced ? operation.bounce.get() : operation.memory + operation.done;
-            const std::uint64_t offset =
-                bounced ? operation.bounce_offset : operation.offset + operation.done;
-            const auto bytes = static_cast<unsigned>(std::min(
-                bounced ? operation.bounce_bytes : operation.bytes - operation.done, kTransferBytesMax));
-            const int index = fixed_index(memory, bytes);
-            if (operation.code == Operation::Code::read) {
-                if (index >= 0)
-                    io_uring_prep_read_fixed(&sqe, operation.fd, memory, bytes, offset, index);
-                else
-                    io_uring_prep_read(&sqe, operation.fd, memory, bytes, offset);
-            } else {
-                if (index >= 0)
-                    io_uring_prep_write_fixed(&sqe, operation.fd, memory, bytes, offset, index);
-                else
-                    io_uring_prep_write(&sqe, operation.fd, memory, bytes, offset);
-            }
-            break;
-        }
-        case Operation::Code::open:
-            io_uring_prep_openat2(&sqe, operation.fd, operation.path, &operation.how);
-            break;
-        case Operation::Code::write_back:
-            io_uring_prep_sync_file_range(&sqe, operation.fd, 0, 0, SYNC_FILE_RANGE_WRITE);
-            break;
-        case Operation::Code::data_sync:
-            io_uring_prep_fsync(&sqe, operation.fd, IORING_FSYNC_DATASYNC);
-            break;
-        case Operation::Code::allocate:
-            io_uring_prep_fallocate(&sqe, operation.fd, operation.mode, static_cast<off_t>(operation.offset),
-                                    static_cast<off_t>(operation.bytes));
-            break;
-    }
-}
-
-void Ring::submit() {
-    if (io_uring_sq_ready(&ring_) == 0) return;
-    enable();
-    int error = io_uring_submit(&ring_);
-    while (error == -EINTR)
-        error = io_uring_submit(&ring_);
-    // EAGAIN and EBUSY: the kernel is short of memory or wants completions reaped first; the next call tries
-    // again.
-    LH_ASSERT(error >= 0 || error == -EAGAIN || error == -EBUSY);
-}
-
-std::size_t Ring::reap() {
-    if (!enabled_) return 0;
-    const unsigned flags = __atomic_load_n(ring_.sq.kflags, __ATOMIC_RELAXED);
-    if (flags & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) (void)io_uring_get_events(&ring_);
-
-    std::size_t handed = 0;
-    io_uring_cqe* cqe = nullptr;
-    while (io_uring_cq_ready(&ring_) > 0 && io_uring_peek_cqe(&ring_, &cqe) == 0) {
-        const std::uint64_t data = cqe->user_data;
-        const int result = cqe->res;
-        io_uring_cqe_seen(&ring_, cqe);  // before the owner runs: it may drain, and so come back here
-        if (data == kCancelMark) {
-            --cancels_in_flight_;
-            continue;
-        }
-        auto& operation = *reinterpret_cast<Operation*>(data);
-        LH_ASSERT(operation.state == Operation::State::in_flight && in_flight_ > 0);
-        --in_flight_;
-        operation.state = Operation::State::taken;
-        operation.owner->completed(operation, result);
-        ++handed;
-        feed_from_backlog();
-    }
-    return handed;
+void Ring::hand_back(Operation& operation, int result) {
+    LH_ASSERT(operation.state == Operation::State::in_flight && in_flight_ > 0);
+    --in_flight_;
+    operation.state = Operation::State::taken;
+    operation.owner->completed(operation, result);
+    feed_from_backlog();
 }
 
 void Ring::feed_from_backlog() {
     while (!backlog_.empty() && in_flight_ < depth_) {
         Operation& next = *backlog_.front();
         backlog_.pop_front();
-        next.state = Operation::State::taken;
-        pass_to_kernel(next);
+        pass_on(next);
     }
-}
-
-void Ring::wait_for_one() {
-    enable();
-    const int error = io_uring_submit_and_wait(&ring_, 1);
-    LH_ASSERT(error >= 0 || error == -EINTR || error == -EAGAIN || error == -EBUSY);
-    reap();
 }
 
 void Ring::drain_group(const void* group) {
@@ -255,20 +83,14 @@ void Ring::drain_group(const void* group) {
     const auto running = [&](const Operation& operation) {
         return operation.state == Operation::State::in_flight && operation.group == group;
     };
-    for (Operation& operation : pool_) {
-        if (!running(operation)) continue;
-        io_uring_sqe* sqe = io_uring_get_sqe(&ring_);
-        if (sqe == nullptr) break;  // cancelling only shortens the wait below
-        io_uring_prep_cancel(sqe, &operation, 0);
-        io_uring_sqe_set_data64(sqe, kCancelMark);
-        ++cancels_in_flight_;
-    }
+    for (Operation& operation : pool_)  // stopping only shortens the wait below
+        if (running(operation) && !ask_to_stop(operation)) break;
     while (std::any_of(pool_.begin(), pool_.end(), running))
         wait_for_one();
 }
 
 void Ring::drain_all() {
-    while (in_flight_ > 0 || cancels_in_flight_ > 0) {
+    while (in_flight_ > 0 || has_more_to_reap()) {
         wait_for_one();
         feed_from_backlog();
     }

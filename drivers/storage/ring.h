@@ -1,28 +1,20 @@
-// The io_uring of one worker: operations are pooled records that find their owner again when the kernel is
+// The disk requests of one worker: operations are pooled records that find their owner again when the kernel is
 // done. At most `queue_depth` operations are with the kernel; the others wait in a backlog whose length is
-// bounded by the bundles that the worker has open.
-//
-// Thread: made anywhere, then used by one thread: the first submit, reap or drain decides which (the ring is
-// created disabled and enabled there, as IORING_SETUP_SINGLE_ISSUER wants). With DEFER_TASKRUN completions
-// appear only when that thread enters the kernel, which reap() does whenever the kernel flags that there is
-// work.
+// bounded by the bundles that the worker has open. Who carries them out derives from it: io_uring (uring.h), in
+// tests/sim a disk in memory.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <fcntl.h>
-#include <liburing.h>
 #include <linux/openat2.h>
 
 #include <cstdint>
 #include <cstdlib>
 #include <deque>
-#include <functional>
 #include <memory>
-#include <string>
 #include <vector>
 
-#include "dataplane/base/bytes.h"
-#include "dataplane/base/result.h"
+#include "dataplane/base/assert.h"
 
 namespace longhaul::storage {
 
@@ -65,13 +57,20 @@ struct Operation {
     std::unique_ptr<std::uint8_t, Free> bounce;
     std::uint64_t bounce_offset = 0;
     std::uint64_t bounce_bytes = 0;
+
+    // read, write: what is still to be moved, at most what one call can say that it moved.
+    struct Transfer {
+        std::uint8_t* memory;
+        std::uint64_t offset;
+        std::uint64_t bytes;
+    };
+    Transfer transfer() const noexcept;
 };
 
 class Ring {
   public:
-    static Result<std::unique_ptr<Ring>> create(unsigned queue_depth, MutableByteView arena,
-                                                const std::function<void(const std::string&)>& log);
-    ~Ring();  // nothing may be in flight
+    explicit Ring(unsigned queue_depth) : depth_(queue_depth) {}
+    virtual ~Ring() = default;  // nothing may be in flight
     Ring(const Ring&) = delete;
     Ring& operator=(const Ring&) = delete;
 
@@ -79,8 +78,8 @@ class Ring {
     void give_back(Operation& operation);
     void queue(Operation& operation);
 
-    void submit();
-    std::size_t reap();  // completions handed to their owners
+    virtual void submit() = 0;
+    virtual std::size_t reap() = 0;  // completions handed to their owners
     bool idle() const noexcept { return in_flight_ == 0 && backlog_.empty(); }
     std::size_t in_flight() const noexcept { return in_flight_ + backlog_.size(); }
 
@@ -90,23 +89,21 @@ class Ring {
     void drain_group(const void* group);
     void drain_all();  // lets everything run to its end
 
-  private:
-    Ring() = default;
-    void register_arena(MutableByteView arena, const std::function<void(const std::string&)>& log);
-    void enable();
-    void pass_to_kernel(Operation& operation);
-    void fill(io_uring_sqe& sqe, Operation& operation);
-    void feed_from_backlog();
-    void wait_for_one();
-    int fixed_index(const std::uint8_t* memory, std::uint64_t bytes) const noexcept;
+  protected:
+    virtual void start(Operation& operation) = 0;            // carried out from the next submit on
+    virtual bool ask_to_stop(Operation& operation) = 0;      // a wish; false: no use to ask for more
+    virtual void wait_for_one() = 0;                         // submits, and reaps at least one
+    virtual bool has_more_to_reap() const { return false; }  // what is not an operation
+    // For reap(): the operation is over.
+    void hand_back(Operation& operation, int result);
 
-    io_uring ring_{};
-    bool made_ = false;
-    bool enabled_ = false;
-    unsigned depth_ = 0;
+    const unsigned depth_;
     unsigned in_flight_ = 0;
-    unsigned cancels_in_flight_ = 0;
-    MutableByteView fixed_;       // the arena when it is registered, else empty
+
+  private:
+    void pass_on(Operation& operation);
+    void feed_from_backlog();
+
     std::deque<Operation> pool_;  // stable addresses; grows to the most that was ever in work at once
     std::vector<Operation*> free_;
     std::deque<Operation*> backlog_;

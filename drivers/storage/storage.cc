@@ -4,13 +4,13 @@
 #include "drivers/storage/storage.h"
 
 #include <sys/resource.h>
-#include <sys/stat.h>
 
 #include <algorithm>
 #include <utility>
 
 #include "drivers/storage/core.h"
 #include "drivers/storage/errors.h"
+#include "drivers/storage/uring.h"
 
 namespace longhaul::storage {
 
@@ -48,10 +48,10 @@ std::size_t descriptors_allowed(const StorageConfig& config) {
     return allowed;
 }
 
-class UringStorage final : public Storage {
+class WorkerStorage final : public Storage {
   public:
-    explicit UringStorage(std::shared_ptr<Core> core) : core_(std::move(core)) {}
-    ~UringStorage() override;
+    explicit WorkerStorage(std::shared_ptr<Core> core) : core_(std::move(core)) {}
+    ~WorkerStorage() override;
 
     Result<void> open_store(StoreNumber store, const std::string& directory, StoreRole role) override;
     void close_store(StoreNumber store) override;
@@ -81,7 +81,7 @@ class UringStorage final : public Storage {
 };
 
 // Destroying it closes every store: bundles that are still held can be destroyed later, but do no more I/O.
-UringStorage::~UringStorage() {
+WorkerStorage::~WorkerStorage() {
     for (auto& [key, store] : core_->stores)
         store->closed = true;
     while (!(core_->ring->idle() && core_->publisher.idle())) {
@@ -92,23 +92,20 @@ UringStorage::~UringStorage() {
     core_->stores.clear();
 }
 
-Result<void> UringStorage::open_store(StoreNumber number, const std::string& directory, StoreRole role) {
+Result<void> WorkerStorage::open_store(StoreNumber number, const std::string& directory, StoreRole role) {
     if (const auto already = find(number, role)) {
-        struct stat wanted {};
-        const bool same = stat(directory.c_str(), &wanted) == 0 && wanted.st_dev == already->device &&
-                          wanted.st_ino == already->inode;
-        if (same) return {};
+        if (already->is_at(directory)) return {};
         return Error{ErrorCode::already_exists, "store " + std::to_string(number) + " is open on " +
                                                     already->directory + ": close it before opening it on " +
                                                     directory};
     }
-    auto opened = open_store_directory(number, directory, role, core_->config.staging_age_max_s);
+    auto opened = open_store_directory(core_->disk, number, directory, role, core_->config.staging_age_max_s);
     if (!opened) return opened.error();
     core_->stores.emplace(std::pair(number, role), std::move(opened).value());
     return {};
 }
 
-void UringStorage::close_store(StoreNumber number) {
+void WorkerStorage::close_store(StoreNumber number) {
     for (const StoreRole role : {StoreRole::source, StoreRole::target}) {
         const auto found = core_->stores.find({number, role});
         if (found == core_->stores.end()) continue;
@@ -117,8 +114,8 @@ void UringStorage::close_store(StoreNumber number) {
     }
 }
 
-Result<std::unique_ptr<BundleReader>> UringStorage::open_reader(StoreNumber source,
-                                                                const wire::Manifest& manifest) {
+Result<std::unique_ptr<BundleReader>> WorkerStorage::open_reader(StoreNumber source,
+                                                                 const wire::Manifest& manifest) {
     auto store = find(source, StoreRole::source);
     if (!store)
         return reason_error(FailReason::store_unknown,
@@ -127,7 +124,7 @@ Result<std::unique_ptr<BundleReader>> UringStorage::open_reader(StoreNumber sour
     return make_reader(core_, std::move(store), manifest);
 }
 
-Result<std::unique_ptr<BundleWriter>> UringStorage::open_writer(const wire::Manifest& manifest) {
+Result<std::unique_ptr<BundleWriter>> WorkerStorage::open_writer(const wire::Manifest& manifest) {
     auto store = find(manifest.store, StoreRole::target);
     if (!store)
         return reason_error(FailReason::store_unknown,
@@ -136,7 +133,7 @@ Result<std::unique_ptr<BundleWriter>> UringStorage::open_writer(const wire::Mani
     return make_writer(core_, std::move(store), manifest);
 }
 
-std::size_t UringStorage::poll(std::vector<Event>& out) {
+std::size_t WorkerStorage::poll(std::vector<Event>& out) {
     core_->ring->reap();
     core_->publisher.collect();
     core_->ring->submit();  // what the completions asked for next
@@ -149,11 +146,16 @@ std::size_t UringStorage::poll(std::vector<Event>& out) {
 
 }  // namespace
 
+std::unique_ptr<Storage> make_storage_on(const StorageConfig& config, Devices devices,
+                                         std::size_t descriptors_max) {
+    return std::make_unique<WorkerStorage>(
+        std::make_shared<Core>(config, std::move(devices), descriptors_max));
+}
+
 Result<std::unique_ptr<Storage>> make_storage(const StorageConfig& config, MutableByteView arena) {
-    auto ring = Ring::create(config.queue_depth, arena, config.log);
+    auto ring = Uring::create(config.queue_depth, arena, config.log);
     if (!ring) return ring.error();
-    auto core = std::make_shared<Core>(config, std::move(ring).value(), descriptors_allowed(config));
-    return std::unique_ptr<Storage>(std::make_unique<UringStorage>(std::move(core)));
+    return make_storage_on(config, {std::move(ring).value(), linux_disk()}, descriptors_allowed(config));
 }
 
 }  // namespace longhaul::storage

@@ -2,17 +2,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "drivers/storage/store.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include <cerrno>
-#include <cstdio>
 #include <ctime>
-#include <string_view>
 #include <vector>
 
 #include "drivers/storage/attributes.h"
@@ -44,66 +39,50 @@ Error store_error(int error_number, const std::string& directory, const std::str
 }
 
 // Makes `name` in `parent` when it is missing and opens it; it must be a directory, not a symlink to one.
-Result<UniqueFd> private_directory(int parent, const char* name, const std::string& shown) {
-    if (mkdirat(parent, name, 0700) != 0 && errno != EEXIST)
+Result<UniqueFd> private_directory(Disk& disk, int parent, const char* name, const std::string& shown) {
+    if (disk.mkdirat(parent, name, 0700) != 0 && errno != EEXIST)
         return store_error(
             errno, shown,
             std::string("cannot create ") + name + ": give the dataplane's user write permission");
-    const int fd = open_beneath(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    const int fd = open_beneath(disk, parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
         return store_error(-fd, shown,
                            std::string("cannot open ") + name +
                                ": it must be a directory of this store, remove what stands there");
-    return UniqueFd(fd);
+    return UniqueFd(disk, fd);
 }
 
-struct DirectoryStream {
-    explicit DirectoryStream(int fd) : stream(fdopendir(fd)) {
-        if (stream == nullptr) close(fd);
-    }
-    ~DirectoryStream() {
-        if (stream != nullptr) closedir(stream);
-    }
-    DirectoryStream(const DirectoryStream&) = delete;
-    DirectoryStream& operator=(const DirectoryStream&) = delete;
-    DIR* stream;
-};
-
-bool is_older(int directory, const char* name, std::uint64_t age_max_s) noexcept {
+bool is_older(Disk& disk, int directory, const char* name, std::uint64_t age_max_s) {
     struct stat found {};
-    if (fstatat(directory, name, &found, AT_SYMLINK_NOFOLLOW) != 0) return false;
-    const std::time_t now = std::time(nullptr);
+    if (disk.fstatat(directory, name, found) != 0) return false;
+    const std::time_t now = disk.now_s();
     return now > found.st_mtime && static_cast<std::uint64_t>(now - found.st_mtime) > age_max_s;
 }
 
-void clean_staging(int staging, bool alone, std::uint64_t age_max_s) {
-    DirectoryStream directory(openat(staging, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (directory.stream == nullptr) return;  // leftovers cost space, not correctness
-    std::vector<std::string> doomed;
-    while (const dirent* found = readdir(directory.stream)) {
-        const std::string_view name = found->d_name;
+void clean_staging(Disk& disk, int staging, bool alone, std::uint64_t age_max_s) {
+    std::vector<std::string> names;
+    if (disk.names_in(staging, names) != 0) return;  // leftovers cost space, not correctness
+    for (const std::string& name : names) {
         const bool of_a_bundle = name.starts_with("b-");
         const bool of_an_object = name.starts_with("o-") || name.starts_with("d-");
-        if ((of_a_bundle && alone) || (of_an_object && is_older(staging, found->d_name, age_max_s)))
-            doomed.emplace_back(name);
+        if ((of_a_bundle && alone) || (of_an_object && is_older(disk, staging, name.c_str(), age_max_s)))
+            disk.unlinkat(staging, name.c_str(), 0);
     }
-    for (const std::string& name : doomed)
-        unlinkat(staging, name.c_str(), 0);
 }
 
 Result<void> open_staging(Store& store, std::uint64_t staging_age_max_s) {
-    auto outer = private_directory(store.root.get(), kPrivateName, store.directory);
+    auto outer = private_directory(store.disk, store.root.get(), kPrivateName, store.directory);
     if (!outer) return outer.error();
-    auto inner = private_directory(outer.value().get(), kStagingName, store.directory);
+    auto inner = private_directory(store.disk, outer.value().get(), kStagingName, store.directory);
     if (!inner) return inner.error();
     store.staging = std::move(inner).value();
-    drop_default_acl(store.staging.get());
-    if (fsync(outer.value().get()) != 0 || fsync(store.root.get()) != 0)
+    drop_default_acl(store.disk, store.staging.get());
+    if (store.disk.fsync(outer.value().get()) != 0 || store.disk.fsync(store.root.get()) != 0)
         return store_error(errno, store.directory, "cannot make the staging directory durable");
 
-    const bool alone = flock(store.staging.get(), LOCK_EX | LOCK_NB) == 0;
-    clean_staging(store.staging.get(), alone, staging_age_max_s);
-    while (flock(store.staging.get(), LOCK_SH) != 0) {
+    const bool alone = store.disk.flock(store.staging.get(), LOCK_EX | LOCK_NB) == 0;
+    clean_staging(store.disk, store.staging.get(), alone, staging_age_max_s);
+    while (store.disk.flock(store.staging.get(), LOCK_SH) != 0) {
         if (errno != EINTR) return store_error(errno, store.directory, "cannot lock the staging directory");
     }
     return {};
@@ -112,7 +91,7 @@ Result<void> open_staging(Store& store, std::uint64_t staging_age_max_s) {
 }  // namespace
 
 void UniqueFd::reset() noexcept {
-    if (fd_ >= 0) close(fd_);
+    if (fd_ >= 0) disk_->close(fd_);
     fd_ = -1;
 }
 
@@ -124,28 +103,36 @@ open_how beneath(std::uint64_t flags, std::uint64_t mode) noexcept {
     return how;
 }
 
-int open_beneath(int directory, const std::string& path, std::uint64_t flags, std::uint64_t mode) noexcept {
+int open_beneath(Disk& disk, int directory, const std::string& path, std::uint64_t flags,
+                 std::uint64_t mode) {
     open_how how = beneath(flags, mode);
     for (;;) {
-        const long fd = syscall(SYS_openat2, directory, path.empty() ? "." : path.c_str(), &how, sizeof(how));
-        if (fd >= 0) return static_cast<int>(fd);
+        const int fd = disk.openat2(directory, path.empty() ? "." : path.c_str(), how);
+        if (fd >= 0) return fd;
         if (errno != EINTR && errno != EAGAIN) return -errno;  // EAGAIN: a rename raced with the resolution
     }
 }
 
-Result<std::shared_ptr<Store>> open_store_directory(StoreNumber number, const std::string& directory,
-                                                    StoreRole role, std::uint64_t staging_age_max_s) {
-    auto store = std::make_shared<Store>();
+bool Store::is_at(const std::string& other_directory) const {
+    const UniqueFd other(disk, disk.open(other_directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    struct stat found {};
+    return other && disk.fstat(other.get(), found) == 0 && found.st_dev == device && found.st_ino == inode;
+}
+
+Result<std::shared_ptr<Store>> open_store_directory(Disk& disk, StoreNumber number,
+                                                    const std::string& directory, StoreRole role,
+                                                    std::uint64_t staging_age_max_s) {
+    auto store = std::make_shared<Store>(disk);
     store->number = number;
     store->role = role;
     store->directory = directory;
-    store->root = UniqueFd(open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    store->root = UniqueFd(disk, disk.open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (!store->root)
         return store_error(
             errno, directory,
             "cannot open this directory: create or mount it and give the dataplane's user access");
     struct stat root {};
-    if (fstat(store->root.get(), &root) != 0)
+    if (disk.fstat(store->root.get(), root) != 0)
         return store_error(errno, directory, "cannot stat this directory");
     store->device = root.st_dev;
     store->inode = root.st_ino;

@@ -20,6 +20,7 @@
 
 #include "dataplane/base/result.h"
 #include "dataplane/wire/manifest.h"
+#include "drivers/storage/disk.h"
 #include "drivers/storage/storage.h"
 
 namespace longhaul::storage {
@@ -27,11 +28,12 @@ namespace longhaul::storage {
 class UniqueFd {
   public:
     UniqueFd() = default;
-    explicit UniqueFd(int fd) noexcept : fd_(fd) {}
-    UniqueFd(UniqueFd&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+    UniqueFd(Disk& disk, int fd) noexcept : disk_(&disk), fd_(fd) {}
+    UniqueFd(UniqueFd&& other) noexcept : disk_(other.disk_), fd_(std::exchange(other.fd_, -1)) {}
     UniqueFd& operator=(UniqueFd&& other) noexcept {
         if (this != &other) {
             reset();
+            disk_ = other.disk_;
             fd_ = std::exchange(other.fd_, -1);
         }
         return *this;
@@ -42,16 +44,21 @@ class UniqueFd {
     void reset() noexcept;
 
   private:
+    Disk* disk_ = nullptr;
     int fd_ = -1;
 };
 
 // Beneath the directory, no symlink anywhere, no /proc magic.
 open_how beneath(std::uint64_t flags, std::uint64_t mode = 0) noexcept;
 // A descriptor or -errno. `path` empty: the directory itself.
-int open_beneath(int directory, const std::string& path, std::uint64_t flags,
-                 std::uint64_t mode = 0) noexcept;
+int open_beneath(Disk& disk, int directory, const std::string& path, std::uint64_t flags,
+                 std::uint64_t mode = 0);
 
 struct Store {
+    explicit Store(Disk& where) : disk(where) {}
+    bool is_at(const std::string& other_directory) const;  // the same root, whatever it is called
+
+    Disk& disk;
     StoreNumber number = 0;
     StoreRole role = StoreRole::source;
     std::string directory;     // as the operator wrote it, for messages
@@ -71,8 +78,9 @@ struct Store {
 // Opens the root; for a target also makes the staging directory, removes leftover b-* files unless another
 // worker or process has the store open, and o-*/d-* files older than staging_age_max_s. Blocks on the disk: a
 // rare command.
-Result<std::shared_ptr<Store>> open_store_directory(StoreNumber number, const std::string& directory,
-                                                    StoreRole role, std::uint64_t staging_age_max_s);
+Result<std::shared_ptr<Store>> open_store_directory(Disk& disk, StoreNumber number,
+                                                    const std::string& directory, StoreRole role,
+                                                    std::uint64_t staging_age_max_s);
 
 // The serial is unique in this process, so that a late removal never meets a newer file of the same entry.
 std::string bundle_staging_name(const wire::Manifest& manifest, std::size_t entry, std::uint64_t serial);

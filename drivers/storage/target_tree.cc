@@ -42,14 +42,14 @@ int TargetTree::open_directory(const std::string& directory, bool create, int& f
         return 0;
     }
     constexpr std::uint64_t kFlags = O_PATH | O_DIRECTORY | O_CLOEXEC;
-    int opened = open_beneath(root_, directory, kFlags);
+    int opened = open_beneath(disk_, root_, directory, kFlags);
     if (opened == -ENOENT && create) {
         if (const int error = make_missing(directory); error != 0) return error;
-        opened = open_beneath(root_, directory, kFlags);
+        opened = open_beneath(disk_, root_, directory, kFlags);
     }
     if (opened < 0) return -opened;
     if (open_.size() >= kOpenDirectoriesMax) open_.clear();
-    open_.emplace(directory, UniqueFd(opened));
+    open_.emplace(directory, UniqueFd(disk_, opened));
     fd = opened;
     return 0;
 }
@@ -62,13 +62,13 @@ int TargetTree::make_missing(const std::string& directory) {
     for (std::size_t from = 0; from < directory.size();) {
         const std::size_t slash = std::min(directory.find('/', from), directory.size());
         const std::string name = directory.substr(from, slash - from);
-        if (mkdirat(parent, name.c_str(), kParentMode) == 0)
+        if (disk_.mkdirat(parent, name.c_str(), kParentMode) == 0)
             touched_.insert(parent_path);
         else if (errno != EEXIST)
             return errno;
-        const int next = open_beneath(parent, name, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        const int next = open_beneath(disk_, parent, name, O_PATH | O_DIRECTORY | O_CLOEXEC);
         if (next < 0) return -next;
-        above = UniqueFd(next);
+        above = UniqueFd(disk_, next);
         parent = next;
         parent_path = directory.substr(0, slash);
         from = slash + 1;
@@ -90,14 +90,14 @@ int TargetTree::touch_parent(const std::string& path) {
 int TargetTree::move_into_place(int staging, const char* name, const std::string& path) {
     int parent = -1;
     if (const int error = open_parent(path, true, parent); error != 0) return error;
-    if (renameat(staging, name, parent, name_of(path)) != 0) {
+    if (disk_.renameat(staging, name, parent, name_of(path)) != 0) {
         if (errno != EISDIR && errno != EEXIST && errno != ENOTEMPTY) return errno;
-        if (unlinkat(parent, name_of(path), AT_REMOVEDIR) != 0) return errno;
+        if (disk_.unlinkat(parent, name_of(path), AT_REMOVEDIR) != 0) return errno;
         open_.clear();
         touched_.insert(parent_of(path));
         // open_ held the parent: it is found again, the name below it is free now
         if (const int error = open_parent(path, false, parent); error != 0) return error;
-        if (renameat(staging, name, parent, name_of(path)) != 0) return errno;
+        if (disk_.renameat(staging, name, parent, name_of(path)) != 0) return errno;
     }
     touched_.insert(parent_of(path));
     return 0;
@@ -106,7 +106,7 @@ int TargetTree::move_into_place(int staging, const char* name, const std::string
 int TargetTree::stage_another_name(const std::string& path, int staging, const char* name) {
     int parent = -1;
     if (open_parent(path, false, parent) != 0) return kLinkMissing;
-    if (linkat(parent, name_of(path), staging, name, 0) == 0) return 0;
+    if (disk_.linkat(parent, name_of(path), staging, name) == 0) return 0;
     switch (errno) {
         case ENOSPC:
         case EDQUOT:
@@ -121,14 +121,14 @@ int TargetTree::stage_another_name(const std::string& path, int staging, const c
 int TargetTree::make_directory(const std::string& path) {
     int parent = -1;
     if (const int error = open_parent(path, true, parent); error != 0) return error;
-    if (mkdirat(parent, name_of(path), kParentMode) != 0) {
+    if (disk_.mkdirat(parent, name_of(path), kParentMode) != 0) {
         if (errno != EEXIST) return errno;
         struct stat found {};
-        if (fstatat(parent, name_of(path), &found, AT_SYMLINK_NOFOLLOW) != 0) return errno;
+        if (disk_.fstatat(parent, name_of(path), found) != 0) return errno;
         if (S_ISDIR(found.st_mode)) return 0;
-        if (unlinkat(parent, name_of(path), 0) != 0) return errno;
+        if (disk_.unlinkat(parent, name_of(path), 0) != 0) return errno;
         touched_.insert(parent_of(path));
-        if (mkdirat(parent, name_of(path), kParentMode) != 0) return errno;
+        if (disk_.mkdirat(parent, name_of(path), kParentMode) != 0) return errno;
     }
     touched_.insert(parent_of(path));
     return 0;
@@ -139,11 +139,11 @@ int TargetTree::remove(const std::string& path) {
     const int error = open_parent(path, false, parent);
     if (error == ENOENT || error == ENOTDIR) return 0;
     if (error != 0) return error;
-    if (unlinkat(parent, name_of(path), 0) != 0) {
+    if (disk_.unlinkat(parent, name_of(path), 0) != 0) {
         const int first = errno;
         if (first == ENOENT) return 0;
         if (first != EISDIR && first != EPERM) return first;
-        if (unlinkat(parent, name_of(path), AT_REMOVEDIR) != 0) return errno == ENOTDIR ? first : errno;
+        if (disk_.unlinkat(parent, name_of(path), AT_REMOVEDIR) != 0) return errno == ENOTDIR ? first : errno;
         open_.clear();
     }
     touched_.insert(parent_of(path));
@@ -151,33 +151,34 @@ int TargetTree::remove(const std::string& path) {
 }
 
 int TargetTree::apply_metadata(const wire::Entry& entry, UniqueFd& changed) {
-    int fd = open_beneath(root_, entry.path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_NOFOLLOW | O_CLOEXEC);
+    int fd =
+        open_beneath(disk_, root_, entry.path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_NOFOLLOW | O_CLOEXEC);
     const bool unreadable = fd == -EACCES;
-    if (unreadable) fd = open_beneath(root_, entry.path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    if (unreadable) fd = open_beneath(disk_, root_, entry.path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0) return -fd;
-    UniqueFd open(fd);
+    UniqueFd open(disk_, fd);
     struct stat found {};
-    if (fstat(fd, &found) != 0) return errno;
+    if (disk_.fstat(fd, found) != 0) return errno;
     const bool directory = S_ISDIR(found.st_mode);
     if (!directory && !S_ISREG(found.st_mode)) return ELOOP;
     if (entry.kind == wire::EntryKind::directory && !directory) return ENOTDIR;
-    if (const int error = set_metadata(fd, entry); error != 0) return error;
+    if (const int error = set_metadata(disk_, fd, entry); error != 0) return error;
     if (!unreadable) changed = std::move(open);
     return 0;
 }
 
 int TargetTree::sync_directory(const std::string& directory) {
-    const int fd = open_beneath(root_, directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    const int fd = open_beneath(disk_, root_, directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd == -ENOENT || fd == -ENOTDIR)
         return 0;  // removed later in the bundle; its parent is touched as well
     if (fd == -EACCES) return flush_everything();
     if (fd < 0) return -fd;
-    const UniqueFd open(fd);
-    return fsync(fd) == 0 ? 0 : errno;
+    const UniqueFd open(disk_, fd);
+    return disk_.fsync(fd) == 0 ? 0 : errno;
 }
 
 int TargetTree::flush_everything() {
-    return syncfs(root_) == 0 ? 0 : errno;
+    return disk_.syncfs(root_) == 0 ? 0 : errno;
 }
 
 }  // namespace longhaul::storage

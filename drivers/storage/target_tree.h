@@ -15,7 +15,7 @@ namespace longhaul::storage {
 
 class TargetTree {
   public:
-    explicit TargetTree(int root) : root_(root) {}  // borrowed
+    TargetTree(Disk& disk, int root) : disk_(disk), root_(root) {}  // both borrowed
 
     // Renames a staged file or symlink to `path`, over a file, a symlink or an empty directory.
     int move_into_place(int staging, const char* name, const std::string& path);
@@ -37,6 +37,7 @@ class TargetTree {
     int open_directory(const std::string& directory, bool create, int& fd);
     int make_missing(const std::string& directory);
 
+    Disk& disk_;
     const int root_;
     std::set<std::string> touched_;
     std::map<std::string, UniqueFd>

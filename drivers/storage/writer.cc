@@ -159,15 +159,15 @@ File& Writer::tail_of(std::uint32_t index) {
 FailReason Writer::opened(File& file, int fd) {
     const Entry& entry = manifest_->entries[file.entry()];
     struct stat found {};
-    if (fstat(fd, &found) != 0) return target_reason(errno);
+    if (core_->disk.fstat(fd, found) != 0) return target_reason(errno);
     if (!S_ISREG(found.st_mode)) return FailReason::target_path;
-    const int flags = fcntl(fd, F_GETFL);
-    if (flags < 0 || fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) != 0) return target_reason(errno);
+    const int flags = core_->disk.get_flags(fd);
+    if (flags < 0 || core_->disk.set_flags(fd, flags & ~O_NONBLOCK) != 0) return target_reason(errno);
     if (entry.kind != EntryKind::range) return FailReason::none;
     // Many bundles meet in an object's file: each may be the first, and none may shorten it.
     const auto size = static_cast<std::uint64_t>(found.st_size);
     if (size > entry.file_size) return FailReason::manifest_malformed;
-    if (size < entry.file_size && ftruncate(fd, static_cast<off_t>(entry.file_size)) != 0)
+    if (size < entry.file_size && core_->disk.ftruncate(fd, entry.file_size) != 0)
         return target_reason(errno);
     return FailReason::none;
 }

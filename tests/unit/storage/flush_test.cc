@@ -54,11 +54,11 @@ struct Staged {
     std::vector<std::string> done;
 
     explicit Staged(int staging_flags) {
-        auto opened = open_store_directory(2, target.path(), StoreRole::target, 3600);
+        auto opened = open_store_directory(linux_disk(), 2, target.path(), StoreRole::target, 3600);
         EXPECT_TRUE(opened.ok());
         store = std::move(opened).value();
-        store->staging =
-            UniqueFd(::open((target / ".longhaul/staging").c_str(), staging_flags | O_DIRECTORY | O_CLOEXEC));
+        store->staging = UniqueFd(linux_disk(), ::open((target / ".longhaul/staging").c_str(),
+                                                       staging_flags | O_DIRECTORY | O_CLOEXEC));
         EXPECT_TRUE(store->staging);
         for (const std::string name : {"one", "two"}) {
             put_file(target / (".longhaul/staging/b-" + name), "12345");
@@ -82,7 +82,7 @@ struct Staged {
         }
     }
     void publish_all() {
-        Publisher publisher;
+        Publisher publisher(Publishing::on_its_thread);
         for (const auto& job : jobs)
             publisher.start(job);
         publisher.finish_all();
@@ -137,7 +137,7 @@ TEST(Flush, AfterOneThatFailedOpenBundlesFail) {
 TEST(Flush, SlowOnesAreAvoidedForAWhile) {
     TemporaryDirectory source, target;
     const wire::Manifest manifest = files(source, 40);
-    auto opened = open_store_directory(2, target.path(), StoreRole::target, 3600);
+    auto opened = open_store_directory(linux_disk(), 2, target.path(), StoreRole::target, 3600);
     ASSERT_TRUE(opened.ok());
     opened.value()->flush_singly = 2;
     for (const bool together : {false, false, true, true})
