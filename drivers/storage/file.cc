@@ -124,7 +124,7 @@ void File::completed(Operation& operation, int result) {
             return;
         case Operation::Code::data_sync:
             ++core_.stats.fdatasyncs;
-            // Whatever the errno, the pages may be lost: never retried, never taken for success.
+            result = flush_result(result);
             settle(operation, result == 0 ? FailReason::none : reason_of(-result));
             rest_or_close();
             return;
@@ -163,6 +163,10 @@ void File::open_done(Operation& operation, int result) {
     fd_ = result;
     state_ = State::open;
     ++core_.stats.files_opened;
+    if (was_opened_)
+        was_reopened_ = true;
+    else
+        flush_failures_ = spec_.store->file_flush_failures;
     if (reason_ == FailReason::none) reason_ = user_.opened(*this, fd_);
     if (reason_ != FailReason::none) return fail(reason_);
     if (was_opened_ || spec_.allocate_bytes == 0) return become_open();
@@ -262,6 +266,14 @@ void File::transfer_done(Operation& operation, int result) {
     }
     settle(operation, FailReason::none);
     rest_or_close();
+}
+
+// Whatever the errno, the pages may be lost: never retried, never taken for success. The kernel tells every descriptor
+// that was open then, and nobody else: one that was lent away in between cannot know whose bytes were lost.
+int File::flush_result(int result) {
+    if (result < 0) ++spec_.store->file_flush_failures;
+    const bool untold = was_reopened_ && flush_failures_ != spec_.store->file_flush_failures;
+    return result == 0 && untold ? -EIO : result;
 }
 
 void File::settle(Operation& operation, FailReason reason) {

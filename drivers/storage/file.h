@@ -72,6 +72,7 @@ class File final : public OperationOwner, private Descriptors::Holder {
     void reopen_without(std::uint64_t flag, Operation& operation);
     void become_open();
     void transfer_done(Operation& operation, int result);
+    int flush_result(int result);
     void issue(Operation& operation);
     void settle(Operation& operation, wire::FailReason reason);
     void rest_or_close();
@@ -91,6 +92,8 @@ class File final : public OperationOwner, private Descriptors::Holder {
     int fd_ = -1;
     unsigned in_flight_ = 0;
     bool was_opened_ = false;
+    bool was_reopened_ = false;
+    std::uint64_t flush_failures_ = 0;  // of the store's files, at the first open
     bool close_when_idle_ = false;
     wire::FailReason reason_ = wire::FailReason::none;
     std::vector<Operation*> waiting_;

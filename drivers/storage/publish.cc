@@ -73,6 +73,7 @@ class Publishing {
     void hold_back_marks();
     void discard(std::size_t index);
     bool object_failed(const wire::ObjectKey& object) const;
+    bool may_be_a_repetition(const Entry& entry);
 
     PublishJob& job_;
     const std::vector<Entry>& entries_;
@@ -200,12 +201,27 @@ int Publishing::publish_hole(std::size_t index) {
     return error;
 }
 
+// Ranges that come with their own assemble, of an object that was assembled before: they are offered again, and what they
+// gathered now lacks the ranges of other bundles; or the whole version travels once more. Nobody here can tell.
+bool Publishing::may_be_a_repetition(const Entry& entry) {
+    const bool with_ranges = std::any_of(entries_.begin(), entries_.end(), [&](const Entry& other) {
+        return other.kind == EntryKind::range && other.object == entry.object;
+    });
+    struct stat found {};
+    return with_ranges && disk_.fstatat(staging_, object_done_name(entry.object).c_str(), found) == 0;
+}
+
 // The empty d-* file is made before the rename: when the object is gone and d-* is there, a crash hid our
 // answer and the bundle was offered again.
 int Publishing::assemble(std::size_t index) {
     const Entry& entry = entries_[index];
     if (entry.object == wire::ObjectKey{}) return publish_hole(index);
     if (object_failed(entry.object)) return ENODATA;
+    if (may_be_a_repetition(entry)) {  // from the first range again: with neither file there is no doubt
+        disk_.unlinkat(staging_, object_staging_name(entry.object).c_str(), 0);
+        disk_.unlinkat(staging_, object_done_name(entry.object).c_str(), 0);
+        return ENODATA;
+    }
     const std::string name = object_staging_name(entry.object);
     const std::string done = object_done_name(entry.object);
     struct stat staged {};

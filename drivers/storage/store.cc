@@ -56,7 +56,8 @@ bool is_older(Disk& disk, int directory, const char* name, std::uint64_t age_max
     struct stat found {};
     if (disk.fstatat(directory, name, found) != 0) return false;
     const std::time_t now = disk.now_s();
-    return now > found.st_mtime && static_cast<std::uint64_t>(now - found.st_mtime) > age_max_s;
+    // By ctime: an object that a crash stopped at its rename has the mtime of the source already.
+    return now > found.st_ctime && static_cast<std::uint64_t>(now - found.st_ctime) > age_max_s;
 }
 
 void clean_staging(Disk& disk, int staging, bool alone, std::uint64_t age_max_s) {

@@ -73,6 +73,8 @@ struct Store {
     // Flushes of the whole file system that failed. The kernel tells such an error once, whichever bundle's bytes were
     // lost: none that was open by then may count on a later flush.
     mutable std::atomic<std::uint64_t> flush_failures{0};
+    // Flushes of single files that failed; owner thread only.
+    std::uint64_t file_flush_failures = 0;
 };
 
 // Opens the root; for a target also makes the staging directory, removes leftover b-* files unless another
