@@ -1,0 +1,128 @@
+# One worker's storage alone: a large file written until it is durable and read again, beside fio with the same requests
+# on the same disk; and small files in bundles, beside cp.
+# SPDX-License-Identifier: Apache-2.0
+import argparse
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import tempfile
+import time
+
+from core import built
+from lab import install_packages
+from processes import Failed, go_ahead_of_others
+
+MIB = 1 << 20
+BAR = 0.9
+LIMIT_S = 600
+
+
+def arguments():
+    parser = argparse.ArgumentParser(prog="tests/bench/run storage")
+    parser.add_argument("--directory", default="/var/tmp", help="on the disk to measure (default /var/tmp)")
+    parser.add_argument("--size", type=int, default=1024, metavar="MIB", help="of the large file, at most 1024 (default 1024)")
+    parser.add_argument("--request", type=int, default=1024, metavar="KIB", help="of every read and write (default 1024)")
+    parser.add_argument("--depth", type=int, default=16, help="requests under way (default 16)")
+    parser.add_argument("--files", type=int, default=20_000, help="small files of 4 KiB (default 20000)")
+    return parser
+
+
+def output(command):
+    done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S, start_new_session=True,
+                          preexec_fn=go_ahead_of_others)
+    if done.returncode:
+        raise Failed(f"{' '.join(command)}: {done.stderr[-1000:] or done.stdout[-1000:]}")
+    return done.stdout
+
+
+def engine(program, options, folder, what):
+    figures = json.loads(output([program, "--what", what, "--directory", folder, "--bytes", str(options.size * MIB), "--request",
+                                 str(options.request * 1024), "--depth", str(options.depth), "--files", str(options.files)]))
+    return figures["wall_s"], figures["cpu_s"]
+
+
+def fio(options, folder, what):
+    """Wall and processor seconds of one job; a write ends with fsync, as the engine's does."""
+    file = os.path.join(folder, "large" if what == "read" else "fio")
+    command = ["fio", "--name=job", f"--filename={file}", f"--rw={what}", "--ioengine=io_uring", "--direct=1", "--fixedbufs",
+               f"--bs={options.request}k", f"--iodepth={options.depth}", f"--size={options.size}m", "--end_fsync=1",
+               "--output-format=json"]
+    job = json.loads(output(command))["jobs"][0]
+    wall = job["job_runtime"] / 1000
+    return wall, wall * (job["usr_cpu"] + job["sys_cpu"]) / 100
+
+
+def clock_hz():
+    with open("/proc/cpuinfo") as file:
+        rates = [float(line.split(":")[1]) for line in file if line.startswith("cpu MHz")]
+    return statistics.median(rates) * 1e6 if rates else None
+
+
+def figures(options, wall, cpu):
+    size, hz = options.size * MIB, clock_hz()
+    return {"gbytes_per_second": round(size / wall / 1e9, 3),
+            "cycles_per_byte": round(cpu * hz / size, 3) if hz else None}
+
+
+def large(program, options, folder, what):
+    """Engine and fio in turn, each on a file that the disk has to find room for anew."""
+    row = {"what": what, "mib": options.size, "request_kib": options.request, "depth": options.depth}
+    if what == "write":
+        for name in ("large", "fio"):
+            if os.path.exists(os.path.join(folder, name)):
+                os.unlink(os.path.join(folder, name))
+    os.sync()
+    row["engine"] = figures(options, *engine(program, options, folder, what))
+    os.sync()
+    row["fio"] = figures(options, *fio(options, folder, what))
+    row["share_of_fio"] = round(row["engine"]["gbytes_per_second"] / row["fio"]["gbytes_per_second"], 3)
+    return row
+
+
+def small(program, options, folder):
+    """Files a second until all are durable: the engine's bundles, and cp of the same files with a sync behind it."""
+    place = os.path.join(folder, "small")
+    os.mkdir(place)
+    os.sync()
+    wall, cpu = engine(program, options, place, "small")
+    row = {"what": "small", "files": options.files, "engine": {"files_per_second": round(options.files / wall),
+                                                               "cpu_us_per_file": round(cpu / options.files * 1e6, 1)}}
+    copy = os.path.join(folder, "copy")
+    os.sync()
+    begin = time.monotonic()
+    output(["cp", "-r", place, copy])
+    output(["sync", "-f", copy])
+    row["cp"] = {"files_per_second": round(options.files / (time.monotonic() - begin))}
+    shutil.rmtree(place)
+    shutil.rmtree(copy)
+    return row
+
+
+def said(row):
+    unit = "files_per_second" if row["what"] == "small" else "gbytes_per_second"
+    others = {name: row[name][unit] for name in ("engine", "fio", "cp") if name in row}
+    return f"{row['what']}: " + ", ".join(f"{name} {value}" for name, value in others.items()) + f" {unit}"
+
+
+def measure(options, runs, build):
+    if not 0 < options.size <= 1024:
+        raise Failed("--size must be 1 to 1024: one bundle takes 1 GiB")
+    install_packages(["fio"])
+    program = built(build, "tests/bench/storage/bench-storage")
+    rows = []
+    folder = tempfile.mkdtemp(prefix="longhaul-bench-storage-", dir=options.directory)
+    try:
+        for _ in range(runs):
+            rows += [large(program, options, folder, "write"), large(program, options, folder, "read"),
+                     small(program, options, folder)]
+            for row in rows[-3:]:
+                print(said(row), flush=True)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    bars = []
+    for what in ("write", "read"):
+        share = statistics.median(row["share_of_fio"] for row in rows if row["what"] == what)
+        bars.append({"name": f"{what}: engine / fio", "value": share, "unit": "of fio", "bar": BAR, "pass": share >= BAR})
+    return rows, bars
