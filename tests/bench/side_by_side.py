@@ -19,6 +19,7 @@ MIB = 1 << 20
 RUNS = 1                    # a run of everything takes minutes; --runs 5 for medians
 SHARE_BAR = 0.97
 BEST_PEER_BAR = 1.2
+CONTENDER = 0.7             # of the best peer's first run: who is slower than that will not be best, and is not run again
 LOSSES = {"0": (0, 1), "0.001": (0.001, 1), "0.01": (0.01, 1), "0.01x8": (0.01, 8)}
 TOOLS = ("longhaul", "iperf3", "gridftp", "rclone", "xrdcp", "curl", "rsync", "srt", "uftp")
 
@@ -138,18 +139,30 @@ class Grid:
               f"{'' if outcome.note == '' else '  ' + outcome.note.splitlines()[0]}", flush=True)
 
     def cell(self, runs, rtt_ms, loss):
-        peers = chosen([name for name in self.options.tools if name != "longhaul"])
+        """Every tool once, then those that may be the best again: the others' spread decides nothing and costs hours."""
+        peers = [(peer, congestion) for peer in chosen([name for name in self.options.tools if name != "longhaul"])
+                 for congestion in wanted(peer, self.options)]
         for run in range(runs):
+            first_row = len(self.rows)
             if "longhaul" in self.options.tools:
                 self.longhaul(run, rtt_ms, loss)
-            for peer in peers:
-                for congestion in wanted(peer, self.options):
-                    self.peer(peer, congestion, run, rtt_ms, loss)
+            for peer, congestion in peers:
+                self.peer(peer, congestion, run, rtt_ms, loss)
+            if run == 0:
+                again = contenders(self.rows[first_row:])
+                peers = [(peer, congestion) for peer, congestion in peers if (peer.name, congestion) in again]
 
 
 def wanted(peer, options):
     """The congestion controls to run a peer with; those that bring their own have no choice."""
     return options.congestion if peer.congestion == TCP else peer.congestion
+
+
+def contenders(rows):
+    """Of the rows of one cell's first run, the peers that may be the best of those that end on a disk."""
+    peers = [row for row in rows if row["disk_to_disk"] and row["tool"] != "longhaul"]
+    best = max((row["payload_mbps"] for row in peers), default=0)
+    return {(row["tool"], row["congestion_control"]) for row in peers if row["payload_mbps"] >= CONTENDER * best}
 
 
 def median_bps(rows):
@@ -193,7 +206,8 @@ def measure(options, runs, build):
     transfers = sum(len(wanted(known[name], options)) if name in known else 1 for name in options.tools)
     total = transfers * len(options.rtts) * len(options.losses) * runs
     print(f"{total} transfers of {options.size} MiB, at most {options.limit:g} s each and a few seconds between them: "
-          f"at most {total * (options.limit + 6) / 60:.0f} minutes", flush=True)
+          f"at most {total * (options.limit + 6) / 60:.0f} minutes, "
+          "less where tools are too slow to be run again", flush=True)
     try:
         grid.prepare()
         for rtt_ms in options.rtts:
