@@ -34,6 +34,7 @@ class Link:
     burst: float = 1
     seed: int = 1
     share: float = 0.97    # of rate_bps, that Longhaul never exceeds
+    goal: str = "balanced"
 
     def payload_bps(self):
         """What the link can carry of users' bytes: all frames full, none lost, no parity."""
@@ -182,6 +183,7 @@ rate = "{self.options.link.rate_bps}"
 share = {self.options.link.share}
 rtt_max_ms = {self.rtt_max_ms()}
 mode = "reserved"
+goal = "{self.options.link.goal}"
 """
 
     def rtt_max_ms(self):

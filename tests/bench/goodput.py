@@ -13,6 +13,7 @@ from world import Link, Options, World, find_programs
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 MIB = 1 << 20
+GOALS = ("throughput", "balanced", "latency")
 DEDICATED_SHARE = 0.999     # of a link that nobody else uses: what is left keeps its queue from standing
 
 
@@ -25,7 +26,13 @@ def arguments():
     parser.add_argument("--rate", type=int, default=1_000_000_000, metavar="BPS", help="of each direction (default 1e9)")
     parser.add_argument("--share", type=float, default=DEDICATED_SHARE, metavar="S",
                         help="of the rate, that Longhaul never exceeds (default %(default)s: nobody else sends meanwhile)")
+    add_goal(parser)
     return parser
+
+
+def add_goal(parser):
+    parser.add_argument("--goal", choices=GOALS, default="throughput",
+                        help="of Longhaul's link (default throughput, the one for files of this size)")
 
 
 def default_build():
@@ -87,7 +94,7 @@ def drained(world):
 def measure(options, runs, build):
     build = build or default_build()
     link = Link(rate_bps=options.rate, rtt_ms=options.rtt, loss=options.loss, burst=options.burst,
-                share=options.share)
+                share=options.share, goal=options.goal)
     ideal_seconds = options.size * MIB * 8 / link.payload_bps()
     rows = []
     top = tempfile.mkdtemp(prefix="longhaul-bench-", dir="/var/tmp")

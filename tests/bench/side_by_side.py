@@ -55,6 +55,7 @@ def arguments():
     parser.add_argument("--rate", type=int, default=1_000_000_000, metavar="BPS", help="of each direction (default 1e9)")
     parser.add_argument("--share", type=float, default=goodput.DEDICATED_SHARE, metavar="S",
                         help="of the rate, that Longhaul never exceeds (default %(default)s: nobody else sends meanwhile)")
+    goodput.add_goal(parser)
     return parser
 
 
@@ -88,7 +89,8 @@ class Grid:
     def link(self, rtt_ms, loss):
         share, burst = LOSSES[loss]
         return BenchLink(rate_bps=self.options.rate, rtt_ms=rtt_ms, loss=share, burst=burst, seed=self.serial + 1,
-                         queue_ms=self.options.queue_ms, share=self.options.share)
+                         queue_ms=self.options.queue_ms, share=self.options.share,
+                         goal=self.options.goal)
 
     def longhaul(self, run, rtt_ms, loss):
         link = self.link(rtt_ms, loss)

@@ -17,13 +17,12 @@ from lab import BenchLink, Lab, dropped_on_link, end_all, flush, install_package
 from peers import nginx
 from processes import Failed, wait_for
 from side_by_side import words
-from world import LINK, find_programs, listed, settled
+from world import find_programs, listed, settled
 
 MIB = 1 << 20
 RUNS = 1
 CLEAN_BAR = 1.15
 PEER_BAR = 0.5
-GOALS = ("throughput", "balanced", "latency")
 POLICED_SHARE = 0.8
 CONDITIONS = {"clean": (0, False), "0.001": (0.001, False), "0.01": (0.01, False), "police": (0, True)}
 BUNDLES_EVERY_S = 0.01
@@ -43,7 +42,7 @@ def arguments():
                         help="of the line's rate: what the policer lets pass at once (default 5)")
     parser.add_argument("--conditions", type=words(CONDITIONS), default=list(CONDITIONS), metavar="NAME,...",
                         help="default clean,0.001,0.01,police (a policer at 80 %% of the line); clean is always measured")
-    parser.add_argument("--goals", type=words(GOALS), default=["latency"], metavar="NAME,...",
+    parser.add_argument("--goals", type=words(goodput.GOALS), default=["latency"], metavar="NAME,...",
                         help="of Longhaul's link: throughput, balanced (its default), latency (the default here)")
     parser.add_argument("--congestion", type=words(("bbr", "cubic")), default=["bbr"], metavar="NAME,...",
                         help="of the peer's TCP (default bbr)")
@@ -52,10 +51,10 @@ def arguments():
     return parser
 
 
-def link_of(options, condition):
+def link_of(options, condition, goal="balanced"):
     loss, policed = CONDITIONS[condition]
     return BenchLink(rate_bps=options.rate, rtt_ms=options.rtt, loss=loss, queue_ms=options.queue_ms, police_ms=options.police_ms,
-                     share=options.share, police_bps=int(options.rate * POLICED_SHARE) if policed else 0)
+                     share=options.share, goal=goal, police_bps=int(options.rate * POLICED_SHARE) if policed else 0)
 
 
 def percentile(values, share):
@@ -122,11 +121,8 @@ def longhaul_times(options, build, top, condition, goal):
     work = os.path.join(top, f"longhaul-{condition}-{goal}")
     replicas = os.path.join(work, "replicas")
     times, note = [], ""
-    with longhaul_side.world_of(build, os.path.join(work, "world"), link_of(options, condition), replicas) as world:
+    with longhaul_side.world_of(build, os.path.join(work, "world"), link_of(options, condition, goal), replicas) as world:
         world.start()
-        answer = world.rest("east", "PATCH", f"/v1/links/{LINK}", {"goal": goal})
-        if answer.status != 200:
-            raise Failed(f"setting the link's goal to {goal}: {answer}")
         series = Series(world, work, os.path.join(replicas, "tail"), options)
         series.begin()
         end = time.monotonic() + options.limit
