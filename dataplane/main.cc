@@ -166,7 +166,7 @@ int run(const worker::DataplaneConfig& config, int signal_fd) {
     for (const auto& launch : launches)
         doors.push_back({launch->inbox, launch->outbox});
     {
-        node::Node node(config, std::move(socket).value(), doors, wake_fd, signal_fd);
+        node::Node node(config, std::move(socket).value(), doors, borrowed, wake_fd, signal_fd);
         {
             const std::lock_guard lock(telemetry_mutex);
             telemetry_node = &node;

@@ -76,6 +76,7 @@ Result<void> Node::link_add(const Json& request, std::uint64_t sequence) {
     known.local_ip = local.value();
     known.remote_ip = remote.value();
     if (known.groups.empty()) make_groups(known, 1, link.lanes);
+    steer_lanes(known);
     const auto answer = gather_answer(sequence);
     for (unsigned group = 0; group < known.groups.size(); ++group)
         ask(answer, known.groups[group].place.worker, configure_group(known, group));
@@ -106,6 +107,7 @@ Result<void> Node::link_remove(const Json& request, std::uint64_t sequence) {
             ask(answer, found->second.groups[group].place.worker,
                 worker::RemoveLink{0, number, static_cast<std::uint8_t>(group), false});
         links_.erase(found);
+        steering_.remove(number);
     }
     for (unsigned worker = 0; worker < workers_.size(); ++worker)
         ask(answer, worker, worker::PrepareSession{0, number, {}});
@@ -258,6 +260,7 @@ void Node::begin_groups(const std::shared_ptr<SessionStart>& start, std::uint64_
         ask(answer, link.groups[group].place.worker,
             worker::RemoveLink{0, number, static_cast<std::uint8_t>(group), true});
     make_groups(link, groups, start->lanes);
+    steer_lanes(link);
     for (unsigned group = 0; group < groups; ++group) {
         const unsigned worker = link.groups[group].place.worker;
         const auto tell = [&](worker::Command command) {
@@ -286,6 +289,13 @@ void Node::make_groups(KnownLink& link, unsigned groups, unsigned lanes) {
     link.division.emplace(link.settings.rate_bps, groups);
     for (unsigned group = 0; group < groups; ++group)
         link.division->set_busy(group, link.spread.any(group));
+}
+
+void Node::steer_lanes(const KnownLink& link) {
+    std::vector<GroupPlace> places;
+    for (const auto& group : link.groups)
+        places.push_back(group.place);
+    steering_.place(link.settings.link, link.port, link.remote_ip, link.settings.udp_port_base, places);
 }
 
 worker::ConfigureLink Node::configure_group(const KnownLink& link, unsigned group) const {

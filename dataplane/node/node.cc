@@ -30,10 +30,11 @@ void drain(int fd) {
 }  // namespace
 
 Node::Node(const worker::DataplaneConfig& config, ControlSocket socket, std::vector<WorkerDoor> workers,
-           int wake_fd, int signal_fd)
+           std::vector<nic::Port*> ports, int wake_fd, int signal_fd)
     : config_(config),
       socket_(std::move(socket)),
       workers_(std::move(workers)),
+      steering_(std::move(ports)),
       wake_fd_(wake_fd),
       signal_fd_(signal_fd),
       boot_id_(random_id()),

@@ -15,6 +15,7 @@
 
 #include "dataplane/node/bundle_ledger.h"
 #include "dataplane/node/control_socket.h"
+#include "dataplane/node/lane_steering.h"
 #include "dataplane/node/link_groups.h"
 #include "dataplane/node/rate_division.h"
 #include "dataplane/worker/config.h"
@@ -31,8 +32,9 @@ struct WorkerDoor {
 
 class Node {
   public:
+    // `ports` in the order of the configuration; they outlive the node.
     Node(const worker::DataplaneConfig& config, ControlSocket socket, std::vector<WorkerDoor> workers,
-         int wake_fd, int signal_fd);
+         std::vector<nic::Port*> ports, int wake_fd, int signal_fd);
 
     void run();                        // until SIGTERM or SIGINT
     nlohmann::json telemetry() const;  // any thread: the last counters, for the telemetry socket
@@ -89,6 +91,7 @@ class Node {
     worker::DataplaneConfig config_;
     ControlSocket socket_;
     std::vector<WorkerDoor> workers_;
+    LaneSteering steering_;
     int wake_fd_, signal_fd_;
     std::string boot_id_;
 
@@ -112,6 +115,7 @@ class Node {
     };
     struct SessionStart;
     worker::ConfigureLink configure_group(const KnownLink& link, unsigned group) const;
+    void steer_lanes(const KnownLink& link);
     void make_groups(KnownLink& link, unsigned groups, unsigned lanes);
     void begin_groups(const std::shared_ptr<SessionStart>& start, std::uint64_t sequence);
     Result<void> offer_to_group(KnownLink& link, command::BundleOfferMessage offer,

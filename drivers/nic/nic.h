@@ -67,6 +67,13 @@ struct PortStats {
     std::uint64_t rx_packets, rx_bytes, tx_packets, tx_bytes, rx_missed, rx_errors, tx_errors, no_mbuf;
 };
 
+// What a lane's frames look like to the port that receives them.
+struct SteeredFlow {
+    wire::IpAddress source;      // of the other end
+    std::uint16_t udp_port = 0;  // that it sends to
+    auto operator<=>(const SteeredFlow&) const = default;
+};
+
 class Port {
   public:
     static Result<std::unique_ptr<Port>> open(const PortConfig& config);
@@ -98,6 +105,10 @@ class Port {
     // for a memif client whose server left; for other devices the operator's command may ask for it. Any
     // thread.
     virtual Result<void> recover() = 0;
+    // Asks the device to deliver these frames at this queue, until forget() or the port's end. An error is no fault of
+    // anybody: devices without flow rules deliver by their own choice. Any thread.
+    virtual Result<void> steer(const SteeredFlow& flow, unsigned queue) = 0;
+    virtual void forget(const SteeredFlow& flow) = 0;
     // Marks a frame for checksum offload when they are offloaded: header lengths as written by
     // write_udp_frame.
     virtual void prepare(rte_mbuf* frame, bool v6, unsigned l2_bytes, unsigned l3_bytes) const = 0;

@@ -18,6 +18,7 @@
 #include "drivers/nic/interrupt_thread.h"
 #include "drivers/nic/memif_listener.h"
 #include "drivers/nic/nic.h"
+#include "drivers/nic/steering.h"
 
 namespace longhaul::nic {
 namespace {
@@ -76,6 +77,8 @@ class DpdkPort final : public Port {
     PortStats stats() const override;
     std::uint64_t link_epoch() const override { return link_epoch_.load(std::memory_order_relaxed); }
     Result<void> recover() override;
+    Result<void> steer(const SteeredFlow& flow, unsigned queue) override;
+    void forget(const SteeredFlow& flow) override;
     void prepare(rte_mbuf* frame, bool v6, unsigned l2_bytes, unsigned l3_bytes) const override;
 
   private:
@@ -100,7 +103,8 @@ class DpdkPort final : public Port {
     bool checksums_offloaded_ = false, checksums_verified_ = false;
     std::atomic<bool> started_{false};     // written under control_
     std::atomic<bool> recovering_{false};  // a restart is on its way to the interrupt thread
-    std::mutex control_;                   // one restart at a time
+    std::mutex control_;                   // one restart, one change of rules at a time
+    Steering steering_;                    // guarded by control_
     BurstGate gate_;                       // closed while the device is stopped
     std::atomic<bool> up_{false};
     std::atomic<std::uint64_t> link_epoch_{0};
@@ -271,7 +275,28 @@ DpdkPort::~DpdkPort() {
     rte_mempool_free(pool_);
 }
 
+Result<void> DpdkPort::steer(const SteeredFlow& flow, unsigned queue) {
+    const std::lock_guard lock(control_);
+    if (queue >= config_.queues)
+        return failure(ErrorCode::invalid_argument,
+                       "has " + std::to_string(config_.queues) + " receive queues, none of them number " +
+                           std::to_string(queue),
+                       0);
+    if (config_.queues == 1) return {};  // there is no other way
+    auto steered = steering_.steer(port_, flow, config_.vlan, queue);
+    if (!steered)
+        return failure(steered.error().code, "the device takes no flow rule (" + steered.error().text + ")",
+                       0);
+    return {};
+}
+
+void DpdkPort::forget(const SteeredFlow& flow) {
+    const std::lock_guard lock(control_);
+    steering_.forget(port_, flow);
+}
+
 void DpdkPort::shut() {
+    steering_.stopped(port_);
     if (started_) {
         gate_.close();
         rte_eth_dev_stop(port_);
@@ -340,12 +365,16 @@ Result<void> DpdkPort::recover() {
 Result<void> DpdkPort::restart() {
     const std::lock_guard lock(control_);
     if (started_) {
+        steering_.stopped(port_);
         gate_.close();
         rte_eth_dev_stop(port_);
         started_ = false;
     }
     auto begun = start();
-    if (started_) gate_.open();
+    if (started_) {
+        steering_.started(port_, config_.vlan);
+        gate_.open();
+    }
     return begun;
 }
 

@@ -14,6 +14,7 @@
 
 #include "drivers/nic/burst_gate.h"
 #include "drivers/nic/nic.h"
+#include "drivers/nic/steering.h"
 #include "tests/unit/nic/frames.h"
 #include "tests/unit/nic/network_lab.h"
 
@@ -120,6 +121,54 @@ TEST(Ports, OpensWithTheQueuesThereAre) {
         ASSERT_TRUE(opened.ok()) << opened.error().text;
         EXPECT_EQ(opened.value()->config().queues, queues) << device;
     }
+}
+
+// What the device is told: frames of that sender to that UDP port, behind that VLAN, and nothing else, go to the queue.
+TEST(Steering, ARuleNamesSenderPortAndQueue) {
+    const SteeredFlow flow{wire::parse_ip("fd00::2").value(), 49155};
+    const SteeringRule rule(flow, 7, 3);
+    EXPECT_EQ(rule.attributes().ingress, 1u);
+    const rte_flow_item* item = rule.pattern();
+    EXPECT_EQ(item[0].type, RTE_FLOW_ITEM_TYPE_ETH);
+    EXPECT_EQ(item[0].spec, nullptr);
+    ASSERT_EQ(item[1].type, RTE_FLOW_ITEM_TYPE_VLAN);
+    EXPECT_EQ(static_cast<const rte_flow_item_vlan*>(item[1].spec)->tci, rte_cpu_to_be_16(7));
+    EXPECT_EQ(static_cast<const rte_flow_item_vlan*>(item[1].mask)->tci, rte_cpu_to_be_16(0x0fff));
+    ASSERT_EQ(item[2].type, RTE_FLOW_ITEM_TYPE_IPV6);
+    const auto& source = static_cast<const rte_flow_item_ipv6*>(item[2].spec)->hdr.src_addr;
+    EXPECT_EQ(std::memcmp(source, flow.source.bytes.data(), sizeof source), 0);
+    ASSERT_EQ(item[3].type, RTE_FLOW_ITEM_TYPE_UDP);
+    EXPECT_EQ(static_cast<const rte_flow_item_udp*>(item[3].spec)->hdr.dst_port, rte_cpu_to_be_16(49155));
+    EXPECT_EQ(static_cast<const rte_flow_item_udp*>(item[3].mask)->hdr.src_port,
+              0);  // it may change with a bad path
+    EXPECT_EQ(item[4].type, RTE_FLOW_ITEM_TYPE_END);
+    ASSERT_EQ(rule.actions()[0].type, RTE_FLOW_ACTION_TYPE_QUEUE);
+    EXPECT_EQ(static_cast<const rte_flow_action_queue*>(rule.actions()[0].conf)->index, 3);
+    EXPECT_EQ(rule.actions()[1].type, RTE_FLOW_ACTION_TYPE_END);
+}
+
+// A device without flow rules says so, once asked, and goes on working; with one queue there is nothing to ask for.
+TEST(Steering, ADeviceWithoutRulesRefusesInWords) {
+    const SteeredFlow flow{wire::parse_ip("10.9.0.2").value(), 49152};
+    auto wanting = port_on("net_null11");
+    wanting.queues = wanting.users = 2;
+    wanting.descriptors = 64;
+    wanting.mbufs = 1024;
+    auto opened = Port::open(wanting);
+    ASSERT_TRUE(opened.ok()) << opened.error().text;
+    const auto refused = opened.value()->steer(flow, 1);
+    ASSERT_FALSE(refused.ok());
+    EXPECT_EQ(refused.error().code, ErrorCode::unavailable);
+    EXPECT_NE(refused.error().text.find("flow rule"), std::string::npos) << refused.error().text;
+    EXPECT_EQ(opened.value()->steer(flow, 2).error().code, ErrorCode::invalid_argument);
+    opened.value()->forget(flow);
+    EXPECT_TRUE(opened.value()->recover().ok());
+
+    auto single = port_on("net_null12");
+    single.mbufs = 1024;
+    auto one = Port::open(single);
+    ASSERT_TRUE(one.ok()) << one.error().text;
+    EXPECT_TRUE(one.value()->steer(flow, 0).ok());
 }
 
 // The socket file of a killed memif server is cleared away; one with a living server behind it, or a file
