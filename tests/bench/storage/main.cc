@@ -29,6 +29,9 @@ using namespace longhaul::storage;
 constexpr std::uint64_t kPeriodBytes = 4096;  // the content repeats, so that any request may carry any place
 constexpr std::uint64_t kSmallBytes = 4096;
 constexpr std::size_t kSmallBundlesOpen = 4;
+constexpr std::chrono::seconds kPatience{60};
+constexpr useconds_t kIdleSleep_us =
+    20;  // as a worker that does not poll: the processor time is that of the work
 
 [[noreturn]] void fail(const std::string& text) {
     std::cerr << "bench-storage: " << text << "\n";
@@ -106,10 +109,17 @@ class Engine {
         std::uint64_t bytes,
         const std::function<void(std::uint64_t at, MutableByteView memory, std::uint64_t token)>& issue);
     void finish(BundleWriter& writer, const wire::Trailer& trailer);
+    // Rests when nothing has come; the deadline moves with whatever does.
     void turn() {
         storage_->submit();
         events_.clear();
-        storage_->poll(events_);
+        const auto now = std::chrono::steady_clock::now();
+        if (storage_->poll(events_) > 0) {
+            deadline_ = now + kPatience;
+            return;
+        }
+        if (now > deadline_) fail("nothing came from the disk for a minute");
+        usleep(kIdleSleep_us);
     }
     static std::uint32_t crc_of_repeated(ByteView period, std::uint64_t bytes) {
         EntryCrc crc;
@@ -131,6 +141,7 @@ class Engine {
     std::unique_ptr<Storage> storage_;
     std::vector<Event> events_;
     std::uint64_t bundles_ = 0;
+    std::chrono::steady_clock::time_point deadline_ = std::chrono::steady_clock::now() + kPatience;
 };
 
 void Engine::stream(std::uint64_t bytes,
