@@ -123,9 +123,8 @@ std::optional<std::string> path_of(int fd) {
 // Directories of one batch by handle: looked up once, although each of many files in it brings an event.
 class Directories {
   public:
-    Directories(int root, std::string root_path) : root_(root), prefix_(std::move(root_path)) {
-        if (prefix_ == "/") prefix_.clear();
-    }
+    Directories(int root, const std::string& root_path)
+        : root_(root), prefix_(root_path.size() == 1 ? std::string() : root_path) {}  // "/": everything
 
     // Beneath the root, "" the root itself. nullopt: not beneath it, or gone. What cannot be told is a loss.
     const std::optional<std::string>& find(std::int32_t type, ByteView bytes, std::string& lost) {

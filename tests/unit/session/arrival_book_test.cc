@@ -4,7 +4,6 @@
 
 #include <gtest/gtest.h>
 
-#include <optional>
 
 #include "dataplane/base/random.h"
 
@@ -98,31 +97,31 @@ TEST(ArrivalBook, KeepsItsPromisesInAnyOrder) {
         SCOPED_TRACE("seed " + std::to_string(seed));
         Random random(seed);
         ArrivalBook book;
-        std::optional<std::pair<ArrivalBook::Holder, std::uint32_t>> writer;
+        ArrivalBook::Holder writer = 0;  // 0: nobody
         std::uint32_t newest_granted = 0;
         bool published = false, finishing = false;
         for (unsigned step = 0; step < 200; ++step) {
             const auto generation = static_cast<std::uint32_t>(1 + random.below(8));
             const ArrivalBook::Holder holder = 1000 + generation;  // a generation comes by one link
-            if (writer && random.chance(0.4)) {
+            if (writer != 0 && random.chance(0.4)) {
                 if (!finishing && random.chance(0.5)) {
-                    finishing = book.begin_finish(kKey, writer->first);
+                    finishing = book.begin_finish(kKey, writer);
                     if (finishing) continue;
                 }
                 const bool whole = finishing && random.chance(0.3);
-                book.end(kKey, writer->first, whole);
+                book.end(kKey, writer, whole);
                 published |= whole;
                 finishing = false;
-                writer.reset();
+                writer = 0;
                 continue;
             }
             const Verdict verdict = book.ask(kKey, generation, holder);
             ASSERT_EQ(verdict == Verdict::published, published && verdict != Verdict::stale);
             if (verdict != Verdict::granted) continue;
-            ASSERT_TRUE(!writer || writer->first == holder);
+            ASSERT_TRUE(writer == 0 || writer == holder);
             ASSERT_GE(generation, newest_granted);
             newest_granted = generation;
-            writer = {holder, generation};
+            writer = holder;
         }
     }
 }
