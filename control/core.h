@@ -266,6 +266,8 @@ class Ports {
     virtual ~Ports() = default;
     // Dataplane. Never blocks longer than a few ms; unavailable when it is not connected: Core tries again later.
     virtual Result<void> store_open(std::uint64_t store, const std::string& directory, bool target) = 0;
+    // Lets go of a source's directory. What still reads from it fails, and may be offered again once it is open anew.
+    virtual void store_close(std::uint64_t store) = 0;
     virtual Result<bool> bundle_offer(const command::BundleOfferMessage& offer,
                                       std::vector<std::uint8_t> head) = 0;
     virtual Result<void> bundle_cancel(const wire::BundleId& id) = 0;

@@ -102,6 +102,11 @@ Result<void> Edge::store_open(std::uint64_t store, const std::string& directory,
     return dataplane_.store_open(store, directory, target);
 }
 
+void Edge::store_close(std::uint64_t store) {
+    // A dataplane that does not answer is down, or holds it until it is opened anew: both are heard of elsewhere.
+    static_cast<void>(dataplane_.store_close(store).ok());
+}
+
 Result<bool> Edge::bundle_offer(const command::BundleOfferMessage& offer, std::vector<std::uint8_t> head) {
     return dataplane_.bundle_offer(offer, std::move(head));
 }

@@ -36,6 +36,7 @@ class Edge final : public Ports, private DataplaneListener {
     LinkBook& links() { return links_; }
 
     Result<void> store_open(std::uint64_t store, const std::string& directory, bool target) override;
+    void store_close(std::uint64_t store) override;
     Result<bool> bundle_offer(const command::BundleOfferMessage& offer,
                               std::vector<std::uint8_t> head) override;
     Result<void> bundle_cancel(const wire::BundleId& id) override;

@@ -126,7 +126,8 @@ bool Runner::compose(Moment now) {
         if (open_here >= open_bound()) return false;
     }
     range_next_ = !range_next_;
-    if (range_next_) return compose_range(now) || compose_objects(now);
+    // Among the objects some may turn out to be large: their ranges need not wait for the next turn.
+    if (range_next_) return compose_range(now) || compose_objects(now) || compose_range(now);
     return compose_objects(now) || compose_range(now);
 }
 

@@ -57,7 +57,7 @@ Result<void> CoreLoop::dataset_remove(const std::string& name) {
         const auto found = find(name);
         if (found == datasets_.end()) return unknown(name);
         site = found->second->runner.spec().target.site;
-        found->second->runner.cancel_all();
+        found->second->runner.leave();
         close_eyes(*found->second);
         forget_monitor(subject_of(found->second->runner.spec()), now);
         state_->dataset_remove(found->first);

@@ -73,6 +73,9 @@ void Runner::end_sweep(const SweepResult& result, Moment now) {
     if (sweep_wanted_) next_sweep_at_ = std::min(next_sweep_at_, sweep_not_before_);
     source_readable_ = result.readable && result.clean;
     source_problem_ = result.problem;
+    source_gone_ = !result.readable;
+    const RootIdentity known{record_.root_device, record_.root_inode};
+    if (source_gone_ || (known.known() && result.root.known() && result.root != known)) store_stale_ = true;
     if (result.root.known()) {
         record_.root_device = result.root.device;
         record_.root_inode = result.root.inode;
@@ -163,13 +166,15 @@ void Runner::observe(const std::string& path, const std::optional<Observed>& now
         return;
     }
     if (change) (*change)->seen = when.seen;
-    if (change && now && (*change)->known && (*change)->action != Action::remove &&
+    const auto row = state_.object(record_.id, path);
+    // A directory that the target has forgotten is wanted itself, not only its mode and mtime.
+    const bool suffices = change && ((*change)->action != Action::settle || (row && row->published));
+    if (change && now && (*change)->known && (*change)->action != Action::remove && suffices &&
         same_version(**change, *now)) {
         news_.erase(path);
         return;
     }
 
-    const auto row = state_.object(record_.id, path);
     const bool deletes = record_.spec.mode == Mode::namespace_;
     const bool takes_name = row && row->published && row->print.kind == ObjectKind::file;
     switch (difference(row ? &*row : nullptr, now ? &*now : nullptr)) {

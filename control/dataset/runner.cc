@@ -84,12 +84,35 @@ void Runner::tick(Moment now) {
         ages_at_ = now.steady;
         ages_ = ages(now.wall, oldest_pending_age_s_);
     }
-    if (!connected_ || store_open_ || now.steady < store_retry_at_) return;
+    hold_store(now);
+}
+
+// The dataplane holds the source open while there is something to read from it, and no longer: an idle source can be
+// unmounted, and one that was mounted anew is opened anew.
+void Runner::hold_store(Moment now) {
+    if (!connected_) return;
+    const auto store = static_cast<std::uint64_t>(record_.id);
+    const bool wanted = active() && !source_gone_;
+    if (wanted) store_used_at_ = now.steady;
+    if (store_open_ && (store_stale_ || (!wanted && now.steady >= store_used_at_ + kStoreIdle))) {
+        ports_.store_close(store);
+        store_open_ = false;
+    }
+    if (store_open_ || !wanted || now.steady < store_retry_at_) return;
     const std::string directory = record_.spec.source.substr(std::string_view("posix:").size());
-    const auto opened = ports_.store_open(static_cast<std::uint64_t>(record_.id), directory, false);
+    const auto opened = ports_.store_open(store, directory, false);
     store_open_ = opened.ok();
+    store_stale_ = false;
     store_problem_ = opened ? std::string() : "the dataplane cannot open the source: " + opened.error().text;
     store_retry_at_ = now.steady + kSecond;
+    // It may hold another directory still, for the process of control that was here before this one.
+    if (!opened) ports_.store_close(store);
+}
+
+void Runner::leave() {
+    cancel_all();
+    if (store_open_) ports_.store_close(static_cast<std::uint64_t>(record_.id));
+    store_open_ = false;
 }
 
 void Runner::advance_watermarks() {

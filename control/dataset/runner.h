@@ -86,8 +86,8 @@ class Runner {
     void on_dataplane_up(const command::StatusReport& status, Moment now);
     void on_dataplane_down();
     bool on_bundle(const command::BundleEvent& event, Moment now);  // false: not a bundle of this dataset
-    void cancel_all();
-    std::uint64_t release_deletes();  // how many were held
+    void leave();                                                   // its dataset is removed
+    std::uint64_t release_deletes();                                // how many were held
 
     // -- work
     // ---------------------------------------------------------------------------------------------------------
@@ -120,7 +120,8 @@ class Runner {
     take_published_counts();  // since the last call; what was there before the first proof is left out
 
   private:
-    static constexpr std::size_t kLookUpsMax = 4096;    // at a time
+    static constexpr std::size_t kLookUpsMax = 4096;  // at a time
+    static constexpr TimeNs kStoreIdle = kSecond;
     static constexpr TimeNs kWantedSweepGap = kSecond;  // after a sweep, before the next one that is wanted
     struct Open {  // a bundle from its record in the state store to its final stage
         wire::Manifest manifest;
@@ -214,6 +215,8 @@ class Runner {
     void assemble_if_complete(const std::string& path);
     void advance_watermarks();
 
+    void hold_store(Moment now);
+    void cancel_all();
     bool mark_wanted() const;
     std::uint64_t bytes_behind() const;
     FlowView flow_view(const std::string& link, double drain_bps) const;
@@ -266,6 +269,9 @@ class Runner {
     PublishedTotals published_;
     bool connected_ = false;
     bool store_open_ = false;
+    bool store_stale_ = false;  // since it was opened, another directory came to stand at the source
+    bool source_gone_ = false;  // as the last sweep saw it
+    TimeNs store_used_at_ = 0;
     TimeNs store_retry_at_ = 0;
     std::string store_problem_, offer_problem_, target_problem_;
     TimeNs offer_retry_at_ = 0;  // the dataplane has enough for now, or could not take the last offer

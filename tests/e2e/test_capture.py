@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 import os
 import shutil
+import subprocess
 import unittest
 
-from harness import TwoSites, wait_for, write
+from harness import TwoSites, can_mount, wait_for, write
 
 RESCAN_S = 3600
 
@@ -59,6 +60,35 @@ class Capture(TwoSites):
         self.wait_equal(40)
         write(os.path.join(self.source, "made-heard"), b"2")
         self.assert_followed()
+
+    def test_a_source_that_is_unmounted_is_unknown_until_it_is_back(self):
+        # Proves that an idle source is not kept busy, that its absence is seen at once and takes nothing away at the target,
+        # and that it recovers by itself, with the next sweep an hour away.
+        if not can_mount():
+            self.skipTest("nothing can be mounted here")
+        lake = os.path.join(self.folder, "lake")
+        os.makedirs(lake)
+
+        def mount():
+            subprocess.run(["mount", "--bind", lake, self.source], check=True)
+
+        mount()
+        self.addCleanup(lambda: subprocess.run(["umount", "-l", self.source], capture_output=True))
+        self.start()
+        wait_for(lambda: subprocess.run(["umount", self.source], capture_output=True).returncode == 0, 30,
+                 "the source to be idle, so that it can be unmounted", every=0.2)
+        wait_for(lambda: self.world.rpo("data")["quality"] == "unknown", 30, "its absence to be seen")
+        view = self.dataset()
+        self.assertEqual(view["rpo"]["state"], "UNKNOWN")
+        self.assertTrue(view["problem"])
+        lag = view["rpo"]["rpo_lag_s"]
+        wait_for(lambda: self.world.rpo("data")["rpo_lag_s"] > lag + 3, 30, "the lag to grow")
+        self.assert_equal_trees(source=lake)
+        mount()
+        write(os.path.join(self.source, "made-when-back"), b"1")
+        self.wait_equal(40)
+        wait_for(lambda: self.world.rpo("data")["quality"] == "proven", 30, "the lag to be known again")
+        self.assertIsNone(self.dataset()["problem"])
 
     def test_without_the_capability_it_sweeps_and_says_so(self):
         # Proves that the reason stands in the API, and that such a dataset works as before, once a period.

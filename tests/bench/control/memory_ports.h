@@ -30,6 +30,7 @@ class MemoryPorts final : public Ports {
     }
 
     Result<void> store_open(std::uint64_t, const std::string&, bool) override { return {}; }
+    void store_close(std::uint64_t) override {}
     Result<bool> bundle_offer(const command::BundleOfferMessage& offer, std::vector<std::uint8_t>) override {
         command::BundleEvent event;
         event.id = offer.id;

@@ -102,6 +102,13 @@ Result<void> FakePorts::store_open(std::uint64_t store, const std::string& direc
     });
 }
 
+void FakePorts::store_close(std::uint64_t store) {
+    locked([&] {
+        stores_.erase({store, false});
+        sources_.erase(store);
+    });
+}
+
 Result<bool> FakePorts::bundle_offer(const command::BundleOfferMessage& offer,
                                      std::vector<std::uint8_t> head) {
     auto manifest = wire::parse_manifest(head);
@@ -198,7 +205,8 @@ void FakePorts::carry(const wire::BundleId& id_in_queue, std::unique_lock<std::m
     if (budget_ != SIZE_MAX) --budget_;
     queue_.remove(id);
     const Bundle bundle = bundles_.at(id);
-    const std::string root = sources_[bundle.source];
+    const auto source = sources_.find(bundle.source);
+    const std::string root = source == sources_.end() ? std::string() : source->second;
     auto& event = bundles_.at(id).result;
     event.id = id;
     event.generation = bundle.manifest.generation;
@@ -209,6 +217,9 @@ void FakePorts::carry(const wire::BundleId& id_in_queue, std::unique_lock<std::m
     if (bundle.manifest.store != store_) {
         event.stage = wire::Stage::failed;
         event.reason = wire::FailReason::store_unknown;
+    } else if (root.empty()) {
+        event.stage = wire::Stage::failed;
+        event.reason = wire::FailReason::store_closed;
     } else if (failing_bundles_.second > 0) {
         --failing_bundles_.second;
         event.stage = wire::Stage::failed;

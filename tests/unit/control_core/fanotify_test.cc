@@ -268,6 +268,7 @@ TEST_F(OnTmpfs, AnUnmountedSourceIsUnknownUntilItIsBack) {
     write("b/c", "2");
     ASSERT_NO_FATAL_FAILURE(seed());
     const auto tree = ports->tree();
+    EXPECT_TRUE(eventually([&] { return ports->stores_open().empty(); })) << "an idle source is let go of";
     ASSERT_TRUE(eventually([&] { return umount(source.c_str()) == 0; })) << std::strerror(errno);
     ASSERT_TRUE(eventually([&] { return rpo().quality == "unknown"; }));
     EXPECT_EQ(rpo().state, "UNKNOWN");

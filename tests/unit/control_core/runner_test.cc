@@ -13,7 +13,11 @@ namespace fs = std::filesystem;
 
 class Recorder final : public Ports {  // takes every bundle and carries none
   public:
-    Result<void> store_open(std::uint64_t, const std::string&, bool) override { return {}; }
+    Result<void> store_open(std::uint64_t, const std::string&, bool) override {
+        ++opened;
+        return {};
+    }
+    void store_close(std::uint64_t) override { ++closed; }
     Result<bool> bundle_offer(const command::BundleOfferMessage&, std::vector<std::uint8_t> head) override {
         offered.push_back(wire::parse_manifest(head).value());
         return true;
@@ -25,6 +29,7 @@ class Recorder final : public Ports {  // takes every bundle and carries none
     std::vector<LinkChoice> links_to(const std::string&) override { return {}; }
 
     std::vector<wire::Manifest> offered;
+    int opened = 0, closed = 0;
 };
 
 class RunnerTest : public ::testing::Test {
@@ -73,12 +78,13 @@ class RunnerTest : public ::testing::Test {
         runner_->flush(now());
     }
 
-    void sweep(std::vector<Observation> found) {
+    void sweep(std::vector<Observation> found, RootIdentity root = {}, bool readable = true) {
         runner_->begin_sweep(now());
         turn();
         runner_->found(std::move(found));
         SweepResult result;
-        result.clean = true;
+        result.clean = result.readable = readable;
+        result.root = root;
         runner_->end_sweep(result, now());
         if (auto paths = runner_->take_look_ups(); !paths.empty()) runner_->looked_up({{"big", source_}});
         turn();
@@ -176,6 +182,44 @@ TEST_F(RunnerTest, ASweepThatSpeaksLateDoesNotUndoALookUp) {
     runner_->end_sweep(result, now());
     turn();
     EXPECT_EQ(carried(wire::EntryKind::remove), 0u);
+}
+
+// The dataplane holds the source open while there is work, not while it is idle: so it can be unmounted.
+TEST_F(RunnerTest, AnIdleSourceIsNotHeldOpen) {
+    turn();
+    EXPECT_EQ(ports_.opened, 0);
+    sweep({});
+    EXPECT_EQ(ports_.opened, 1) << "for the mark";
+    EXPECT_EQ(ports_.closed, 0);
+    ASSERT_FALSE(ports_.offered.empty());
+    runner_->on_bundle(published(ports_.offered.back()), now());
+    turn();
+    turn();
+    EXPECT_EQ(ports_.closed, 1);
+    source_ = Observed{};
+    source_->print.mtime_ns = source_->print.ctime_ns = 5;
+    sweep({{"big", source_}});
+    EXPECT_EQ(ports_.opened, 2);
+    EXPECT_EQ(carried(wire::EntryKind::file), 1u);
+    EXPECT_EQ(ports_.closed, 1);
+}
+
+// A source that has gone is let go of, though work waits, and not opened until a sweep finds it; another directory in its
+// place is opened anew: what the dataplane held would show the old one.
+TEST_F(RunnerTest, ASourceThatWasMountedAnewIsOpenedAnew) {
+    source_ = Observed{};
+    source_->print.mtime_ns = source_->print.ctime_ns = 5;
+    sweep({{"big", source_}}, {1, 1});
+    EXPECT_EQ(ports_.opened, 1);
+    sweep({}, {}, false);
+    EXPECT_EQ(ports_.closed, 1);
+    turn();
+    EXPECT_EQ(ports_.opened, 1);
+    sweep({}, {1, 1});
+    EXPECT_EQ(ports_.opened, 2);
+    sweep({}, {2, 1});
+    EXPECT_EQ(ports_.closed, 2);
+    EXPECT_EQ(ports_.opened, 3);
 }
 
 // A look-up was under way when a sweep began, and is handed in after the sweep has found something newer: were the older
