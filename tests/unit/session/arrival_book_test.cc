@@ -4,7 +4,6 @@
 
 #include <gtest/gtest.h>
 
-
 #include "dataplane/base/random.h"
 
 namespace longhaul::session {
