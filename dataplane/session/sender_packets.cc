@@ -155,7 +155,7 @@ std::optional<PacketOut> Sender::next_ping(TimeNs now) {
         state.waiting_since = now;
         state.backoff = std::min(state.backoff + 1, kBackoffMax);
     }
-    const auto due = state.pings.next(now);
+    const auto due = state.pings.next(now, state.pings_matter());
     if (!due) return std::nullopt;
     const PacketOut packet = state.ping_on(due->lane, due->ack_now, now);
     const std::uint64_t bytes = state.config.parameters.wire_bytes(packet.payload_bytes);
@@ -169,7 +169,7 @@ std::optional<PacketOut> Sender::next_ping(TimeNs now) {
 
 TimeNs Sender::next_wake(TimeNs now) const {
     State& state = *state_;
-    TimeNs wake = state.pings.next_at();
+    TimeNs wake = state.pings.next_at(state.pings_matter());
     if (state.awaiting()) wake = std::min(wake, state.timeout_at());
     // After running dry next_packet must be called once more, so that the ping that says so becomes due.
     if (state.window_open() && (state.something_to_send() || state.busy))

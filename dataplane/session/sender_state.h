@@ -52,6 +52,8 @@ struct Sender::State {
     void ran_dry();
     PacketOut ping_on(unsigned lane, bool ack_now, TimeNs now);
     bool open() const { return bundles.open() > 0 || window.base() < window.next(); }
+    // Somebody waits for what pings say: while all is sent and the far end answers, it is asked less often.
+    bool pings_matter() const { return open() || !liveness.answering(); }
     bool awaiting() const { return window.base() < window.next(); }
     TimeNs timeout_at() const;
 

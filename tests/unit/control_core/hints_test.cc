@@ -80,8 +80,9 @@ TEST(FanotifyEvents, OfNoPlaceAreCounted) {
     other.len = sizeof other;
     Bytes pidfd;
     append(pidfd, other);
-    const auto decoded = decode_fanotify(event(FAN_MODIFY, pidfd) +
-                                         event(FAN_MODIFY, pidfd + place({1}, "x")) + event(FAN_MODIFY, {}));
+    const Bytes buffer =  // what is decoded points into it
+        event(FAN_MODIFY, pidfd) + event(FAN_MODIFY, pidfd + place({1}, "x")) + event(FAN_MODIFY, {});
+    const auto decoded = decode_fanotify(buffer);
     EXPECT_FALSE(decoded.damaged);
     EXPECT_EQ(decoded.nameless, 2u);
     ASSERT_EQ(decoded.events.size(), 1u);

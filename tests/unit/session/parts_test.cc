@@ -154,22 +154,25 @@ TEST(SymbolSource, MuchMissingIsSentAgain) {
     EXPECT_LT(*sent.rbegin(), 20u);
 }
 
-// One lane per interval, in turn; a burst reaches all lanes at once.
+// One lane per interval, in turn, and per 100 ms while nobody waits; a burst reaches all lanes at once.
 TEST(PingSchedule, CoversEveryLane) {
     PingSchedule pings(4, 20 * kMillisecond, kSecond);
     TimeNs now = kSecond;
     std::set<unsigned> hello;
-    while (const auto due = pings.next(now))
+    while (const auto due = pings.next(now, false))
         hello.insert(due->lane);
     EXPECT_EQ(hello.size(), 4u);
 
-    unsigned count = 0;
+    unsigned idle = 0, active = 0;
     for (; now < 2 * kSecond; now += kMillisecond)
-        count += pings.next(now) ? 1 : 0;
-    EXPECT_NEAR(count, 50, 1);
+        idle += pings.next(now, false) ? 1 : 0;
+    EXPECT_NEAR(idle, 10, 1);
+    for (; now < 3 * kSecond; now += kMillisecond)
+        active += pings.next(now, true) ? 1 : 0;
+    EXPECT_NEAR(active, 50, 1);
     pings.all_lanes();
     std::set<unsigned> burst;
-    while (const auto due = pings.next(now)) {
+    while (const auto due = pings.next(now, true)) {
         EXPECT_TRUE(due->ack_now);
         burst.insert(due->lane);
         if (burst.size() == 4) break;
