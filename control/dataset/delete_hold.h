@@ -1,18 +1,21 @@
 // Mass deletes wait for an operator: a mirror that follows every mistake at once protects nobody from it.
 //
-//      flowing --more removals found within kDeleteWindow than the bound--> held
+//      flowing --more names gone within kDeleteWindow, and not back, than the bound--> held
 //      held    --release, by an operator: what is found from then on counts anew--> flowing
 //      held    --objects are back, so that no more than the bound are gone--> flowing
 //
 // The bound is the smaller of `objects` and `share` of the dataset, but never below kDeleteFloor: a small tree may be
-// tidied. Nothing of it is stored: after a restart the next sweep finds the same removals and holds them again. Owned by
+// tidied. A name that comes and goes (a program's temporary file) is one name, not a removal each time. Nothing of it is stored: after a restart the next sweep finds the same removals and holds them again. Owned by
 // the dataset's runner.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <algorithm>
 #include <cstdint>
-#include <deque>
+#include <iterator>
+#include <list>
+#include <string>
+#include <unordered_map>
 #include <utility>
 
 #include "dataplane/base/time.h"
@@ -34,42 +37,46 @@ struct DeleteHoldPolicy {
 
 class DeleteHold {
   public:
-    void found(TimeNs now) {  // one removal more
-        const TimeNs second = now / kSecond;
-        if (found_.empty() || found_.back().first != second) found_.emplace_back(second, 0);
-        ++found_.back().second;
-        ++sum_;
+    DeleteHold() = default;
+    DeleteHold(DeleteHold&&) = default;
+    DeleteHold& operator=(DeleteHold&&) = default;
+    void found(const std::string& path, TimeNs now) {  // its removal
+        undone(path);
+        by_age_.emplace_back(now / kSecond, path);
+        gone_.emplace(path, std::prev(by_age_.end()));
     }
-    void undone(TimeNs now) {  // the object of a removal that was found stands there again
-        forget(now);
-        if (found_.empty()) return;
-        --sum_;
-        if (--found_.back().second == 0) found_.pop_back();
+    void undone(const std::string& path) {  // something stands there again, or it was none
+        const auto found = gone_.find(path);
+        if (found == gone_.end()) return;
+        by_age_.erase(found->second);
+        gone_.erase(found);
     }
     // Once a turn. `objects` is what the target holds.
     void judge(const DeleteHoldPolicy& policy, TimeNs now, std::uint64_t objects) {
         forget(now);
-        holds_ = policy.objects > 0 && sum_ > policy.bound(objects);
+        holds_ = policy.objects > 0 && gone_.size() > policy.bound(objects);
     }
     bool holds() const { return holds_; }
     void release() {
         holds_ = false;
-        found_.clear();
-        sum_ = 0;
+        gone_.clear();
+        by_age_.clear();
     }
 
   private:
     // While removals are held the window stands still: time alone lets nothing go.
     void forget(TimeNs now) {
-        while (!holds_ && !found_.empty() && now - found_.front().first * kSecond > kDeleteWindow) {
-            sum_ -= found_.front().second;
-            found_.pop_front();
+        while (!holds_ && !by_age_.empty() && now - by_age_.front().first * kSecond > kDeleteWindow) {
+            gone_.erase(by_age_.front().second);
+            by_age_.pop_front();
         }
     }
 
     bool holds_ = false;
-    std::deque<std::pair<TimeNs, std::uint64_t>> found_;  // by second; a window's worth, or since the hold
-    std::uint64_t sum_ = 0;
+    // Of a window, or since the hold: no more names than the bound, and those of removals that wait.
+    using ByAge = std::list<std::pair<TimeNs, std::string>>;  // by second
+    ByAge by_age_;
+    std::unordered_map<std::string, ByAge::iterator> gone_;
 };
 
 }  // namespace longhaul::control

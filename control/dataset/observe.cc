@@ -218,7 +218,8 @@ void Runner::desire(std::optional<Pending::Handle> change, const std::string& pa
         fresh.seen = when.seen;
         if (now != nullptr) fresh.describe(*now);
         fresh.moved = action == Action::remove && is_moved(path);
-        if (action == Action::remove && !fresh.moved) delete_hold_.found(turn_at_);
+        if (action == Action::remove && !fresh.moved) delete_hold_.found(path, turn_at_);
+        if (action == Action::create) delete_hold_.undone(path);
         pending_.insert(std::move(fresh));
         ++stats_.changes;
         return;
@@ -226,8 +227,10 @@ void Runner::desire(std::optional<Pending::Handle> change, const std::string& pa
     news_.erase(path);
     if (action == Action::remove && (*change)->action == Action::remove) return;
     const bool moved = action == Action::remove && is_moved(path);
-    if (action == Action::remove && !moved) delete_hold_.found(turn_at_);
-    if ((*change)->action == Action::remove && !(*change)->moved) delete_hold_.undone(turn_at_);
+    if (action == Action::remove && !moved)
+        delete_hold_.found(path, turn_at_);
+    else
+        delete_hold_.undone(path);
     forget_large(path);  // another version: its ranges would never meet those of the one before
     pending_.replace(*change, action, now);
     (*change)->moved = moved;
@@ -244,7 +247,7 @@ void Runner::replace_by_kind(std::optional<Pending::Handle> change, const std::s
 
 void Runner::drop(Pending::Handle change) {
     const std::string path = change->path;
-    if (change->action == Action::remove && !change->moved) delete_hold_.undone(turn_at_);
+    if (change->action == Action::remove && !change->moved) delete_hold_.undone(path);
     forget_large(path);
     news_.erase(path);
     failures_->succeeded(path);

@@ -65,7 +65,7 @@ void Runner::find_moved(const Fingerprint& now) {
         const auto removal = pending_.find(path);
         if (!removal || (*removal)->action != Action::remove || (*removal)->moved) continue;
         (*removal)->moved = true;
-        delete_hold_.undone(turn_at_);
+        delete_hold_.undone(path);
     }
 }
 

@@ -23,9 +23,9 @@ class Schedule(TwoSites):
                              ("silver", {"traffic": "bulk", "floor_bps": "15M"}), ("scrap", {"traffic": "scavenger"})):
             source = os.path.join(self.source, name)
             os.makedirs(source)
-            for number in range(60):        # holes are read as zeros: a long backlog that costs no disk at the source
+            for number in range(60):        # holes would not be sent
                 with open(os.path.join(source, f"object-{number}"), "wb") as file:
-                    file.truncate(16 * MIB)
+                    file.write(bytes(16 * MIB))
             self.world.create_dataset(name, source, os.path.join(self.replicas, name), rescan_s=60, **policy)
 
     def change_rate(self, link, rate_bps):

@@ -15,7 +15,7 @@ constexpr DeleteHoldPolicy kPolicy{0.01, 10'000};
 DeleteHold after(std::uint64_t removals, TimeNs at) {
     DeleteHold hold;
     for (std::uint64_t i = 0; i < removals; ++i)
-        hold.found(at);
+        hold.found("f" + std::to_string(i), at);
     return hold;
 }
 
@@ -33,7 +33,7 @@ TEST(DeleteHold, HoldsAboveTheBoundOnly) {
     auto hold = after(10'000, now);
     hold.judge(kPolicy, now, kObjects);
     EXPECT_FALSE(hold.holds());
-    hold.found(now);
+    hold.found("one more", now);
     hold.judge(kPolicy, now, kObjects);
     EXPECT_TRUE(hold.holds());
     hold.judge({0.01, 0}, now, kObjects);
@@ -46,7 +46,7 @@ TEST(DeleteHold, WindowSlidesButNotWhileHeld) {
     TimeNs now = kSecond;
     for (int minute = 0; minute < 60; ++minute, now += 60 * kSecond) {
         for (int i = 0; i < 900; ++i)
-            hold.found(now);
+            hold.found("m" + std::to_string(minute) + "/" + std::to_string(i), now);
         hold.judge(kPolicy, now, kObjects);
         ASSERT_FALSE(hold.holds()) << minute;
     }
@@ -62,7 +62,7 @@ TEST(DeleteHold, EndsByReturnOrRelease) {
     auto hold = after(20'000, now);
     hold.judge(kPolicy, now, kObjects);
     for (int i = 0; i < 15'000; ++i)
-        hold.undone(now);
+        hold.undone("f" + std::to_string(i));
     hold.judge(kPolicy, now, kObjects);
     EXPECT_FALSE(hold.holds());
 
@@ -72,9 +72,22 @@ TEST(DeleteHold, EndsByReturnOrRelease) {
     hold.judge(kPolicy, now, kObjects);
     EXPECT_FALSE(hold.holds());
     for (int i = 0; i < 10'001; ++i)
-        hold.found(now);
+        hold.found("g" + std::to_string(i), now);
     hold.judge(kPolicy, now, kObjects);
     EXPECT_TRUE(hold.holds());
+}
+
+// A program that makes and removes the same few files all day has removed few, however often.
+TEST(DeleteHold, CountsNamesNotRemovals) {
+    DeleteHold hold;
+    const TimeNs now = 50 * kSecond;
+    for (int round = 0; round < 1000; ++round) {
+        for (int i = 0; i < 30; ++i)
+            hold.found("tmp" + std::to_string(i), now);
+        if (round % 2 == 0) hold.undone("tmp" + std::to_string(round % 30));
+    }
+    hold.judge({0.01, 1}, now, 30);
+    EXPECT_FALSE(hold.holds());
 }
 
 class HeldDeletes : public Site {

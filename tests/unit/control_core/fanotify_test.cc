@@ -297,13 +297,17 @@ TEST_F(OnTmpfs, ASourceThatComesBackEmptyDeletesNothing) {
     write("b", "2");
     ASSERT_NO_FATAL_FAILURE(seed());
     ASSERT_TRUE(eventually([&] { return umount(source.c_str()) == 0; })) << std::strerror(errno);
-    // Takes the number of the device that is free now, which would be the source's again.
-    const std::string other = base + "/other";
-    fs::create_directory(other);
-    ASSERT_EQ(mount("longhaul-other", other.c_str(), "tmpfs", 0, nullptr), 0);
+    // These take the numbers of devices that are free now, which would be the source's again; other tests free some too.
+    std::vector<std::string> others;
+    for (int i = 0; i < 16; ++i) {
+        others.push_back(base + "/other" + std::to_string(i));
+        fs::create_directory(others.back());
+        ASSERT_EQ(mount("longhaul-other", others.back().c_str(), "tmpfs", 0, nullptr), 0);
+    }
     ASSERT_TRUE(mount_source());
     const bool unknown = eventually([&] { return rpo().quality == "unknown"; });
-    umount2(other.c_str(), MNT_DETACH);
+    for (const std::string& other : others)
+        umount2(other.c_str(), MNT_DETACH);
     ASSERT_TRUE(unknown);
     EXPECT_NE(view().problem.find("is another one than before"), std::string::npos) << view().problem;
     EXPECT_EQ(ports->tree().size(), 2u);
