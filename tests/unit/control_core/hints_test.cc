@@ -3,7 +3,9 @@
 #include <gtest/gtest.h>
 #include <sys/fanotify.h>
 
+#include <algorithm>
 #include <cstring>
+#include <iterator>
 #include <string>
 #include <vector>
 
@@ -18,7 +20,7 @@ using Bytes = std::vector<std::uint8_t>;
 template <typename T>
 void append(Bytes& bytes, const T& value) {
     const auto* from = reinterpret_cast<const std::uint8_t*>(&value);
-    bytes.insert(bytes.end(), from, from + sizeof value);
+    std::copy(from, from + sizeof value, std::back_inserter(bytes));
 }
 
 // A record as the kernel writes it: header, fsid, handle, name, zeros up to a multiple of four.
@@ -27,8 +29,8 @@ Bytes place(const Bytes& handle, const std::string& name) {
     append(body, std::uint64_t{7});  // fsid
     append(body, static_cast<std::uint32_t>(handle.size()));
     append(body, std::int32_t{1});
-    body.insert(body.end(), handle.begin(), handle.end());
-    body.insert(body.end(), name.begin(), name.end());
+    std::copy(handle.begin(), handle.end(), std::back_inserter(body));
+    std::copy(name.begin(), name.end(), std::back_inserter(body));
     do
         body.push_back(0);
     while (body.size() % 4 != 0);
@@ -37,7 +39,7 @@ Bytes place(const Bytes& handle, const std::string& name) {
     header.len = static_cast<std::uint16_t>(sizeof header + body.size());
     Bytes record;
     append(record, header);
-    record.insert(record.end(), body.begin(), body.end());
+    std::copy(body.begin(), body.end(), std::back_inserter(record));
     return record;
 }
 
@@ -50,12 +52,12 @@ Bytes event(std::uint64_t mask, const Bytes& records) {
     head.fd = FAN_NOFD;
     Bytes bytes;
     append(bytes, head);
-    bytes.insert(bytes.end(), records.begin(), records.end());
+    std::copy(records.begin(), records.end(), std::back_inserter(bytes));
     return bytes;
 }
 
 Bytes operator+(Bytes first, const Bytes& second) {
-    first.insert(first.end(), second.begin(), second.end());
+    std::copy(second.begin(), second.end(), std::back_inserter(first));
     return first;
 }
 
