@@ -99,6 +99,12 @@ class FakePorts final : public Ports {
     std::size_t waiting() const {
         return locked([&] { return queue_.size(); });
     }
+    std::uint8_t waiting_link() const {  // of the bundle that is next; 0: none waits
+        return locked([&] {
+            const auto next = queue_.empty() ? bundles_.end() : bundles_.find(queue_.front());
+            return next == bundles_.end() ? std::uint8_t{0} : next->second.link;
+        });
+    }
     std::size_t unacked() const {
         return locked([&] { return bundles_.size(); });
     }
