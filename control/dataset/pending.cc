@@ -52,29 +52,38 @@ void Pending::weigh(const Change& change, bool in) {
 }
 
 // Those of a file system that tells no birth times are never the same as another.
-bool Pending::is_new_file(const Change& change) {
-    return change.action == Action::create && change.print.kind == ObjectKind::file &&
-           change.print.birth_ns != 0;
+bool Pending::has_file(const Change& change) {
+    const bool stands_there = change.action == Action::create || change.action == Action::metadata;
+    return stands_there && change.print.kind == ObjectKind::file && change.print.birth_ns != 0;
 }
 
-void Pending::forget_new_file(const Change& change) {
-    if (!is_new_file(change)) return;
-    auto [next, end] = new_files_.equal_range(change.print.inode);
+void Pending::forget_file(const Change& change) {
+    if (!has_file(change)) return;
+    auto [next, end] = files_.equal_range(change.print.inode);
     while (next != end && next->second != &change)
         ++next;
     LH_ASSERT(next != end);
-    new_files_.erase(next);
+    files_.erase(next);
 }
 
-const Change* Pending::same_file(const Fingerprint& print, std::string_view path, bool travelling) const {
-    const auto [from, to] = new_files_.equal_range(print.inode);
+template <typename Wanted>
+const Change* Pending::same_file(const Fingerprint& print, std::string_view path, Wanted wanted) const {
+    const auto [from, to] = files_.equal_range(print.inode);
     for (auto next = from; next != to; ++next) {
         const Change& other = *next->second;
-        const bool goes = other.place == Place::in_flight || other.place == Place::large;
-        if (other.path != path && control::same_file(other.print, print) && (goes || !travelling))
-            return &other;
+        if (other.path != path && control::same_file(other.print, print) && wanted(other)) return &other;
     }
     return nullptr;
+}
+
+const Change* Pending::heir_of(const Fingerprint& print, std::string_view path) const {
+    return same_file(print, path, [](const Change& other) { return other.action == Action::create; });
+}
+
+const Change* Pending::giver_of(const Fingerprint& print, std::string_view path) const {
+    return same_file(print, path, [](const Change& other) {
+        return other.place == Place::in_flight || other.place == Place::large;
+    });
 }
 
 bool Pending::will_come(const std::string& path, const std::string& asking) const {
@@ -100,7 +109,7 @@ void Pending::count_in(const Change& change) {
         ++removes_under_[std::string(parent_of(change.path))];
         ++removes_;
     }
-    if (is_new_file(change)) new_files_.emplace(change.print.inode, &change);
+    if (has_file(change)) files_.emplace(change.print.inode, &change);
     weigh(change, true);
 }
 
@@ -109,7 +118,7 @@ void Pending::count_out(const Change& change) {
     if (!change.arrived) ledger_.unarrived.remove(change.first);
     if (!change.durable) ledger_.undurable.remove(change.first);
     if (change.action != Action::settle) main_.remove(change.first);
-    forget_new_file(change);
+    forget_file(change);
     weigh(change, false);
     if (change.action != Action::remove) return;
     --removes_;

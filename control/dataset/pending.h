@@ -103,9 +103,10 @@ class Pending {
     std::optional<std::string> obstacle(const Change& change);
     void wait_for(Handle handle, const std::string& path);
 
-    // A file to be created that is the same as `print`, under another name than `path`; `travelling`: its bytes are on
-    // their way.
-    const Change* same_file(const Fingerprint& print, std::string_view path, bool travelling) const;
+    // A file that is to be created, and is the same as `print` under another name than `path`.
+    const Change* heir_of(const Fingerprint& print, std::string_view path) const;
+    // One that will have the file as soon as what is on its way has arrived: its bytes, its name, or its new metadata.
+    const Change* giver_of(const Fingerprint& print, std::string_view path) const;
     // Whether the change of `path` makes its way without that of `asking`: neither in a circle nor behind one that fails.
     bool will_come(const std::string& path, const std::string& asking) const;
     void wake(std::string_view path);  // what waits for it may go
@@ -129,8 +130,10 @@ class Pending {
 
   private:
     static Place place_of(const Change& change);
-    static bool is_new_file(const Change& change);
-    void forget_new_file(const Change& change);
+    static bool has_file(const Change& change);
+    void forget_file(const Change& change);
+    template <typename Wanted>
+    const Change* same_file(const Fingerprint& print, std::string_view path, Wanted wanted) const;
     static std::uint64_t weight(const Change& change);
     void weigh(const Change& change, bool in);
     void count_in(const Change& change);
@@ -144,11 +147,11 @@ class Pending {
     std::uint64_t undurable_bytes_ = 0;
     std::map<SweepNumber, std::uint64_t> bytes_by_sweep_;  // what undurable_bytes_ consists of
     std::array<List, kPlacesListed> lists_;
-    std::unordered_map<std::string, List> waiting_;                    // by the path waited for
-    std::unordered_map<std::string, std::string> waits_for_;           // path -> the path it waits for
-    std::unordered_multimap<std::uint64_t, const Change*> new_files_;  // by inode
-    std::unordered_map<std::string_view, Handle> index_;               // keys live in the changes
-    std::unordered_map<std::string, std::uint32_t> removes_under_;     // pending removals in each directory
+    std::unordered_map<std::string, List> waiting_;                 // by the path waited for
+    std::unordered_map<std::string, std::string> waits_for_;        // path -> the path it waits for
+    std::unordered_multimap<std::uint64_t, const Change*> files_;   // by inode
+    std::unordered_map<std::string_view, Handle> index_;            // keys live in the changes
+    std::unordered_map<std::string, std::uint32_t> removes_under_;  // pending removals in each directory
     std::uint32_t draft_ = 0;
     std::unordered_map<std::string, std::uint32_t> removes_drafted_;  // of the draft, in each directory
     using Due = std::pair<TimeNs, std::string>;

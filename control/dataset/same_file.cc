@@ -4,7 +4,7 @@
 // and every hard link but the first. Three orders make it true whatever happens in between:
 //   - what would take a file from its old name (a removal, an overwriting) waits until the new names that still want it are
 //     there, unless these fail or wait for it in turn, as in a swap of two names: then one of them goes as bytes;
-//   - a second new name waits for the first, whose bytes are on their way;
+//   - a second new name waits for the first, whose bytes are on their way, as for a name whose metadata are;
 //   - a name for which anything has been sent since its row was written gives its file to nobody (object_in_doubt).
 // The target checks size and mtime once more, and when it refuses, bytes are sent. Mode `copy` keeps its objects
 // apart, and where bundles are published in an order of their own (consistency), names are not known to be there in time.
@@ -33,12 +33,12 @@ std::optional<std::string> Runner::same_file_in_the_way(const Change& change) {
     if (change.takes_name && !news_.contains(change.path)) {
         const auto row = state_.object(record_.id, change.path);
         const bool gives = row && row->published && row->print.ctime_ns != 0;  // as StateStore::names_of
-        const Change* heir = gives ? pending_.same_file(row->print, change.path, false) : nullptr;
+        const Change* heir = gives ? pending_.heir_of(row->print, change.path) : nullptr;
         if (heir != nullptr && may_link(*heir) && pending_.will_come(heir->path, change.path))
             return heir->path;
     }
     if (!may_link(change)) return std::nullopt;
-    const Change* first = pending_.same_file(change.print, change.path, true);
+    const Change* first = pending_.giver_of(change.print, change.path);
     return first != nullptr ? std::optional(first->path) : std::nullopt;
 }
 
@@ -56,7 +56,7 @@ void Runner::choose_name(Change& change) {
 // A removal that is half of a rename is none to the delete hold. Whichever half a sweep finds first.
 bool Runner::is_moved(const std::string& path) const {
     const auto row = state_.object(record_.id, path);
-    return row && row->published && pending_.same_file(row->print, path, false) != nullptr;
+    return row && row->published && pending_.heir_of(row->print, path) != nullptr;
 }
 
 void Runner::find_moved(const Fingerprint& now) {

@@ -232,7 +232,7 @@ TEST_F(Site, MovesOpenBundlesFromALinkThatDies) {
     config.bundle_entries_max = 2;
     start();
     create();
-    ASSERT_TRUE(eventually([&] { return ports->waiting() > 3; }));
+    ASSERT_TRUE(eventually([&] { return ports->waiting() > 3 && ports->carried_by(1) == 1; }));
     ASSERT_EQ(core->flows().at(0).link, "east-west-1");
     ports->set_answering(1, false);
     ASSERT_TRUE(eventually([&] { return core->flows().at(0).link == "east-west-2"; }));

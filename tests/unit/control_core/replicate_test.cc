@@ -178,6 +178,23 @@ TEST_F(Site, SendsTheBytesOfHardLinksOnce) {
     EXPECT_EQ(ports->carried(wire::EntryKind::link), 3u);
 }
 
+// Its row is in doubt while they are on their way: who would take its name waits for that, and does not send bytes.
+TEST_F(Site, TakesTheNameOfAFileWhoseMetadataTravel) {
+    write("first", "content");
+    struct statx more {};
+    ASSERT_EQ(statx(AT_FDCWD, at("first").c_str(), 0, STATX_BTIME, &more), 0);
+    if ((more.stx_mask & STATX_BTIME) == 0) GTEST_SKIP() << "this file system does not tell birth times";
+    start();
+    create();
+    ASSERT_TRUE(converged());
+    const auto sent = ports->carried(wire::EntryKind::file);
+    fs::create_hard_link(at("first"), at("second"));
+    fs::permissions(at("first"), fs::perms::owner_read);
+    EXPECT_TRUE(converged());
+    EXPECT_EQ(ports->carried(wire::EntryKind::file), sent);
+    EXPECT_GE(ports->carried(wire::EntryKind::link), 1u);
+}
+
 // When the target cannot make the name, bytes are sent, and nobody is told of a failure.
 TEST_F(Site, SendsBytesWhenTheTargetRefusesTheName) {
     write("old", "content");
