@@ -3,6 +3,7 @@
 
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <utility>
@@ -11,6 +12,10 @@
 #include "dataplane/session/parameters.h"
 
 namespace longhaul::worker {
+
+namespace {
+constexpr std::uint64_t kReadAheadCheap = 32u << 20;
+}  // namespace
 
 MemoryPlan plan_memory(std::uint64_t rate_bps, unsigned rtt_ms, unsigned links, unsigned stripe_symbols,
                        std::size_t symbol_bytes, unsigned workers) {
@@ -21,8 +26,11 @@ MemoryPlan plan_memory(std::uint64_t rate_bps, unsigned rtt_ms, unsigned links, 
     const auto blocks = [&](std::uint64_t bytes) {
         return static_cast<std::uint32_t>(bytes / workers / plan.stripe_bytes + 1);
     };
-    // Read-ahead covers 20 ms of disk latency at the link's rate; a stripe may wait two repair rounds for its ack.
-    plan.read_ahead_blocks = blocks(rate_bps / 8 / 50) + 32;
+    // Read-ahead covers 20 ms of disk latency at the link's rate, and where that costs little the 200 ms for which a disk
+    // that others write to (journal, flushes) may stand still. A stripe may wait two repair rounds for its ack.
+    const std::uint64_t bytes_per_s = rate_bps / 8;
+    plan.read_ahead_blocks =
+        blocks(std::max(bytes_per_s / 50, std::min(bytes_per_s / 5, kReadAheadCheap))) + 32;
     plan.send_blocks = blocks(bdp_bytes * 5 / 2) + plan.read_ahead_blocks;
     // The receiver also holds blocks while they are written: 100 ms of disk at the link's rate.
     plan.receive_blocks = blocks(bdp_bytes * 2) + blocks(rate_bps / 8 / 10) + 32;

@@ -12,6 +12,8 @@ namespace longhaul::worker {
 namespace {
 // Turns without work before the first sleep: a burst that is just behind is not worth a sleep.
 constexpr unsigned kIdleTurnsBeforeSleep = 16;
+// Waking costs a few microseconds of a core, as much as several packets do: who sleeps at all lets some become due.
+constexpr TimeNs kRestMin = 50 * kMicrosecond;
 }  // namespace
 
 void Worker::run() {
@@ -52,7 +54,8 @@ void Worker::rest(TimeNs now) {
             std::min({until, link->session->sender.next_wake(now), link->session->receiver.next_wake(now)});
     }
     if (until <= now) return;
-    const timespec pause{0, static_cast<long>(std::min(until - now, config_.idle_sleep))};
+    until = std::clamp(until, now + std::min(kRestMin, config_.idle_sleep), now + config_.idle_sleep);
+    const timespec pause{0, static_cast<long>(until - now)};
     ::nanosleep(&pause, nullptr);
     ++sleeps_;
 }

@@ -20,6 +20,8 @@ namespace {
 namespace options = boost::program_options;
 
 constexpr TimeNs kControlEvery = kMillisecond;
+// Waking costs as much as carrying some frames: those of the next moments leave together, this much late at most.
+constexpr TimeNs kSleepMin = 20 * kMicrosecond;
 constexpr unsigned kFrameMemoryBytes =
     4096;                                  // of a 1500-byte frame: without hugepages no buffer crosses a page
 constexpr unsigned kMemoryBesideMib = 48;  // rings, EAL's own
@@ -170,6 +172,7 @@ void run(const Setup& setup, Bridge& bridge, ControlSocket* control) {
     const TimeNs start = now_ns();
     const TimeNs end =
         setup.duration_s > 0 ? start + static_cast<TimeNs>(setup.duration_s * kSecond) : kNever;
+    const TimeNs idle_sleep = setup.idle_sleep_us * kMicrosecond;
     TimeNs control_at = start;
     while (stop_requested == 0) {
         const TimeNs now = now_ns();
@@ -180,7 +183,8 @@ void run(const Setup& setup, Bridge& bridge, ControlSocket* control) {
             control_at = now + kControlEvery;
         }
         if (!busy && !setup.poll)
-            sleep_until(std::min(bridge.next_at(), now + setup.idle_sleep_us * kMicrosecond));
+            sleep_until(
+                std::clamp(bridge.next_at(), now + std::min(kSleepMin, idle_sleep), now + idle_sleep));
     }
 }
 
