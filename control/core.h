@@ -53,8 +53,12 @@ struct DatasetSpec {
     std::uint64_t expect_change_bps = 0, expect_burst_bytes = 0;
 };
 
+// What of a dataset may be changed while it runs; what is not given stays.
 struct DatasetChange {
-    std::optional<std::string> link;  // empty: the scheduler chooses
+    std::optional<std::string> link;                  // empty: the scheduler chooses
+    std::optional<std::uint64_t> floor_bps, cap_bps;  // cap 0: none
+    std::optional<double> weight;
+    bool of_policy() const { return floor_bps || cap_bps || weight; }
 };
 
 // ---- views ---------------------------------------------------------------------------------------------------------

@@ -306,6 +306,20 @@ Reply ApiServer::create_dataset(const Call& call) {
     return reply;
 }
 
+Reply ApiServer::change_dataset(const Call& call) {
+    auto parsed = parse_body(call.request.body);
+    if (const auto* problem = std::get_if<Problem>(&parsed)) return problem_reply(*problem);
+    const auto change = dataset_change_from(std::get<json>(parsed));
+    if (const auto* problem = std::get_if<Problem>(&change)) return problem_reply(*problem);
+    const std::string& name = call.arguments.at(0);
+    const auto view = context_.core.dataset_change(name, std::get<DatasetChange>(change));
+    if (view) return json_reply(dataset_view_document(view.value()));
+    if (const auto known = context_.core.dataset(name))
+        context_.core.note(
+            policy_refused("rest:" + call.request.remote_addr, known.value().spec, view.error()));
+    return refusal(view.error());
+}
+
 // Everything that creating it would check, and nothing is changed; the target is not asked.
 Reply ApiServer::plan_dataset(const Call& call) {
     auto parsed = parse_body(call.request.body);
@@ -354,21 +368,6 @@ Reply ApiServer::wait(const Call& call) {
         problems.push_back({"min_watermark", "is required: the source time that must be published"});
     if (!problems.empty()) return problem_reply(field_problem(std::move(problems)));
     return barrier_.wait(call.arguments.at(0), min_watermark, timeout_s);
-}
-
-Reply ApiServer::change_dataset(const Call& call) {
-    auto parsed = parse_body(call.request.body);
-    if (const auto* problem = std::get_if<Problem>(&parsed)) return problem_reply(*problem);
-    std::vector<FieldProblem> problems;
-    BodyReader body(std::get<json>(parsed), problems);
-    DatasetChange change;
-    if (body.has("link")) change.link = body.text("link");
-    body.finish();
-    if (problems.empty() && !change.link)
-        body.refuse("", "changes nothing: give link, the name of a link or \"\" for the scheduler's choice");
-    if (!problems.empty()) return problem_reply(field_problem(std::move(problems)));
-    const auto view = context_.core.dataset_change(call.arguments.at(0), change);
-    return view ? json_reply(dataset_view_document(view.value())) : refusal(view.error());
 }
 
 Reply ApiServer::failures(const std::string& dataset) const {

@@ -109,6 +109,14 @@ void show_events(const Arguments& arguments, const RestClient& client) {
     }
 }
 
+json number_of(const Arguments& arguments, const char* option) {
+    json number = json::parse(arguments.option(option), nullptr, false);
+    if (!number.is_number())
+        throw Failure{Exit::usage, "--" + std::string(option) + " " + in_quotes(arguments.option(option)) +
+                                       " is not a number"};
+    return number;
+}
+
 json dataset_body(const Arguments& arguments) {
     const std::string target = arguments.option("target");
     const std::size_t equals = target.find('=');
@@ -130,11 +138,7 @@ json dataset_body(const Arguments& arguments) {
     pass_on("cap", "cap_bps");
     pass_on("expect-change", "expect_change_bps");
     const auto pass_on_number = [&](const char* option, const char* field) {
-        if (!arguments.has(option)) return;
-        body[field] = json::parse(arguments.option(option), nullptr, false);
-        if (!body[field].is_number())
-            throw Failure{Exit::usage, "--" + std::string(option) + " " +
-                                           in_quotes(arguments.option(option)) + " is not a number"};
+        if (arguments.has(option)) body[field] = number_of(arguments, option);
     };
     pass_on_number("delete-hold-share", "delete_hold_share");
     pass_on_number("delete-hold-objects", "delete_hold_objects");
@@ -178,13 +182,20 @@ std::int64_t wall_now() {
 }
 
 void change_dataset(const Arguments& arguments, const RestClient& client) {
-    if (!arguments.has("link"))
-        throw Failure{Exit::usage,
-                      "\"datasets set\" changes nothing: give --link (empty: the scheduler chooses)"};
+    json body = json::object();
+    if (arguments.has("link")) body["link"] = arguments.option("link");
+    if (arguments.has("floor")) body["floor_bps"] = arguments.option("floor");
+    if (arguments.has("cap")) body["cap_bps"] = arguments.option("cap");
+    if (arguments.has("weight")) body["weight"] = number_of(arguments, "weight");
+    if (body.empty())
+        throw Failure{
+            Exit::usage,
+            "\"datasets set\" changes nothing: give --link (empty: the scheduler chooses), --floor, "
+            "--cap or --weight"};
     const std::string& name = arguments.operands.at(0);
-    const json document =
-        client.patch("/v1/datasets/" + path_segment(name), {{"link", arguments.option("link")}});
-    print_result(arguments, document, "changed " + name + "\n");
+    const json document = client.patch("/v1/datasets/" + path_segment(name), body);
+    print_result(arguments, document,
+                 show_lines(document, "warnings", "warning: ") + "changed " + name + "\n");
 }
 
 void make_certificates(const Arguments& arguments) {

@@ -51,6 +51,40 @@ Result<DatasetView> CoreLoop::dataset_create(const DatasetSpec& wanted) {
     return view;
 }
 
+// The same checks as at its creation; what is refused leaves everything as it was.
+Result<DatasetView> CoreLoop::dataset_change(const std::string& name, const DatasetChange& change) {
+    std::vector<std::string> warnings;
+    auto changed = call<void>([&, this](Moment now) -> Result<void> {
+        const auto found = find(name);
+        if (found == datasets_.end()) return unknown(name);
+        DatasetSpec spec = found->second->runner.spec();
+        spec.link = change.link.value_or(spec.link);
+        spec.floor_bps = change.floor_bps.value_or(spec.floor_bps);
+        spec.cap_bps = change.cap_bps.value_or(spec.cap_bps);
+        spec.weight = change.weight.value_or(spec.weight);
+        const auto links = ports_.links_to(spec.target.site);
+        if (change.link)
+            if (auto exists = link_exists(spec, links); !exists) return exists;
+        if (change.of_policy()) {
+            if (auto rates = check_rates(spec); !rates) return rates;
+            const auto plan = admit(spec, committed(), links_now(links, now.wall));
+            if (!plan.refusals.empty()) return refused(name, plan.refusals);
+            warnings = plan.warnings;
+            found->second->runner.set_policy(spec);
+        }
+        if (change.link) found->second->runner.set_link(spec.link);
+        state_->commit();
+        solve_at_ = 0;
+        assign_flows(now);
+        leave_copy(now);
+        return {};
+    });
+    if (!changed) return changed.error();
+    auto view = dataset(name);
+    if (view) view.value().warnings = warnings;
+    return view;
+}
+
 Result<void> CoreLoop::dataset_remove(const std::string& name) {
     std::string site;
     auto removed = call<void>([&, this](Moment now) -> Result<void> {
@@ -93,25 +127,6 @@ Result<std::uint64_t> CoreLoop::dataset_release_deletes(const std::string& name)
         if (held > 0) spdlog::warn("dataset {}: {} held deletes were released", name, held);
         return held;
     });
-}
-
-Result<DatasetView> CoreLoop::dataset_change(const std::string& name, const DatasetChange& change) {
-    auto changed = call<void>([&, this](Moment now) -> Result<void> {
-        const auto found = find(name);
-        if (found == datasets_.end()) return unknown(name);
-        if (!change.link) return {};
-        DatasetSpec wanted = found->second->runner.spec();
-        wanted.link = *change.link;
-        if (auto exists = link_exists(wanted, ports_.links_to(wanted.target.site)); !exists) return exists;
-        found->second->runner.set_link(wanted.link);
-        state_->commit();
-        solve_at_ = 0;
-        assign_flows(now);
-        leave_copy(now);
-        return {};
-    });
-    if (!changed) return changed.error();
-    return dataset(name);
 }
 
 Result<TargetAccepted> CoreLoop::accept_target(const std::string& source_site, const DatasetSpec& spec) {

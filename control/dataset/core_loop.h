@@ -32,6 +32,7 @@
 #include "control/rpo/event_log.h"
 #include "control/rpo/slo.h"
 #include "control/rpo/source_clock.h"
+#include "control/schedule/admission.h"
 
 namespace longhaul::control {
 
@@ -167,6 +168,7 @@ class CoreLoop final : public Core {
     void add(DatasetRecord record, Moment at);
     Datasets::iterator find(const std::string& name);
     std::vector<DatasetSpec> specs() const;
+    std::vector<Committed> committed() const;  // what all datasets were promised
     static Error unknown(const std::string& name);
 
     // core_events.cc: the loop

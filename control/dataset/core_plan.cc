@@ -23,11 +23,15 @@ Result<Plan> CoreLoop::plan_of(const DatasetSpec& spec) {
     const auto links = links_now(ports_.links_to(spec.target.site), wall());
     return call<Plan>([this, &spec, &links](Moment) -> Result<Plan> {
         if (auto fits = fits_among(spec, specs()); !fits) return fits.error();
-        std::vector<Committed> others;
-        for (const auto& [id, dataset] : datasets_)
-            others.push_back({dataset->runner.spec(), dataset->runner.link_name()});
-        return admit(spec, others, links);
+        return admit(spec, committed(), links);
     });
+}
+
+std::vector<Committed> CoreLoop::committed() const {
+    std::vector<Committed> all;
+    for (const auto& [id, dataset] : datasets_)
+        all.push_back({dataset->runner.spec(), dataset->runner.link_name()});
+    return all;
 }
 
 Result<LinkImpact> CoreLoop::link_impact(const std::string& link, double window_s) {

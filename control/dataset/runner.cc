@@ -49,6 +49,13 @@ Demand Runner::demand(Moment now) {
     return demand;
 }
 
+void Runner::set_policy(const DatasetSpec& spec) {
+    record_.spec.floor_bps = spec.floor_bps;
+    record_.spec.cap_bps = spec.cap_bps;
+    record_.spec.weight = spec.weight;
+    state_.dataset_policy(record_);
+}
+
 double Runner::change_bps(Moment now) {
     return std::max(static_cast<double>(record_.spec.expect_change_bps), drain_.rate_bps(now.steady));
 }

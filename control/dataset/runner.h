@@ -58,6 +58,7 @@ class Runner {
 
     const DatasetRecord& record() const { return record_; }
     const DatasetSpec& spec() const { return record_.spec; }
+    void set_policy(const DatasetSpec& spec);  // floor, cap and weight of it
     std::shared_ptr<const Failures> failures() const { return failures_; }
 
     // -- sweeps and look-ups

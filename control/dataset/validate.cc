@@ -31,19 +31,6 @@ bool name_is_valid(const std::string& name) {
     return true;
 }
 
-// Policies that contradict themselves.
-Result<void> check_rates(const DatasetSpec& spec) {
-    if (!std::isfinite(spec.weight) || spec.weight < kWeightMin || spec.weight > kWeightMax)
-        return refused(
-            fmt::format("weight {} is out of range: choose {} to {}", spec.weight, kWeightMin, kWeightMax));
-    if (spec.cap_bps > 0 && spec.floor_bps > spec.cap_bps)
-        return refused(fmt::format("floor_bps {} is above cap_bps {}: lower the floor or raise the cap",
-                                   spec.floor_bps, spec.cap_bps));
-    if (spec.traffic == "scavenger" && spec.floor_bps > 0)
-        return refused("a scavenger has no floor: leave floor_bps away, or choose the class bulk");
-    return {};
-}
-
 Result<void> check_times(const DatasetSpec& spec) {
     if (!std::isfinite(spec.rescan_s) || spec.rescan_s < kRescanMin_s || spec.rescan_s > kRescanMax_s)
         return refused(fmt::format("rescan_s {} is out of range: choose {} to {}", spec.rescan_s,
@@ -57,6 +44,18 @@ Result<void> check_times(const DatasetSpec& spec) {
 }
 
 }  // namespace
+
+Result<void> check_rates(const DatasetSpec& spec) {
+    if (!std::isfinite(spec.weight) || spec.weight < kWeightMin || spec.weight > kWeightMax)
+        return refused(
+            fmt::format("weight {} is out of range: choose {} to {}", spec.weight, kWeightMin, kWeightMax));
+    if (spec.cap_bps > 0 && spec.floor_bps > spec.cap_bps)
+        return refused(fmt::format("floor_bps {} is above cap_bps {}: lower the floor or raise the cap",
+                                   spec.floor_bps, spec.cap_bps));
+    if (spec.traffic == "scavenger" && spec.floor_bps > 0)
+        return refused("a scavenger has no floor: leave floor_bps away, or choose the class bulk");
+    return {};
+}
 
 Result<DatasetSpec> validate(DatasetSpec spec, const std::string& own_site) {
     namespace fs = std::filesystem;

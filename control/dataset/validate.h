@@ -13,6 +13,9 @@ namespace longhaul::control {
 // disk.
 Result<DatasetSpec> validate(DatasetSpec spec, const std::string& own_site);
 
+// Whether floor, cap, weight and class contradict each other.
+Result<void> check_rates(const DatasetSpec& spec);
+
 // Against the datasets that exist.
 Result<void> fits_among(const DatasetSpec& spec, const std::vector<DatasetSpec>& others);
 

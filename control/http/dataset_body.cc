@@ -51,4 +51,20 @@ std::variant<DatasetSpec, Problem> dataset_spec_from(const nlohmann::json& docum
     return spec;
 }
 
+std::variant<DatasetChange, Problem> dataset_change_from(const nlohmann::json& document) {
+    std::vector<FieldProblem> problems;
+    BodyReader body(document, problems);
+    DatasetChange change;
+    if (body.has("link")) change.link = body.text("link");
+    if (body.has("floor_bps")) change.floor_bps = body.rate_bps("floor_bps", 0);
+    if (body.has("cap_bps")) change.cap_bps = body.rate_bps("cap_bps", 0);
+    if (body.has("weight")) change.weight = body.number("weight", 1, kWeightMin, kWeightMax);
+    body.finish();
+    if (problems.empty() && !change.link && !change.of_policy())
+        body.refuse("",
+                    "changes nothing: give link (\"\": the scheduler chooses), floor_bps, cap_bps or weight");
+    if (!problems.empty()) return field_problem(std::move(problems));
+    return change;
+}
+
 }  // namespace longhaul::control

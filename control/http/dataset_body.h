@@ -10,5 +10,6 @@
 namespace longhaul::control {
 
 std::variant<DatasetSpec, Problem> dataset_spec_from(const nlohmann::json& document);
+std::variant<DatasetChange, Problem> dataset_change_from(const nlohmann::json& document);
 
 }  // namespace longhaul::control

@@ -208,6 +208,12 @@ void StateStore::dataset_link_set(std::int64_t id, const std::string& link) {
     Statement(database_, "UPDATE datasets SET link=? WHERE id=?").bind_text(link).bind(id).run();
 }
 
+void StateStore::dataset_policy(const DatasetRecord& record) {
+    writing();
+    Statement set(database_, "UPDATE datasets SET floor_bps=?,cap_bps=?,weight=? WHERE id=?");
+    set.bind(record.spec.floor_bps).bind(record.spec.cap_bps).bind(record.spec.weight).bind(record.id).run();
+}
+
 void StateStore::dataset_remove(std::int64_t id) {
     writing();
     for (const char* sql : {"DELETE FROM objects WHERE dataset=?", "DELETE FROM bundles WHERE dataset=?",

@@ -38,6 +38,7 @@ class StateStore {
 
     std::int64_t dataset_add(const DatasetRecord& record);  // returns its id
     void dataset_link_set(std::int64_t id, const std::string& link);
+    void dataset_policy(const DatasetRecord& record);  // its floor, cap and weight
     void dataset_update(
         const DatasetRecord& record);  // watermarks, sweep counters, totals, root, target store
     void dataset_remove(std::int64_t id);

@@ -118,6 +118,49 @@ TEST_F(Site, TheTargetComputesItsOwnLag) {
     EXPECT_NEAR(*core->rpo()[0].rpo_lag_s, 45, 0.02) << "with what two clocks may drift apart in 40 s";
 }
 
+// A policy changes while its dataset runs, and outlives the process; what cannot hold is refused like a new one's, with
+// what to change, and leaves everything as it was.
+TEST_F(Site, ADatasetChangesWhileItRuns) {
+    start();
+    write("a", "1");
+    create();
+    ASSERT_TRUE(converged());
+    DatasetChange change;
+    change.floor_bps = 100'000'000;
+    change.cap_bps = 500'000'000;
+    change.weight = 3;
+    const auto changed = core->dataset_change("lake", change);
+    ASSERT_TRUE(changed.ok()) << changed.error().text;
+    EXPECT_EQ(changed.value().spec.cap_bps, 500'000'000u);
+    ASSERT_TRUE(eventually([&] {
+        const auto flows = core->flows();
+        return !flows.empty() && flows[0].cap_bps == 500'000'000 && flows[0].rate_bps <= 500'000'000;
+    })) << "the scheduler goes by it";
+
+    const auto refused = [&](const DatasetChange& wanted, const std::string& says) {
+        const auto result = core->dataset_change("lake", wanted);
+        ASSERT_FALSE(result.ok()) << says;
+        EXPECT_NE(result.error().text.find(says), std::string::npos) << result.error().text;
+    };
+    DatasetChange wrong;
+    wrong.floor_bps = 600'000'000;
+    refused(wrong, "lower the floor or raise the cap");
+    wrong.cap_bps = 0;
+    wrong.floor_bps = 20'000'000'000;
+    refused(wrong, "east-west-1");
+    wrong = {};
+    wrong.weight = 0;
+    refused(wrong, "weight 0 is out of range");
+    EXPECT_EQ(core->dataset_change("none", change).error().code, ErrorCode::not_found);
+
+    crash();
+    start();
+    const auto spec_now = core->dataset("lake").value().spec;
+    EXPECT_EQ(spec_now.floor_bps, 100'000'000u);
+    EXPECT_EQ(spec_now.cap_bps, 500'000'000u);
+    EXPECT_EQ(spec_now.weight, 3);
+}
+
 // A replica may not lie in a tree that is a source here.
 TEST_F(Site, RefusesAReplicaInsideASource) {
     start();

@@ -101,10 +101,15 @@ Result<DatasetView> FakeCore::dataset_change(const std::string& name, const Data
     const std::lock_guard lock(mutex);
     const auto found = views.find(name);
     if (found == views.end()) return Error{ErrorCode::not_found, "there is no dataset " + name};
-    if (change.link) found->second.spec.link = *change.link;
+    if (change.floor_bps.value_or(0) > 10'000'000'000)
+        return Error{ErrorCode::invalid_argument, "needs 14.2 Gbit/s: lower the floor"};
+    auto& spec = found->second.spec;
+    spec.link = change.link.value_or(spec.link);
+    spec.floor_bps = change.floor_bps.value_or(spec.floor_bps);
+    spec.cap_bps = change.cap_bps.value_or(spec.cap_bps);
+    spec.weight = change.weight.value_or(spec.weight);
     return found->second;
 }
-
 Result<void> FakeCore::dataset_rescan(const std::string& name) {
     const auto view = dataset(name);
     if (!view) return view.error();
