@@ -120,6 +120,22 @@ void qualities(const MetricsInput& input, Samples& samples) {
         }
 }
 
+// One label out of a fixed set: a flow without a link has its obstacle, a text for people, as its reason.
+void flow_reasons(const MetricsInput& input, Samples& samples) {
+    for (const FlowView& view : input.flows) {
+        bool named = false;
+        const auto one = [&](const char* reason, bool is) {
+            Labels labels = of(view);
+            labels.emplace_back("reason", reason);
+            samples.add(labels, is);
+            named = named || is;
+        };
+        for (const char* reason : {"idle", "floor", "deadline", "late", "cap", "share", "demand", "leftover"})
+            one(reason, view.reason == reason);
+        one("unassigned", !named);
+    }
+}
+
 void ages(const MetricsInput& input, Samples& samples) {
     for (const RpoView& view : input.rpo)
         for (std::size_t i = 0; i < view.ages.counts.size(); ++i) {
@@ -354,6 +370,16 @@ constexpr Family kFamilies[] = {
          for (const FlowView& view : in.flows)
              out.add(of(view), view.achieved_bps);
      }},
+
+    {{"longhaul_flow_slack_seconds", "gauge",
+      "At the assigned rate: RPO target minus lag minus the time to send what is behind; absent while not "
+      "known."},
+     [](const MetricsInput& in, Samples& out) {
+         for (const FlowView& view : in.flows)
+             if (view.slack_s) out.add(of(view), *view.slack_s);
+     }},
+    {{"longhaul_flow_reason", "gauge", "1 for what decided the flow's rate, 0 for the others."},
+     flow_reasons},
 
     {{"longhaul_link_up", "gauge", "1 while authenticated packets arrive on the link."},
      [](const MetricsInput& in, Samples& out) {

@@ -121,6 +121,32 @@ TEST(Metrics, LeaveOutWhatIsNotKnown) {
     EXPECT_THAT(text, Not(HasSubstr("longhaul_link_tx_packets_total{link=\"east-west-3\"")));
 }
 
+// What decided a flow's rate is one of a fixed set of words; a flow without a link is unassigned, whatever its obstacle says.
+TEST(Metrics, NameWhatDecidedAFlow) {
+    MetricsInput input = sample_input();
+    FlowView flow;
+    flow.dataset = "hot";
+    flow.target_site = "west";
+    flow.link = "east-west-1";
+    flow.reason = "deadline";
+    flow.slack_s = -2.5;
+    FlowView stuck = flow;
+    stuck.dataset = "cold";
+    stuck.link.clear();
+    stuck.reason = "link one is closed by its drain";
+    stuck.slack_s.reset();
+    input.flows = {flow, stuck};
+    const std::string text = metrics_text(input);
+    EXPECT_EQ(malformed_line(text), "");
+    const std::string hot = "{dataset=\"hot\",site=\"west\",link=\"east-west-1\"";
+    const std::string cold = "{dataset=\"cold\",site=\"west\",link=\"\"";
+    EXPECT_THAT(text, HasSubstr("longhaul_flow_slack_seconds" + hot + "} -2.5\n"));
+    EXPECT_THAT(text, Not(HasSubstr("longhaul_flow_slack_seconds" + cold)));
+    EXPECT_THAT(text, HasSubstr("longhaul_flow_reason" + hot + ",reason=\"deadline\"} 1\n"));
+    EXPECT_THAT(text, HasSubstr("longhaul_flow_reason" + hot + ",reason=\"unassigned\"} 0\n"));
+    EXPECT_THAT(text, HasSubstr("longhaul_flow_reason" + cold + ",reason=\"unassigned\"} 1\n"));
+}
+
 // Label values cannot break out of their quotes.
 TEST(Metrics, EscapeLabels) {
     EXPECT_EQ(escape_label("a\"b\\c\nd"), "a\\\"b\\\\c\\nd");
