@@ -118,6 +118,27 @@ TEST_F(Site, TheTargetComputesItsOwnLag) {
     EXPECT_NEAR(*core->rpo()[0].rpo_lag_s, 45, 0.02) << "with what two clocks may drift apart in 40 s";
 }
 
+// Two datasets cannot own one target, nor two targets one name: refused before the target is asked, nothing changes.
+TEST_F(Site, OneTargetHasOneOwner) {
+    start();
+    create();
+    const int asked = ports->accepts;
+    auto second = spec();
+    second.name = "other";
+    fs::create_directory(base + "/other");
+    second.source = "posix:" + base + "/other";
+    const auto taken = core->dataset_create(second);
+    ASSERT_FALSE(taken.ok());
+    EXPECT_EQ(taken.error().code, ErrorCode::already_exists);
+    EXPECT_NE(taken.error().text.find("belongs to dataset lake: choose another directory"), std::string::npos)
+        << taken.error().text;
+    second.name = "lake";
+    second.target.store = "posix:/replica/other";
+    EXPECT_EQ(core->dataset_create(second).error().code, ErrorCode::already_exists);
+    EXPECT_EQ(ports->accepts, asked);
+    EXPECT_EQ(core->datasets().size(), 1u);
+}
+
 // A policy changes while its dataset runs, and outlives the process; what cannot hold is refused like a new one's, with
 // what to change, and leaves everything as it was.
 TEST_F(Site, ADatasetChangesWhileItRuns) {

@@ -127,6 +127,13 @@ TEST(Events, RecordRefusedPolicies) {
     EXPECT_EQ(events[0].who, "rest:127.0.0.1");
     EXPECT_THAT(events[0].text, HasSubstr("choose another name"));
     EXPECT_THAT(events[0].object, HasSubstr("posix:/x"));
+    EXPECT_EQ(
+        node.client().Patch("/v1/datasets/lake", R"({"floor_bps":"14.2G"})", "application/json")->status,
+        400);
+    const auto more = node.core.events(8, 10);
+    ASSERT_EQ(more.size(), 1u);
+    EXPECT_EQ(more[0].kind, "POLICY_REFUSED");
+    EXPECT_THAT(more[0].text, HasSubstr("lower the floor"));
 }
 
 TEST(Events, ReaderSkipsWhatIsNoEvent) {
