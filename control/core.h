@@ -328,7 +328,10 @@ class Core {
     virtual Result<TargetAccepted> accept_target(const std::string& source_site, const DatasetSpec& spec) = 0;
     virtual Result<void> release_target(const std::string& source_site, const std::string& dataset) = 0;
 
-    virtual std::vector<RpoView> rpo() = 0;         // sources and targets of this site
+    virtual std::vector<RpoView> rpo() = 0;  // sources and targets of this site
+    // A number that rises whenever a published watermark here moves, or a dataset comes or goes. Waits until it is not
+    // `seen` any more, for `patience` at most. Ask for it before the views: so nothing that they show is missed.
+    virtual std::uint64_t wait_for_published(std::uint64_t seen, std::chrono::milliseconds patience) = 0;
     virtual std::vector<BundleView> bundles() = 0;  // in progress
     virtual std::vector<ObjectFailure> failures(const std::string& dataset) = 0;
     virtual std::vector<FlowView> flows() = 0;

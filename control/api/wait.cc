@@ -1,8 +1,8 @@
-// Looks at the core's copy every few milliseconds: a copy costs less than a bundle's way, and the core stays without
-// knowledge of who waits.
+// Waits in the core until a published watermark has moved, and looks then; the core knows nothing of who waits for what.
 // SPDX-License-Identifier: Apache-2.0
 #include "control/api/wait.h"
 
+#include <algorithm>
 #include <charconv>
 #include <chrono>
 #include <nlohmann/json.hpp>
@@ -15,8 +15,6 @@ namespace longhaul::control {
 using nlohmann::json;
 
 namespace {
-
-constexpr std::chrono::milliseconds kLookEvery{10};
 
 // The copy of a dataset that is furthest behind, of those that this node knows under the name; nullptr: none.
 const RpoView* furthest_behind(const std::vector<RpoView>& views, const std::string& dataset) {
@@ -98,18 +96,20 @@ Reply FreshnessBarrier::wait(const std::string& dataset, WallNs min_watermark, d
              "too_many_waiters",
              {}});
     ++waiters_;
-    for (;;) {
+    for (std::uint64_t moves = 0;;) {
         lock.unlock();
+        const auto left =
+            std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
+        // Not yet: 0 is no number of the core's, so that the first look comes at once.
+        moves = core_.wait_for_published(
+            moves, std::clamp<std::chrono::milliseconds>(left, std::chrono::milliseconds{0}, kLookForStop));
         const auto views = core_.rpo();
         lock.lock();
         const RpoView* view = furthest_behind(views, dataset);
         const bool over = std::chrono::steady_clock::now() >= deadline;
         const bool reached =
             view != nullptr && view->watermarks.w_pub && *view->watermarks.w_pub >= min_watermark;
-        if (view != nullptr && !reached && !over && !stopping_) {
-            stopped_.wait_for(lock, kLookEvery, [this] { return stopping_; });
-            continue;
-        }
+        if (view != nullptr && !reached && !over && !stopping_) continue;
         --waiters_;
         if (view == nullptr)
             return problem_reply(
@@ -124,7 +124,6 @@ Reply FreshnessBarrier::wait(const std::string& dataset, WallNs min_watermark, d
 void FreshnessBarrier::stop() {
     const std::lock_guard lock(mutex_);
     stopping_ = true;
-    stopped_.notify_all();
 }
 
 void FreshnessBarrier::start() {

@@ -4,7 +4,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <condition_variable>
+#include <chrono>
 #include <mutex>
 #include <string>
 
@@ -17,18 +17,18 @@ class FreshnessBarrier {
   public:
     static constexpr unsigned kWaitersMax = 4;  // the server has as many threads more for them
     static constexpr double kTimeoutMax_s = 60;
+    static constexpr std::chrono::milliseconds kLookForStop{250};
 
     explicit FreshnessBarrier(Core& core) : core_(core) {}
     // 200 with the watermark; 404 unknown dataset; 408 when the time is over, with the watermark and what limits it;
     // 429 when too many wait already; 503 when the server stops.
     Reply wait(const std::string& dataset, WallNs min_watermark, double timeout_s);
-    void stop();   // whoever waits is answered at once
+    void stop();   // whoever waits is answered within kLookForStop
     void start();  // takes calls (again)
 
   private:
     Core& core_;
     std::mutex mutex_;
-    std::condition_variable stopped_;
     unsigned waiters_ = 0;
     bool stopping_ = false;
 };

@@ -57,6 +57,7 @@ class CoreLoop final : public Core {
     Result<void> release_target(const std::string& source_site, const std::string& dataset) override;
 
     std::vector<RpoView> rpo() override;
+    std::uint64_t wait_for_published(std::uint64_t seen, std::chrono::milliseconds patience) override;
     std::vector<BundleView> bundles() override;
     std::vector<ObjectFailure> failures(const std::string& dataset) override;
     std::vector<FlowView> flows() override;
@@ -231,12 +232,15 @@ class CoreLoop final : public Core {
     bool breaches_changed_ = true;
     TimeNs sample_at_ = 0;
     WallNs own_clock_stored_ = 0;
+    std::vector<std::optional<WallNs>> published_shown_;  // by the last copy
     bool started_ = false;
     bool connected_ = false;
 
     // Left by the loop, read by any thread, under copy_mutex_.
     std::mutex copy_mutex_;
     Copy copy_;
+    std::uint64_t published_number_ = 1;
+    std::condition_variable published_;  // that number has risen
 
     // Filled by any thread, emptied by the loop, under mailbox_mutex_; so is stop_.
     std::mutex mailbox_mutex_;

@@ -32,8 +32,25 @@ void CoreLoop::leave_copy(Moment at) {
     breaches_changed_ = false;
     fresh.breaches = breaches_;
     fresh.stats = stats_;
-    const std::scoped_lock lock(copy_mutex_);
-    copy_ = std::move(fresh);
+    std::vector<std::optional<WallNs>> shown;
+    for (const auto& runner : fresh.runners)
+        shown.push_back(runner.facts.watermarks.w_pub);
+    for (const auto& target : fresh.targets)
+        shown.push_back(target.facts.watermarks.w_pub);
+    const bool moved = shown != published_shown_;
+    published_shown_ = std::move(shown);
+    {
+        const std::scoped_lock lock(copy_mutex_);
+        copy_ = std::move(fresh);
+        published_number_ += moved ? 1 : 0;
+    }
+    if (moved) published_.notify_all();
+}
+
+std::uint64_t CoreLoop::wait_for_published(std::uint64_t seen, std::chrono::milliseconds patience) {
+    std::unique_lock lock(copy_mutex_);
+    published_.wait_for(lock, patience, [&] { return published_number_ != seen; });
+    return published_number_;
 }
 
 Result<DatasetView> CoreLoop::dataset(const std::string& name) {

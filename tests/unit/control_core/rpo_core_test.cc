@@ -117,5 +117,25 @@ TEST_F(Site, SaysWhenTheTargetReadsOtherBytes) {
     EXPECT_EQ(of_kind(*core, "VERIFY_FAIL")[0].object, "file");
 }
 
+// Whoever waits for a published watermark is woken when one moves, and only then.
+TEST_F(Site, APublishedWatermarkWakesWhoWaits) {
+    using std::chrono::milliseconds;
+    start();
+    const auto nothing = core->wait_for_published(0, milliseconds(0));
+    EXPECT_EQ(core->wait_for_published(nothing, milliseconds(1)), nothing) << "patience is over";
+    create();
+    ASSERT_TRUE(converged());
+    const auto proven = core->wait_for_published(nothing, milliseconds(20'000));
+    EXPECT_NE(proven, nothing);
+    EXPECT_EQ(core->wait_for_published(proven, milliseconds(1)), proven);
+    advance(1);
+    rescan();
+    auto seen = proven;
+    const WallNs before = *rpo().watermarks.w_pub;
+    while (*rpo().watermarks.w_pub <= before && seen - proven < 100)
+        seen = core->wait_for_published(seen, milliseconds(20'000));
+    EXPECT_GT(*rpo().watermarks.w_pub, before);
+}
+
 }  // namespace
 }  // namespace longhaul::control::test

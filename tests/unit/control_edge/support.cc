@@ -8,6 +8,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <condition_variable>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
@@ -154,6 +156,13 @@ std::vector<ObjectFailure> FakeCore::failures(const std::string& dataset) {
     for (const ObjectFailure& failure : failure_views)
         if (failure.dataset == dataset) out.push_back(failure);
     return out;
+}
+// Tests write the views as they like: any moment may be the one.
+std::uint64_t FakeCore::wait_for_published(std::uint64_t seen, std::chrono::milliseconds patience) {
+    std::unique_lock lock(mutex);
+    std::condition_variable never;
+    never.wait_for(lock, std::min(patience, std::chrono::milliseconds(5)));
+    return seen + 1;
 }
 std::vector<FlowView> FakeCore::flows() {
     const std::lock_guard lock(mutex);

@@ -69,6 +69,7 @@ class FakeCore : public Core {
     std::vector<BundleView> bundles() override;
     std::vector<ObjectFailure> failures(const std::string& dataset) override;
     std::vector<FlowView> flows() override;
+    std::uint64_t wait_for_published(std::uint64_t seen, std::chrono::milliseconds patience) override;
     CoreStats stats() override;
     std::vector<Event> events(std::uint64_t after, std::size_t most) override {
         return log.after(after, most);
