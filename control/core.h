@@ -33,7 +33,8 @@ struct Target {
 inline constexpr double kWeightMin = 0.01, kWeightMax = 1000;
 
 enum class Mode : std::uint8_t { namespace_, copy };  // "namespace": deletes propagate; "copy": they never do
-enum class Consistency : std::uint8_t { object };  // "object"; "ordered", "group": refused with what exists
+// "object": each object as soon as it is durable; "ordered": control/publish/README.md; "group": refused
+enum class Consistency : std::uint8_t { object, ordered };
 struct DatasetSpec {
     std::string name;    // [a-z0-9][a-z0-9-]{0,62}
     std::string source;  // "posix:/lake"
@@ -244,6 +245,7 @@ struct LinkImpact {
 struct CoreStats {
     std::uint64_t sweeps = 0, changes = 0, bundles_offered = 0, bundles_moved = 0, bundles_published = 0,
                   bundles_failed = 0, objects_published = 0, bytes_published = 0, schedule_turns = 0;
+    std::uint64_t order_violations = 0;  // publications that would have broken the order; all were refused
 };
 
 // ---- what Core needs from the outside -------------------------------------------------------------------------------
@@ -276,6 +278,9 @@ class Ports {
                                       std::vector<std::uint8_t> head) = 0;
     virtual Result<void> bundle_cancel(const wire::BundleId& id) = 0;
     virtual Result<void> bundle_ack(const std::vector<wire::BundleId>& ids) = 0;
+    // A bundle staged here for a dataset that is published in order: publish it, or discard it.
+    virtual Result<void> order_settle(std::uint8_t link, const wire::BundleId& id, std::uint32_t generation,
+                                      bool publish) = 0;
     // Peer control, over mTLS; may take seconds: Core calls it from a helper thread.
     virtual Result<TargetAccepted> target_accept(
         const DatasetSpec& spec) = 0;  // idempotent by dataset name and our site
@@ -359,6 +364,7 @@ class Core {
     virtual void on_dataplane_down() = 0;
     virtual void on_bundle(const command::BundleEvent& event) = 0;
     virtual void on_mark(std::uint64_t store, WallNs watermark) = 0;
+    virtual void on_order(const command::OrderEvent& event) = 0;
     virtual void on_link(const command::LinkStatus& status) = 0;
 };
 

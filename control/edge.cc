@@ -119,6 +119,11 @@ Result<void> Edge::bundle_ack(const std::vector<wire::BundleId>& ids) {
     return dataplane_.bundle_ack(ids);
 }
 
+Result<void> Edge::order_settle(std::uint8_t link, const wire::BundleId& id, std::uint32_t generation,
+                                bool publish) {
+    return dataplane_.order_settle(link, id, generation, publish);
+}
+
 Result<PeerClient*> Edge::peer(const std::string& site) {
     const auto found = peers_.find(site);
     if (found != peers_.end()) return found->second.get();
@@ -181,6 +186,10 @@ void Edge::on_bundle(const command::BundleEvent& event) {
 
 void Edge::on_mark(std::uint64_t store, std::int64_t watermark_ns) {
     core_->on_mark(store, watermark_ns);
+}
+
+void Edge::on_order(const command::OrderEvent& event) {
+    core_->on_order(event);
 }
 
 void Edge::on_link(const command::LinkStatus& status) {

@@ -41,6 +41,8 @@ class Edge final : public Ports, private DataplaneListener {
                               std::vector<std::uint8_t> head) override;
     Result<void> bundle_cancel(const wire::BundleId& id) override;
     Result<void> bundle_ack(const std::vector<wire::BundleId>& ids) override;
+    Result<void> order_settle(std::uint8_t link, const wire::BundleId& id, std::uint32_t generation,
+                              bool publish) override;
     Result<TargetAccepted> target_accept(const DatasetSpec& spec) override;
     Result<void> target_release(const std::string& dataset, const std::string& site) override;
     std::vector<LinkChoice> links_to(const std::string& site) override;
@@ -52,6 +54,7 @@ class Edge final : public Ports, private DataplaneListener {
     void on_down(const std::string& reason, bool was_up) override;
     void on_bundle(const command::BundleEvent& event) override;
     void on_mark(std::uint64_t store, std::int64_t watermark_ns) override;
+    void on_order(const command::OrderEvent& event) override;
     void on_link(const command::LinkStatus& status) override;
 
     Result<void> start_servers();

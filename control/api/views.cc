@@ -132,6 +132,7 @@ json stats_document(const CoreStats& stats) {
             {"bundles_moved", stats.bundles_moved},
             {"bundles_published", stats.bundles_published},
             {"bundles_failed", stats.bundles_failed},
+            {"order_violations", stats.order_violations},
             {"objects_published", stats.objects_published},
             {"bytes_published", stats.bytes_published},
             {"schedule_turns", stats.schedule_turns}};

@@ -241,6 +241,10 @@ void DataplaneClient::take_event(const json& event) {
         const auto parsed = command::bundle_event_from(event);
         return parsed ? listener_.on_bundle(parsed.value()) : complain(parsed.error().text);
     }
+    if (*kind == "order") {
+        const auto parsed = command::order_event_from(event);
+        return parsed ? listener_.on_order(parsed.value()) : complain(parsed.error().text);
+    }
     if (*kind == "link") {
         const auto parsed = command::link_status_from(event);
         return parsed ? listener_.on_link(parsed.value()) : complain(parsed.error().text);

@@ -42,6 +42,7 @@ class DataplaneListener {
                          bool was_up) = 0;  // also after each vain attempt to connect
     virtual void on_bundle(const command::BundleEvent& event) = 0;
     virtual void on_mark(std::uint64_t store, std::int64_t watermark_ns) = 0;
+    virtual void on_order(const command::OrderEvent& event) = 0;
     virtual void on_link(const command::LinkStatus& status) = 0;
 };
 
@@ -77,6 +78,8 @@ class DataplaneClient {
     Result<bool> bundle_offer(const command::BundleOfferMessage& offer, std::vector<std::uint8_t> head);
     Result<void> bundle_cancel(const wire::BundleId& id);
     Result<void> bundle_ack(const std::vector<wire::BundleId>& ids);
+    Result<void> order_settle(std::uint8_t link, const wire::BundleId& id, std::uint32_t generation,
+                              bool publish);
 
   private:
     struct Waiter;  // one request on its way

@@ -144,4 +144,10 @@ Result<void> DataplaneClient::bundle_ack(const std::vector<wire::BundleId>& ids)
     return nothing_else(request("bundle_ack", {{"ids", std::move(list)}}));
 }
 
+Result<void> DataplaneClient::order_settle(std::uint8_t link, const wire::BundleId& id,
+                                           std::uint32_t generation, bool publish) {
+    return nothing_else(request(publish ? "order_publish" : "order_discard",
+                                {{"link", link}, {"id", wire::to_string(id)}, {"generation", generation}}));
+}
+
 }  // namespace longhaul::control

@@ -62,6 +62,13 @@ void CoreLoop::on_mark(std::uint64_t store, WallNs watermark) {
     });
 }
 
+void CoreLoop::on_order(const command::OrderEvent& event) {
+    post([this, event](Moment now) {
+        std::string violation = targets_.on_order(event, now.steady);
+        if (!violation.empty()) order_violated(event.store, std::move(violation), now);
+    });
+}
+
 void CoreLoop::on_link(const command::LinkStatus&) {
     post([this](Moment) { links_at_ = 0; });
 }

@@ -78,6 +78,7 @@ class CoreLoop final : public Core {
     void on_dataplane_down() override;
     void on_bundle(const command::BundleEvent& event) override;
     void on_mark(std::uint64_t store, WallNs watermark) override;
+    void on_order(const command::OrderEvent& event) override;
     void on_link(const command::LinkStatus& status) override;
 
   private:
@@ -198,6 +199,7 @@ class CoreLoop final : public Core {
     void record(Event event, Moment at);
     void show_recorded();
     void refuse_mark(std::uint64_t store, WallNs watermark, Moment at);
+    void order_violated(std::uint64_t store, std::string text, Moment at);
 
     // core_views.cc: the loop leaves, any thread judges
     void leave_copy(Moment at);

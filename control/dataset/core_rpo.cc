@@ -149,6 +149,16 @@ void CoreLoop::refuse_mark(std::uint64_t store, WallNs watermark, Moment at) {
     record(std::move(event), at);
 }
 
+void CoreLoop::order_violated(std::uint64_t store, std::string text, Moment at) {
+    Event event;
+    event.kind = "ORDER_VIOLATION";
+    event.dataset = targets_.dataset_of(store);
+    event.site = config_.site;
+    event.role = "target";
+    event.text = std::move(text);
+    record(std::move(event), at);
+}
+
 void CoreLoop::on_peer(const std::string& site, const PeerReport& report) {
     if (report.received == 0 || report.claims.size() > kClaimsMax) return;  // of a version that does not tell
     post([this, site, report](Moment at) {

@@ -32,6 +32,7 @@ void CoreLoop::leave_copy(Moment at) {
     breaches_changed_ = false;
     fresh.breaches = breaches_;
     fresh.stats = stats_;
+    fresh.stats.order_violations = targets_.order_violations();
     std::vector<std::optional<WallNs>> shown;
     for (const auto& runner : fresh.runners)
         shown.push_back(runner.facts.watermarks.w_pub);

@@ -10,6 +10,31 @@
 
 namespace longhaul::control {
 
+namespace {
+
+std::string place_text(const wire::OrderPlace& place) {
+    std::string text = "run ";
+    text += std::to_string(place.run);
+    text += ", number ";
+    text += std::to_string(place.number);
+    return text;
+}
+
+std::string violation_text(const command::OrderEvent& event) {
+    std::string text = "bundle ";
+    text += wire::to_string(event.id);
+    text += " (";
+    text += place_text(event.place);
+    text += ") was to be published and does not follow what was published last (when it was staged: ";
+    text += place_text(event.position);
+    text +=
+        "): refused, nothing was shown; its source sends it again. Report it: two parts disagree about the "
+        "order";
+    return text;
+}
+
+}  // namespace
+
 Targets::Targets(StateStore& state, Ports& ports, WallNs now) : state_(state), ports_(ports) {
     for (auto& record : state_.targets()) {
         Entry entry;
@@ -92,9 +117,13 @@ void Targets::on_dataplane_up() {
 
 void Targets::on_dataplane_down() {
     connected_ = false;
+    for (auto& [store, entry] : targets_)
+        entry.order.forget();
 }
 
 void Targets::tick(TimeNs now) {
+    for (auto& [store, entry] : targets_)
+        publish_next(entry, now);
     if (now < retry_at_) return;
     bool all_open = true;
     for (auto& [store, entry] : targets_) {
@@ -157,6 +186,29 @@ RpoView judge_at_target(const TargetView& target, WallNs now) {
     return view;
 }
 
+std::string Targets::on_order(const command::OrderEvent& event, TimeNs now) {
+    std::string violation;
+    if (event.state == command::OrderState::refused) {
+        ++order_violations_;
+        violation = violation_text(event);
+    }
+    const auto found = targets_.find(event.store);
+    if (found == targets_.end()) {  // released meanwhile: nobody waits for it
+        if (event.state == command::OrderState::staged)
+            static_cast<void>(ports_.order_settle(event.link, event.id, event.generation, false).ok());
+        return violation;
+    }
+    found->second.order.on_event(event, now);
+    publish_next(found->second, now);
+    return violation;
+}
+
+void Targets::publish_next(Entry& entry, TimeNs now) {
+    entry.order.step(now, [this](const command::OrderEvent& bundle, bool publish) {
+        return ports_.order_settle(bundle.link, bundle.id, bundle.generation, publish);
+    });
+}
+
 std::vector<TargetView> Targets::views() const {
     std::vector<TargetView> views;
     for (const auto& [store, entry] : targets_) {
@@ -176,6 +228,9 @@ std::vector<TargetView> Targets::views() const {
         view.rpo.time_to_breach_reason = view.rpo.eta_reason;
         view.rpo.proof_interval_s = entry.record.rescan_s;
         view.facts.obstacle = connected_ ? entry.problem : "the dataplane is not connected";
+        if (view.facts.obstacle.empty() && entry.order.waits_for_gap())
+            view.facts.obstacle = std::to_string(entry.order.staged()) +
+                                  " bundles are staged and wait for the one before them in their order";
         views.push_back(std::move(view));
     }
     return views;

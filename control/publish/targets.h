@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "control/publish/publish_order.h"
 #include "control/rpo/clock_offset.h"
 #include "control/rpo/status.h"
 #include "control/state/state_store.h"
@@ -44,8 +45,11 @@ class Targets {
     bool refuse_mark(std::uint64_t store, const std::string& why);
     std::string source_of(std::uint64_t store) const;  // empty: no such store
     std::string dataset_of(std::uint64_t store) const;
+    // Not empty: somebody wanted to publish out of order and was refused; the text says what.
+    std::string on_order(const command::OrderEvent& event, TimeNs now);
 
     std::vector<TargetView> views() const;
+    std::uint64_t order_violations() const { return order_violations_; }
 
   private:
     struct Entry {
@@ -53,7 +57,9 @@ class Targets {
         bool open = false;
         std::string problem, unproven;
         WallNs heard_at = 0;
+        PublishOrder order;
     };
+    void publish_next(Entry& entry, TimeNs now);
     void open_store(Entry& entry);
     std::uint64_t new_store_number() const;
 
@@ -61,6 +67,7 @@ class Targets {
     Ports& ports_;
     bool connected_ = false;
     TimeNs retry_at_ = 0;
+    std::uint64_t order_violations_ = 0;      // of stores that are released, too
     std::map<std::uint64_t, Entry> targets_;  // by store
 };
 

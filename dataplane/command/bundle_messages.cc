@@ -11,6 +11,8 @@ namespace longhaul::command {
 using nlohmann::json;
 
 namespace {
+constexpr std::array kOrderStates{OrderState::staged, OrderState::publishing, OrderState::published,
+                                  OrderState::failed, OrderState::refused,    OrderState::gone};
 constexpr std::array kStages{wire::Stage::complete, wire::Stage::durable, wire::Stage::published,
                              wire::Stage::failed};
 
@@ -131,6 +133,59 @@ Result<BundleEvent> bundle_event_from(const json& in) {
         return value;
     }
     fields.refuse("stage", "must be the name of a stage");
+    return fields.error();
+}
+
+const char* to_string(OrderState state) noexcept {
+    switch (state) {
+        case OrderState::staged:
+            return "staged";
+        case OrderState::publishing:
+            return "publishing";
+        case OrderState::published:
+            return "published";
+        case OrderState::failed:
+            return "failed";
+        case OrderState::refused:
+            return "refused";
+        case OrderState::gone:
+            return "gone";
+    }
+    return "unknown";
+}
+
+void to_json(json& out, const OrderEvent& value) {
+    out = json{{"store", value.store},
+               {"id", wire::to_string(value.id)},
+               {"generation", value.generation},
+               {"link", value.link},
+               {"state", to_string(value.state)},
+               {"run", value.place.run},
+               {"number", value.place.number},
+               {"position_run", value.position.run},
+               {"position_number", value.position.number}};
+}
+
+Result<OrderEvent> order_event_from(const json& in) {
+    OrderEvent value;
+    std::string state;
+    FieldReader fields(in, "order event");
+    fields.read("store", value.store);
+    fields.read("id", value.id);
+    fields.read("generation", value.generation);
+    fields.read("link", value.link);
+    fields.read("state", state);
+    fields.read("run", value.place.run);
+    fields.read("number", value.place.number);
+    fields.read("position_run", value.position.run);
+    fields.read("position_number", value.position.number);
+    if (!fields.ok()) return fields.error();
+    for (const OrderState known : kOrderStates) {
+        if (state != to_string(known)) continue;
+        value.state = known;
+        return value;
+    }
+    fields.refuse("state", "must be the name of a state");
     return fields.error();
 }
 

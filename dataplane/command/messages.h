@@ -30,6 +30,9 @@
 //                  flight moves to the offer's link
 //   bundle_cancel  id                                        -
 //   bundle_ack     ids: results that control has recorded    -     (the dataplane forgets them)
+//   order_publish  link, id, generation                      -     (target side: the staged bundle becomes visible;
+//                                                                  not_found: it is not staged here any more)
+//   order_discard  link, id, generation                      -     (target side: it fails with `superseded`)
 //
 //   event          fields
 //   bundle         BundleEvent            source side: complete / durable / published / failed; repeated
@@ -38,6 +41,8 @@
 //   arrival        BundleEvent            target side: the same stages as seen here (informative, not
 //   repeated) mark           store, watermark_ns    target side: every change up to this source time is
 //   published link           LinkStatus             state changes, and every second while up
+//   order          OrderEvent             target side: a bundle published in order is staged, or what became of it;
+//                                         those not over yet are told again behind the first status of a connection
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -199,6 +204,23 @@ struct BundleEvent {
 };
 void to_json(nlohmann::json& out, const BundleEvent& value);
 Result<BundleEvent> bundle_event_from(const nlohmann::json& in);
+
+// `gone`: its session ended or it was discarded. `failed`: it is over and has not taken its place in the order.
+// `refused`: it did not follow what was published last; the order was kept, but somebody was wrong.
+enum class OrderState : std::uint8_t { staged, publishing, published, failed, refused, gone };
+const char* to_string(OrderState state) noexcept;
+
+struct OrderEvent {
+    std::uint64_t store = 0;
+    wire::BundleId id;
+    std::uint32_t generation = 0;
+    std::uint8_t link = 0;
+    OrderState state = OrderState::staged;
+    wire::OrderPlace place;
+    wire::OrderPlace position;  // what the store had published last when this was written
+};
+void to_json(nlohmann::json& out, const OrderEvent& value);
+Result<OrderEvent> order_event_from(const nlohmann::json& in);
 
 struct StatusReport {
     std::string boot_id;  // 32 hex digits, new with every start of the dataplane

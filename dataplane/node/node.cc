@@ -141,6 +141,18 @@ void Node::on_event(worker::Mark& event, unsigned) {
     send({{"event", "mark"}, {"store", event.store}, {"watermark_ns", event.watermark_ns}});
 }
 
+void Node::on_event(worker::Ordered& event, unsigned worker) {
+    const auto key = std::pair{event.event.id, event.event.link};
+    const bool over = event.event.state > command::OrderState::publishing;
+    if (over)
+        staged_.erase(key);
+    else
+        staged_[key] = {event.event, worker};
+    Json document = event.event;
+    document["event"] = "order";
+    send(document);
+}
+
 void Node::on_event(worker::Counters& event, unsigned worker) {
     const std::lock_guard lock(counters_mutex_);
     counters_[worker] = std::move(event);

@@ -64,6 +64,7 @@ class Node {
     void on_event(worker::SourceBundle& event, unsigned worker);
     void on_event(worker::TargetBundle& event, unsigned worker);
     void on_event(worker::Mark& event, unsigned worker);
+    void on_event(worker::Ordered& event, unsigned worker);
     void on_event(worker::LinkReport& event, unsigned worker);
     void on_event(worker::GroupLoad& event, unsigned worker);
     void on_event(worker::ShareTaken& event, unsigned worker);
@@ -72,6 +73,7 @@ class Node {
     void on_event(worker::Counters& event, unsigned worker);
     void on_event(worker::LogLine& event, unsigned worker);
 
+    Result<void> settle_staged(const Json& request, bool publish);
     Result<void> to_worker(unsigned worker, worker::Command command);
     // Several workers are asked; `done` hears once, when all have answered, of the first complaint if there was one.
     struct Gather {
@@ -130,6 +132,11 @@ class Node {
     std::uint64_t connection_ = 0;  // of control: answers to an earlier one are dropped
     BundleLedger ledger_;
     bool results_told_ = false;  // the finished bundles, to the connection of now
+    struct Staged {              // or publishing
+        command::OrderEvent event;
+        unsigned worker = 0;  // that has it
+    };
+    std::map<std::pair<wire::BundleId, std::uint8_t>, Staged> staged_;  // by link
 
     mutable std::mutex counters_mutex_;
     std::vector<worker::Counters> counters_;         // guarded by counters_mutex_; one a worker

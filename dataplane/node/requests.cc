@@ -59,6 +59,11 @@ Node::Json Node::serve_request(const std::string& name, const Json& request, std
                 document["event"] = "bundle";
                 send(document);
             }
+            for (const auto& [key, staged] : staged_) {
+                Json document = staged.event;
+                document["event"] = "order";
+                send(document);
+            }
         }
         answer_later = true;
         return {};
@@ -95,6 +100,11 @@ Node::Json Node::serve_request(const std::string& name, const Json& request, std
             ledger_.acknowledge(id.value());
         }
         return command::success_answer(sequence);
+    }
+    if (name == "order_publish" || name == "order_discard") {
+        const auto sent = settle_staged(request, name == "order_publish");
+        return sent.ok() ? command::success_answer(sequence)
+                         : command::failure_answer(sequence, sent.error());
     }
     return command::failure_answer(sequence,
                                    Error{ErrorCode::invalid_argument, "unknown request \"" + name + "\""});
@@ -172,6 +182,22 @@ Result<void> Node::bundle_cancel(const Json& request) {
             return to_worker(link.groups[*group].place.worker, worker::CancelBundle{id});
     }
     return {};
+}
+
+// Told twice it changes nothing: what is publishing stays so, what is over is not found.
+Result<void> Node::settle_staged(const Json& request, bool publish) {
+    worker::SettleStaged settle;
+    settle.publish = publish;
+    FieldReader fields(request, publish ? "order_publish" : "order_discard");
+    fields.read("link", settle.link);
+    fields.read("id", settle.id);
+    fields.read("generation", settle.generation);
+    if (!fields.ok()) return fields.error();
+    const auto found = staged_.find({settle.id, settle.link});
+    if (found == staged_.end() || found->second.event.generation != settle.generation)
+        return Error{ErrorCode::not_found, "bundle " + wire::to_string(settle.id) + " is not staged here"};
+    if (found->second.event.state == command::OrderState::publishing) return {};
+    return to_worker(found->second.worker, std::move(settle));
 }
 
 Result<bool> Node::bundle_offer(const Json& request, std::vector<std::uint8_t> blob) {

@@ -45,7 +45,8 @@ Json storage_figures(const storage::StorageStats& disk) {
             {"entries_failed", disk.entries_failed},
             {"fdatasyncs", disk.fdatasyncs},
             {"directory_fsyncs", disk.directory_fsyncs},
-            {"file_system_flushes", disk.file_system_flushes}};
+            {"file_system_flushes", disk.file_system_flushes},
+            {"order_refusals", disk.order_refusals}};
 }
 
 Json neighbour_figures(const nic::Neighbours::Counters& counters) {

@@ -147,7 +147,9 @@ const char* explain(FailReason reason) noexcept {
         case FailReason::cancelled:
             return "The bundle was cancelled by the source's control process.";
         case FailReason::superseded:
-            return "A newer generation of this bundle replaced it; nothing to do.";
+            return "A newer generation of this bundle, or of the order that it belongs to, replaced it; "
+                   "nothing to do: "
+                   "the source sends its changes again.";
         case FailReason::internal:
             return "An internal limit or defect stopped this bundle; look at the dataplane's log and report "
                    "it.";

@@ -69,7 +69,7 @@ enum class FailReason : std::uint8_t {
     manifest_malformed = 34,
     limit = 35,  // a named bound of the receiver (entries, open bundles)
     cancelled = 36,
-    superseded = 37,  // a newer generation of this bundle exists
+    superseded = 37,  // a newer generation of this bundle, or a newer run of its order, exists
     internal = 63,
 };
 const char* to_string(FailReason reason) noexcept;  // snake_case, stable

@@ -16,6 +16,7 @@ constexpr std::uint32_t kMagicVersionMask = 0xff;  // one ASCII digit
 constexpr std::uint8_t kFlagAttributes = 0x01;
 constexpr std::size_t kAttributesLengthBytes = 4;  // before the path, with kFlagAttributes only
 constexpr std::size_t kManifestFixedBytes = kHeadPrefixBytes + 16;
+constexpr std::size_t kPlaceBytes = 16;  // in_order only, before the entries
 constexpr std::size_t kEntryFixedBytes = 40;
 constexpr std::uint32_t kModeMax = 07777;
 constexpr std::uint64_t kFileBytesMax = std::numeric_limits<std::int64_t>::max();  // off_t
@@ -115,7 +116,11 @@ const char* fault_of_place(const Entry& entry, std::uint64_t payload_from,
 }
 
 std::optional<std::string> first_fault(const Manifest& manifest) {
-    if (manifest.publish != PublishRule::when_durable) return "unknown publish rule";
+    if (manifest.publish > PublishRule::in_order) return "unknown publish rule";
+    const bool ordered = manifest.publish == PublishRule::in_order;
+    const bool placed = manifest.place.run > 0 && manifest.place.number > 0;
+    if (ordered && !placed) return "a bundle published in order has a run and a number, both from 1";
+    if (!ordered && manifest.place != OrderPlace{}) return "only a bundle published in order has a place";
     if (manifest.payload_bytes > kPayloadBytesMax)
         return "the payload is larger than 1 GiB; make smaller bundles";
     if (manifest.entries.size() > kEntriesMax) return "more than 16384 entries; make smaller bundles";
@@ -227,7 +232,8 @@ Result<HeadPrefix> parse_head_prefix(ByteView head) {
 
 Result<std::vector<std::uint8_t>> write_manifest(const Manifest& manifest) {
     if (auto fault = first_fault(manifest)) return Error{ErrorCode::invalid_argument, std::move(*fault)};
-    std::size_t bytes = kManifestFixedBytes;
+    const bool ordered = manifest.publish == PublishRule::in_order;
+    std::size_t bytes = kManifestFixedBytes + (ordered ? kPlaceBytes : 0);
     for (const Entry& entry : manifest.entries)
         bytes += bytes_of(entry);
     if (bytes > kHeadBytesMax) {
@@ -245,6 +251,10 @@ Result<std::vector<std::uint8_t>> write_manifest(const Manifest& manifest) {
     writer.u64(manifest.store);
     writer.u32(static_cast<std::uint32_t>(manifest.publish) << 24);
     writer.u32(static_cast<std::uint32_t>(manifest.entries.size()));
+    if (ordered) {
+        writer.u64(manifest.place.run);
+        writer.u64(manifest.place.number);
+    }
     for (const Entry& entry : manifest.entries)
         write_entry(entry, writer);
     LH_ASSERT(writer.ok() && writer.room() == 0);
@@ -266,6 +276,10 @@ Result<Manifest> parse_manifest(ByteView head) {
     if ((rule & 0x00ffffff) != 0) return malformed("reserved bytes of the bundle head are not zero");
     manifest.publish = static_cast<PublishRule>(rule >> 24);
     const std::size_t count = reader.u32();
+    if (manifest.publish == PublishRule::in_order) {
+        manifest.place.run = reader.u64();
+        manifest.place.number = reader.u64();
+    }
     if (!reader.ok() || count > kEntriesMax || count > reader.remaining() / kEntryFixedBytes) {
         return malformed("the manifest claims more entries than it can hold");
     }

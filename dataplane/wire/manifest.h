@@ -61,7 +61,22 @@ struct Entry {
 
 enum class PublishRule : std::uint8_t {
     when_durable = 0,  // consistency `object`: rename as soon as the bundle is durable
+    in_order = 1,      // consistency `ordered`: stays in staging until the target's control says publish
 };
+
+// Where a bundle published in order stands. Numbers begin with 1 in every run and have no gaps; the source begins a new
+// run when it cannot keep to the one before (a bundle failed, was given back, or its count is lost). Nothing of an older
+// run is published once a bundle of a newer one has been.
+struct OrderPlace {
+    std::uint64_t run = 0;
+    std::uint64_t number = 0;
+    auto operator<=>(const OrderPlace&) const = default;
+};
+// The one rule of succession: the next of this run, or the first of a newer one.
+constexpr bool follows(const OrderPlace& place, const OrderPlace& position) noexcept {
+    if (place.run == position.run) return place.number == position.number + 1;
+    return place.run > position.run && place.number == 1;
+}
 
 struct Manifest {
     BundleId id;
@@ -70,6 +85,7 @@ struct Manifest {
     PublishRule publish = PublishRule::when_durable;
     std::uint64_t payload_bytes = 0;
     std::vector<Entry> entries;  // file/range entries ascend in payload_offset and do not overlap
+    OrderPlace place;            // in_order only
     bool operator==(const Manifest&) const = default;
 };
 

@@ -67,8 +67,13 @@ bool Worker::admit_bundle(Link& link, std::uint32_t bundle, const wire::Manifest
     }
     auto writer = storage_->open_writer(manifest);
     if (writer.ok()) {
-        session.writings[bundle] = {key, manifest.id, manifest.generation, std::move(writer).value(),
-                                    0,   false};
+        LinkSession::Writing writing{key, manifest.id, manifest.generation, std::move(writer).value()};
+        writing.order.store = manifest.store;
+        writing.order.id = manifest.id;
+        writing.order.generation = manifest.generation;
+        writing.order.link = link.settings.link;
+        writing.order.place = manifest.place;
+        session.writings[bundle] = std::move(writing);
         session.receiver.open_bundle(bundle);
         return true;
     }
@@ -170,6 +175,9 @@ void Worker::on_storage_event(const storage::Event& event, TimeNs now) {
         case storage::Event::Kind::mark:
             tell(Mark{event.store, event.watermark_ns});
             break;
+        case storage::Event::Kind::staged:
+            on_staged(*link, token.value, event);
+            break;
     }
 }
 
@@ -183,8 +191,27 @@ void Worker::on_finish(Link& link, std::uint32_t bundle, const storage::Event& e
     const bool last = status.stage == wire::Stage::published || status.stage == wire::Stage::failed;
     session.receiver.set_stage(bundle, status, now);
     if (!last) return;
+    if (event.place_taken) writing->second.order.position = writing->second.order.place;
+    const bool refused = status.stage == wire::Stage::failed && status.reason == wire::FailReason::superseded;
+    tell_order(writing->second, event.place_taken ? command::OrderState::published
+                                : refused         ? command::OrderState::refused
+                                                  : command::OrderState::failed);
     const bool whole = status.stage == wire::Stage::published && status.failed_entries == 0;
     forget_writing(session, bundle, whole);
+}
+
+void Worker::on_staged(Link& link, std::uint32_t bundle, const storage::Event& event) {
+    const auto writing = link.session->writings.find(bundle);
+    if (writing == link.session->writings.end()) return;
+    writing->second.staged = true;
+    writing->second.order.position = event.position;
+    tell_order(writing->second, command::OrderState::staged);
+}
+
+void Worker::tell_order(LinkSession::Writing& writing, command::OrderState state) {
+    if (writing.order.place == wire::OrderPlace{}) return;
+    writing.order.state = state;
+    tell(Ordered{writing.order});
 }
 
 }  // namespace longhaul::worker

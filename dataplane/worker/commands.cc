@@ -246,6 +246,7 @@ void Worker::end_session(Link& link) {
         lane_of_spi_.erase(lane.receive_spi);
     for (auto& [bundle, writing] : link.session->writings) {
         writing.writer.reset();  // its writes end here, and only then may another writer begin
+        tell_order(writing, command::OrderState::gone);
         config_.arrivals->end(writing.key, link.session->holder(bundle), false);
     }
     link.session.reset();
@@ -300,6 +301,39 @@ void Worker::obey(CancelBundle& command, TimeNs now) {
                            {}}});
         link->outgoing.erase(found);
     }
+}
+
+void Worker::obey(SettleStaged& command, TimeNs now) {
+    const auto meant = [&](const auto& entry) {
+        const auto& writing = entry.second;
+        return writing.staged && writing.id == command.id && writing.generation == command.generation;
+    };
+    for (Link* link : active_) {
+        if (link->settings.link != command.link || link->session == nullptr) continue;
+        auto& writings = link->session->writings;
+        const auto found = std::find_if(writings.begin(), writings.end(), meant);
+        if (found != writings.end()) return settle_staged(*link, found->first, command.publish, now);
+    }
+}
+
+void Worker::settle_staged(Link& link, std::uint32_t bundle, bool publish, TimeNs now) {
+    const auto found = link.session->writings.find(bundle);
+    LinkSession::Writing& writing = found->second;
+    writing.staged = false;
+    if (publish) {
+        tell_order(writing, command::OrderState::publishing);
+        writing.writer->release();
+        return;
+    }
+    wire::BundleStatus status;
+    status.bundle = bundle;
+    status.stage = wire::Stage::failed;
+    status.reason = wire::FailReason::superseded;
+    tell_order(writing, command::OrderState::gone);
+    tell(TargetBundle{
+        {writing.id, writing.generation, link.settings.link, status.stage, status.reason, 0, {}}});
+    link.session->receiver.set_stage(bundle, status, now);
+    forget_writing(*link.session, bundle, false);
 }
 
 void Worker::obey(Stop&, TimeNs) {

@@ -102,7 +102,9 @@ class LinkSession {
         std::uint32_t generation = 0;
         std::unique_ptr<storage::BundleWriter> writer;
         std::uint32_t writes_open = 0;
-        bool stopped = false;  // ends with its last write: until then that borrows a block
+        bool stopped = false;       // ends with its last write: until then that borrows a block
+        command::OrderEvent order;  // place {0, 0}: published when durable; a position {0, 0}: not staged yet
+        bool staged = false;        // flushed, waits for control
     };
     // Declared after sender and receiver: destroyed first, so no read or write touches a block that went back.
     std::unordered_map<std::uint32_t, Reading> readings;  // by handle

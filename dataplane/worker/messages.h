@@ -101,11 +101,17 @@ struct TakeBackBundle {
 struct CancelBundle {
     wire::BundleId id;
 };
+struct SettleStaged {  // target side: of a bundle published in order
+    std::uint8_t link = 0;
+    wire::BundleId id;
+    std::uint32_t generation = 0;
+    bool publish = true;  // false: discard
+};
 struct Stop {};
 
 using Command =
     std::variant<OpenStore, CloseStore, ConfigureLink, RemoveLink, PrepareSession, StartSession, SetShare,
-                 WatchNeighbour, SetNeighbour, OfferBundle, TakeBackBundle, CancelBundle, Stop>;
+                 WatchNeighbour, SetNeighbour, OfferBundle, TakeBackBundle, CancelBundle, SettleStaged, Stop>;
 
 // ---- worker -> main thread ------------------------------------------------------------------------------------------
 
@@ -122,6 +128,9 @@ struct TargetBundle {  // a bundle arriving here reached a stage
 struct Mark {
     storage::StoreNumber store = 0;
     std::int64_t watermark_ns = 0;
+};
+struct Ordered {  // a bundle arriving here that is published in order
+    command::OrderEvent event;
 };
 struct LinkReport {  // of one lane group
     command::LinkStatus status;
@@ -164,7 +173,7 @@ struct LogLine {
     std::string text;
 };
 
-using Event = std::variant<Answer, SourceBundle, TargetBundle, Mark, LinkReport, GroupLoad, ShareTaken,
-                           ReturnedBundle, NeighbourChange, Counters, LogLine>;
+using Event = std::variant<Answer, SourceBundle, TargetBundle, Mark, Ordered, LinkReport, GroupLoad,
+                           ShareTaken, ReturnedBundle, NeighbourChange, Counters, LogLine>;
 
 }  // namespace longhaul::worker

@@ -126,6 +126,9 @@ class Worker {
     bool admit_bundle(Link& link, std::uint32_t bundle, const wire::Manifest& manifest, TimeNs now);
     bool request_writes(Link& link, TimeNs now);
     void on_finish(Link& link, std::uint32_t bundle, const storage::Event& event, TimeNs now);
+    void on_staged(Link& link, std::uint32_t bundle, const storage::Event& event);
+    void tell_order(LinkSession::Writing& writing, command::OrderState state);
+    void settle_staged(Link& link, std::uint32_t bundle, bool publish, TimeNs now);
     bool stop_superseded(TimeNs now);
     void stop_writing(Link& link, std::uint32_t bundle, wire::FailReason reason, TimeNs now);
     void end_write(LinkSession& session, std::uint32_t block, TimeNs now);
@@ -146,6 +149,7 @@ class Worker {
     void obey(OfferBundle& command, TimeNs now);
     void obey(TakeBackBundle& command, TimeNs now);
     void obey(CancelBundle& command, TimeNs now);
+    void obey(SettleStaged& command, TimeNs now);
     void obey(Stop& command, TimeNs now);
     Result<void> start_session(Link& link, StartSession& command, TimeNs now);
     Result<void> make_group(ConfigureLink& command, TimeNs now);

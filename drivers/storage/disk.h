@@ -14,6 +14,8 @@
 #include <string_view>
 #include <vector>
 
+#include "dataplane/base/bytes.h"
+
 namespace longhaul::storage {
 
 class Disk {
@@ -29,6 +31,9 @@ class Disk {
     virtual int fstatat(int directory, const char* name, struct stat& found) = 0;
     virtual int names_in(int directory, std::vector<std::string>& names) = 0;  // without . and ..
 
+    // Small records of the store's own; payload goes through the ring.
+    virtual ssize_t pread(int fd, MutableByteView into, std::uint64_t offset) = 0;
+    virtual ssize_t pwrite(int fd, ByteView from, std::uint64_t offset) = 0;
     virtual int ftruncate(int fd, std::uint64_t bytes) = 0;
     virtual int mkdirat(int directory, const char* name, mode_t mode) = 0;
     virtual int symlinkat(const char* text, int directory, const char* name) = 0;

@@ -43,6 +43,12 @@ class LinuxDisk final : public Disk {
     }
     int names_in(int directory, std::vector<std::string>& names) override;
 
+    ssize_t pread(int fd, MutableByteView into, std::uint64_t offset) override {
+        return ::pread(fd, into.data(), into.size(), static_cast<off_t>(offset));
+    }
+    ssize_t pwrite(int fd, ByteView from, std::uint64_t offset) override {
+        return ::pwrite(fd, from.data(), from.size(), static_cast<off_t>(offset));
+    }
     int ftruncate(int fd, std::uint64_t bytes) override { return ::ftruncate(fd, static_cast<off_t>(bytes)); }
     int mkdirat(int directory, const char* name, mode_t mode) override {
         return ::mkdirat(directory, name, mode);

@@ -16,6 +16,7 @@
 
 #include "drivers/storage/errors.h"
 #include "drivers/storage/metadata.h"
+#include "drivers/storage/order.h"
 #include "drivers/storage/target_tree.h"
 
 namespace longhaul::storage {
@@ -51,13 +52,18 @@ class Publishing {
           tree_(disk_, job.store->root.get()) {}
 
     void run() {
-        apply_in_order();
-        sync_directories();
-        apply_in_place_metadata();
-        hold_back_marks();
+        if (in_order() && !job_.discard_only) return run_in_order();
+        apply();
     }
 
   private:
+    bool waits(EntryKind kind) const noexcept {  // for the renames that move its mtime
+        return is_in_place(kind) && !(in_order() && kind == EntryKind::metadata);
+    }
+    bool in_order() const noexcept { return job_.manifest->publish == wire::PublishRule::in_order; }
+    void run_in_order();
+    void apply();
+    void fail_all(FailReason reason);
     void apply_in_order();
     int apply(std::size_t index);
     int publish_file(std::size_t index);
@@ -65,6 +71,7 @@ class Publishing {
     int assemble(std::size_t index);
     int publish_hole(std::size_t index);
     int publish_link(std::size_t index);
+    int change_metadata(const Entry& entry);  // now, in its turn
     void apply_in_place_metadata();
     void flush_metadata(std::vector<std::pair<std::size_t, UniqueFd>>& changed);
     bool sync_together();
@@ -74,6 +81,8 @@ class Publishing {
     void discard(std::size_t index);
     bool object_failed(const wire::ObjectKey& object) const;
     bool may_be_a_repetition(const Entry& entry);
+    bool may_be_passed_over(std::size_t index) const noexcept;
+    bool shows_all_it_must() const noexcept;
 
     PublishJob& job_;
     const std::vector<Entry>& entries_;
@@ -81,15 +90,61 @@ class Publishing {
     const int staging_;
     TargetTree tree_;
     bool staging_touched_ = false;
+    bool stopped_ = false;  // in order: an entry has failed, nothing behind it may become visible
 };
 
 void Publishing::discard(std::size_t index) {
     if (!job_.staged[index].empty()) disk_.unlinkat(staging_, job_.staged[index].c_str(), 0);
 }
 
+void Publishing::apply() {
+    apply_in_order();
+    sync_directories();
+    apply_in_place_metadata();
+    hold_back_marks();
+}
+
+// The position moves only behind everything it speaks for. A crash in between sends the bundle again, and it
+// is applied again: nothing later has been.
+void Publishing::run_in_order() {
+    OrderLock order(disk_, staging_);
+    if (!order.held()) return fail_all(FailReason::target_io);
+    if (!wire::follows(job_.manifest->place, order.position())) {
+        job_.out_of_order = true;
+        return fail_all(FailReason::superseded);
+    }
+    apply();
+    if (!shows_all_it_must()) return;
+    job_.place_taken = order.advance(job_.manifest->place);
+    if (!job_.place_taken) fail_all(FailReason::target_io);
+}
+
+void Publishing::fail_all(FailReason reason) {
+    for (std::size_t i = 0; i < entries_.size(); ++i) {
+        discard(i);
+        job_.reasons[i] = reason;
+    }
+}
+
+// What may be missing without a later change giving away that it is: a version that the source has replaced or
+// removed since, and a name that should have gone.
+bool Publishing::may_be_passed_over(std::size_t index) const noexcept {
+    const FailReason reason = job_.reasons[index];
+    return reason == FailReason::source_vanished || reason == FailReason::source_changed ||
+           entries_[index].kind == EntryKind::remove;
+}
+
+// Also behind the flushes of directories, which may fail for what was applied in its turn.
+bool Publishing::shows_all_it_must() const noexcept {
+    for (std::size_t i = 0; i < entries_.size(); ++i)
+        if (job_.reasons[i] != FailReason::none && !may_be_passed_over(i)) return false;
+    return true;
+}
+
 void Publishing::apply_in_order() {
     for (std::size_t i = 0; i < entries_.size(); ++i) {
         FailReason& reason = job_.reasons[i];
+        if (stopped_) reason = FailReason::cancelled;
         if (job_.discard_only || job_.cancelled.load(std::memory_order_relaxed))
             reason = FailReason::cancelled;
         if (reason == FailReason::none && needs_path(entries_[i].kind) &&
@@ -107,7 +162,9 @@ void Publishing::apply_in_order() {
             else
                 reason = target_reason(error);
         }
-        if (reason != FailReason::none) discard(i);
+        if (reason == FailReason::none) continue;
+        discard(i);
+        stopped_ = stopped_ || (in_order() && !may_be_passed_over(i));
     }
 }
 
@@ -130,10 +187,18 @@ int Publishing::apply(std::size_t index) {
         case EntryKind::remove:
             return tree_.remove(entry.path);
         case EntryKind::metadata:
+            return in_order() ? change_metadata(entry) : 0;
         case EntryKind::mark:
             return 0;
     }
     return EINVAL;
+}
+
+int Publishing::change_metadata(const Entry& entry) {
+    UniqueFd changed;
+    if (const int error = tree_.apply_metadata(entry, changed); error != 0) return error;
+    if (!changed) return tree_.flush_everything();
+    return disk_.fsync(changed.get()) == 0 ? 0 : errno;
 }
 
 int Publishing::publish_file(std::size_t index) {
@@ -248,7 +313,7 @@ int Publishing::assemble(std::size_t index) {
 void Publishing::apply_in_place_metadata() {
     std::vector<std::size_t> order;
     for (std::size_t i = 0; i < entries_.size(); ++i)
-        if (is_in_place(entries_[i].kind) && job_.reasons[i] == FailReason::none) order.push_back(i);
+        if (waits(entries_[i].kind) && job_.reasons[i] == FailReason::none) order.push_back(i);
     const auto depth = [&](std::size_t i) {
         return std::count(entries_[i].path.begin(), entries_[i].path.end(), '/');
     };

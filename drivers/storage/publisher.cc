@@ -55,6 +55,8 @@ void flush_together(const std::vector<std::shared_ptr<PublishJob>>& jobs) {
 }  // namespace
 
 bool may_flush_together(const wire::Manifest& manifest, const Store& store) noexcept {
+    if (manifest.publish == wire::PublishRule::in_order)
+        return false;  // is said to be staged once it is flushed
     const auto files =
         std::count_if(manifest.entries.begin(), manifest.entries.end(),
                       [](const wire::Entry& entry) { return entry.kind == wire::EntryKind::file; });

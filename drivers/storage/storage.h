@@ -14,6 +14,10 @@
 // files gather ranges and live until assembled or older than `staging_age_max`; `d-*` (empty, same age) say that an object
 // was assembled, so that an `assemble` offered again after a crash succeeds.
 //
+// A bundle with PublishRule::in_order is flushed, then waits (Event::staged) for release(). What the store has published
+// last stands in the staging file `order`, flushed before the stages are told; a bundle that does not follow it is
+// refused (superseded), whoever asked. Its entries become visible in manifest order up to the first hard failure.
+//
 // Directory and in-place metadata is set last, deepest first. A failed entry holds back the bundle's `mark` entries: they
 // fail with its reason. Set-id bits are given only together with the owner; extended attributes and POSIX ACLs as the entry
 // names them, or the entry fails (attributes.h). Made on any thread; the thread that first
@@ -51,6 +55,7 @@ struct StorageStats {
     std::uint64_t bytes_read = 0, bytes_written = 0, direct_bytes_read = 0, direct_bytes_written = 0;
     std::uint64_t files_opened = 0, files_published = 0, entries_failed = 0, fdatasyncs = 0,
                   directory_fsyncs = 0, file_system_flushes = 0;
+    std::uint64_t order_refusals = 0;  // bundles told to publish out of their order; refused
     std::uint64_t operations_in_flight = 0;
 };
 
@@ -61,12 +66,16 @@ struct Event {
         write_done,    // token; never fails: the entry's failure is remembered for finish
         bundle_stage,  // token given to finish(); status is durable, then published (or failed)
         mark,          // token given to finish(); a `mark` entry was published: store, watermark_ns
+        staged,  // token given to finish(); PublishRule::in_order: flushed, invisible, waits for release();
+                 // position is what the store has published last
     };
     Kind kind = Kind::read_done;
     std::uint64_t token = 0;
     wire::BundleStatus status;
     StoreNumber store = 0;
     std::int64_t watermark_ns = 0;
+    wire::OrderPlace position;
+    bool place_taken = false;  // bundle_stage, in order: what follows this bundle may be published
 };
 
 // Source side of one bundle. Opens files as they are needed, checks them against the manifest before and after the
@@ -93,6 +102,8 @@ class BundleWriter {
     virtual void write(std::uint64_t payload_offset, ByteView from, std::uint64_t token) = 0;
     // After every write is done: verify, make durable, publish. Events carry `token`.
     virtual void finish(const wire::Trailer& trailer, std::uint64_t token) = 0;
+    // After Event::staged, once: publish. The stages follow as after finish.
+    virtual void release() = 0;
 };
 
 class Storage {

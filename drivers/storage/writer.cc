@@ -21,6 +21,7 @@
 #include "drivers/storage/entry_crc.h"
 #include "drivers/storage/errors.h"
 #include "drivers/storage/file.h"
+#include "drivers/storage/order.h"
 #include "drivers/storage/payload_map.h"
 #include "drivers/storage/requests.h"
 
@@ -52,9 +53,10 @@ class Writer final : public BundleWriter, public FileUser {
 
     void write(std::uint64_t payload_offset, ByteView from, std::uint64_t token) override;
     void finish(const wire::Trailer& trailer, std::uint64_t token) override;
+    void release() override;
 
   private:
-    enum class State : std::uint8_t { writing, syncing, publishing, reported };
+    enum class State : std::uint8_t { writing, syncing, staged, publishing, reported };
 
     struct Target {
         std::string name;  // in staging; empty until the first byte comes
@@ -80,6 +82,7 @@ class Writer final : public BundleWriter, public FileUser {
     void judge(const wire::Trailer& trailer);
     void sync_all();
     void one_synced();
+    void stage();
     void publish();
     void published(PublishJob& job);
     void report_failure(FailReason reason);
@@ -101,6 +104,7 @@ class Writer final : public BundleWriter, public FileUser {
     std::uint64_t finish_token_ = 0;
     std::size_t syncs_ = 0;
     bool abandoned_ = false;
+    bool place_taken_ = false;
 };
 
 Writer::~Writer() {
@@ -306,7 +310,26 @@ void Writer::sync_all() {
 
 void Writer::one_synced() {
     LH_ASSERT(syncs_ > 0);
-    if (--syncs_ == 0) publish();
+    if (--syncs_ > 0) return;
+    if (manifest_->publish == wire::PublishRule::in_order && !store_->closed)
+        stage();
+    else
+        publish();
+}
+
+void Writer::stage() {
+    state_ = State::staged;
+    Event event;
+    event.kind = Event::Kind::staged;
+    event.token = finish_token_;
+    event.store = store_->number;
+    event.position = read_order(store_->disk, store_->staging.get());
+    core_->events.push_back(std::move(event));
+}
+
+void Writer::release() {
+    LH_ASSERT(state_ == State::staged);
+    publish();
 }
 
 std::shared_ptr<PublishJob> Writer::make_job() const {
@@ -339,8 +362,12 @@ void Writer::published(PublishJob& job) {
     core_->stats.file_system_flushes += job.file_system_flushes;
     for (std::size_t i = 0; i < targets_.size(); ++i)
         targets_[i].reason = job.reasons[i];
+    const bool refused = job.out_of_order;
+    place_taken_ = job.place_taken;
     job_.reset();
-    report();
+    if (!refused) return report();
+    ++core_->stats.order_refusals;
+    report_failure(FailReason::superseded);
 }
 
 void Writer::report() {
@@ -355,6 +382,7 @@ void Writer::report() {
         if (event.status.failures.size() < wire::kFailuresListed)
             event.status.failures.push_back({static_cast<std::uint32_t>(i), targets_[i].reason});
     }
+    event.place_taken = place_taken_;
     core_->stats.entries_failed += event.status.failed_entries;
     core_->events.push_back(event);
     event.status.stage = wire::Stage::published;

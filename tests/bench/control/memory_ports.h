@@ -46,6 +46,9 @@ class MemoryPorts final : public Ports {
     }
     Result<void> bundle_cancel(const wire::BundleId&) override { return {}; }
     Result<void> bundle_ack(const std::vector<wire::BundleId>&) override { return {}; }
+    Result<void> order_settle(std::uint8_t, const wire::BundleId&, std::uint32_t, bool) override {
+        return {};
+    }
     Result<TargetAccepted> target_accept(const DatasetSpec&) override { return TargetAccepted{7}; }
     Result<void> target_release(const std::string&, const std::string&) override { return {}; }
     std::vector<LinkChoice> links_to(const std::string& site) override {

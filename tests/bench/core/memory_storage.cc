@@ -52,6 +52,7 @@ class Writer final : public storage::BundleWriter {
             completions_.ready.push_back(event);
         }
     }
+    void release() override {}  // nothing is ever staged here: the bench's bundles publish when durable
 
   private:
     Completions& completions_;

@@ -53,6 +53,9 @@ class World final : public Ports {
                               std::vector<std::uint8_t> head) override;
     Result<void> bundle_cancel(const wire::BundleId&) override { return {}; }
     Result<void> bundle_ack(const std::vector<wire::BundleId>&) override { return {}; }
+    Result<void> order_settle(std::uint8_t, const wire::BundleId&, std::uint32_t, bool) override {
+        return {};
+    }
     Result<TargetAccepted> target_accept(const DatasetSpec&) override { return TargetAccepted{store_}; }
     Result<void> target_release(const std::string&, const std::string&) override { return {}; }
     std::vector<LinkChoice> links_to(const std::string&) override { return {}; }

@@ -356,7 +356,7 @@ int SimulatedDisk::fallocate(int fd, int mode, std::uint64_t offset, std::uint64
     return 0;
 }
 
-int SimulatedDisk::pread(int fd, MutableByteView into, std::uint64_t offset) {
+int SimulatedDisk::read(int fd, MutableByteView into, std::uint64_t offset) {
     if (const int error = begin_call(); error != 0) return -error;
     const std::string& bytes = seen_.at(inode_of(fd)).bytes;
     if (offset >= bytes.size()) return 0;
@@ -365,7 +365,7 @@ int SimulatedDisk::pread(int fd, MutableByteView into, std::uint64_t offset) {
     return static_cast<int>(count);
 }
 
-int SimulatedDisk::pwrite(int fd, ByteView from, std::uint64_t offset) {
+int SimulatedDisk::write(int fd, ByteView from, std::uint64_t offset) {
     if (const int error = begin_change(); error != 0) return -error;
     const InodeNumber inode = inode_of(fd);
     if (!fits(inode, std::max<std::uint64_t>(offset + from.size(), seen_.at(inode).bytes.size())))
@@ -377,6 +377,16 @@ int SimulatedDisk::pwrite(int fd, ByteView from, std::uint64_t offset) {
     write.bytes.assign(from.begin(), from.end());
     change(std::move(write));
     return static_cast<int>(from.size());
+}
+
+ssize_t SimulatedDisk::pread(int fd, MutableByteView into, std::uint64_t offset) {
+    const int told = read(fd, into, offset);
+    return told < 0 ? refused(-told) : told;
+}
+
+ssize_t SimulatedDisk::pwrite(int fd, ByteView from, std::uint64_t offset) {
+    const int told = write(fd, from, offset);
+    return told < 0 ? refused(-told) : told;
 }
 
 }  // namespace longhaul::storage::sim

@@ -72,8 +72,8 @@ class SimulatedDisk final : public Disk {
     void set_clock_by(std::int64_t seconds) { now_ns_ += seconds * 1'000'000'000; }
 
     // The ring's calls: >= 0, or -errno.
-    int pread(int fd, MutableByteView into, std::uint64_t offset);
-    int pwrite(int fd, ByteView from, std::uint64_t offset);
+    int read(int fd, MutableByteView into, std::uint64_t offset);
+    int write(int fd, ByteView from, std::uint64_t offset);
     int fallocate(int fd, int mode, std::uint64_t offset, std::uint64_t bytes);
     int fdatasync(int fd);
 
@@ -86,6 +86,8 @@ class SimulatedDisk final : public Disk {
     int fstat(int fd, struct stat& found) override;
     int fstatat(int directory, const char* name, struct stat& found) override;
     int names_in(int directory, std::vector<std::string>& names) override;
+    ssize_t pread(int fd, MutableByteView into, std::uint64_t offset) override;
+    ssize_t pwrite(int fd, ByteView from, std::uint64_t offset) override;
     int ftruncate(int fd, std::uint64_t bytes) override;
     int mkdirat(int directory, const char* name, mode_t mode) override;
     int symlinkat(const char* text, int directory, const char* name) override;

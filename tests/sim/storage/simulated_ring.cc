@@ -46,8 +46,8 @@ int SimulatedRing::carry_out(Operation& operation) {
             auto [memory, offset, bytes] = operation.transfer();
             if (random_.chance(0.1)) bytes = 1 + random_.below(bytes);
             if (operation.code == Operation::Code::read)
-                return disk_.pread(operation.fd, {memory, bytes}, offset);
-            return disk_.pwrite(operation.fd, {memory, bytes}, offset);
+                return disk_.read(operation.fd, {memory, bytes}, offset);
+            return disk_.write(operation.fd, {memory, bytes}, offset);
         }
         case Operation::Code::open: {
             const int fd = disk_.openat2(operation.fd, operation.path, operation.how);

@@ -142,6 +142,26 @@ TEST(Messages, BundleMessagesRoundTrip) {
     expect_same(through_text(event, bundle_event_from), event);
 }
 
+// Proves that an order event keeps its bundle, both places and every state, and that a state it cannot be is refused.
+TEST(Messages, OrderEventRoundTrip) {
+    OrderEvent event{samples::kOdd64,    samples::event().id,  3,     200,
+                     OrderState::staged, {9, samples::kOdd64}, {8, 7}};
+    for (const auto state : {OrderState::staged, OrderState::publishing, OrderState::published,
+                             OrderState::failed, OrderState::refused, OrderState::gone}) {
+        event.state = state;
+        const OrderEvent got = through_text(event, order_event_from);
+        EXPECT_EQ(std::tie(got.store, got.id, got.generation, got.link, got.state, got.place, got.position),
+                  std::tie(event.store, event.id, event.generation, event.link, event.state, event.place,
+                           event.position));
+    }
+    json wrong = event;
+    wrong["state"] = "visible";
+    EXPECT_FALSE(order_event_from(wrong).ok());
+    wrong = event;
+    wrong.erase("number");
+    EXPECT_FALSE(order_event_from(wrong).ok());
+}
+
 // Proves that the report that re-states everything keeps each list in order.
 TEST(Messages, StatusReportRoundTrip) {
     const StatusReport sent = samples::report();

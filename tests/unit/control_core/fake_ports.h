@@ -121,6 +121,9 @@ class FakePorts final : public Ports {
                               std::vector<std::uint8_t> head) override;
     Result<void> bundle_cancel(const wire::BundleId& id) override;
     Result<void> bundle_ack(const std::vector<wire::BundleId>& ids) override;
+    Result<void> order_settle(std::uint8_t, const wire::BundleId&, std::uint32_t, bool) override {
+        return Error{ErrorCode::not_found, "nothing is staged in this model"};
+    }
     Result<TargetAccepted> target_accept(const DatasetSpec& spec) override;
     Result<void> target_release(const std::string& dataset, const std::string& site) override;
     std::vector<LinkChoice> links_to(const std::string& site) override;

@@ -87,6 +87,9 @@ class World final : public Ports {
             std::erase_if(done_, [&](const auto& event) { return event.id == id; });
         return {};
     }
+    Result<void> order_settle(std::uint8_t, const wire::BundleId&, std::uint32_t, bool) override {
+        return Error{ErrorCode::not_found, "nothing is staged in this model"};
+    }
     Result<TargetAccepted> target_accept(const DatasetSpec&) override { return TargetAccepted{7}; }
     Result<void> target_release(const std::string&, const std::string&) override { return {}; }
     std::vector<LinkChoice> links_to(const std::string&) override { return {}; }

@@ -107,6 +107,26 @@ TEST_F(Site, RemembersBreachesAndEvents) {
     ASSERT_TRUE(eventually([&] { return rpo().slo.hour.minutes_missed > 0; }));
 }
 
+// Whoever would publish out of order is refused by the dataplane; control says so, and counts it.
+TEST_F(Site, SaysWhenAPublicationWouldHaveBrokenTheOrder) {
+    start();
+    auto wanted = spec();
+    wanted.target = {"east", "posix:" + base + "/replica"};
+    command::OrderEvent refused;
+    refused.store = core->accept_target("west", wanted).value().store;
+    refused.id = {1, 2};
+    refused.place = {3, 7};
+    refused.position = {3, 5};
+    refused.state = command::OrderState::refused;
+    core->on_order(refused);
+    ASSERT_TRUE(eventually([&] { return of_kind(*core, "ORDER_VIOLATION").size() == 1; }));
+    const auto event = of_kind(*core, "ORDER_VIOLATION")[0];
+    EXPECT_EQ(event.dataset, wanted.name);
+    EXPECT_EQ(event.role, "target");
+    EXPECT_NE(event.text.find("run 3, number 7"), std::string::npos) << event.text;
+    EXPECT_TRUE(eventually([&] { return core->stats().order_violations == 1; }));
+}
+
 // What does not arrive as it was sent is an event, not only a counter.
 TEST_F(Site, SaysWhenTheTargetReadsOtherBytes) {
     start();

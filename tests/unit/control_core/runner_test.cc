@@ -24,6 +24,9 @@ class Recorder final : public Ports {  // takes every bundle and carries none
     }
     Result<void> bundle_cancel(const wire::BundleId&) override { return {}; }
     Result<void> bundle_ack(const std::vector<wire::BundleId>&) override { return {}; }
+    Result<void> order_settle(std::uint8_t, const wire::BundleId&, std::uint32_t, bool) override {
+        return Error{ErrorCode::not_found, "nothing is staged in this model"};
+    }
     Result<TargetAccepted> target_accept(const DatasetSpec&) override { return TargetAccepted{7}; }
     Result<void> target_release(const std::string&, const std::string&) override { return {}; }
     std::vector<LinkChoice> links_to(const std::string&) override { return {}; }

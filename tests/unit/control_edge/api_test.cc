@@ -67,6 +67,7 @@ TEST_F(Api, AnswersAsDocumented) {
         void on_down(const std::string&, bool) override {}
         void on_bundle(const command::BundleEvent&) override {}
         void on_mark(std::uint64_t, std::int64_t) override {}
+        void on_order(const command::OrderEvent&) override {}
         void on_link(const command::LinkStatus&) override {}
     } listener;
     DataplaneClient dataplane("/nonexistent", "test", listener);

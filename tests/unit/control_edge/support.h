@@ -89,6 +89,7 @@ class FakeCore : public Core {
     void on_dataplane_down() override;
     void on_bundle(const command::BundleEvent& event) override;
     void on_mark(std::uint64_t store, WallNs watermark) override;
+    void on_order(const command::OrderEvent&) override {}
     void on_link(const command::LinkStatus& status) override;
 
     template <typename T>

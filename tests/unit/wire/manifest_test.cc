@@ -135,7 +135,16 @@ const std::vector<Change>& faults() {
         {"payload too large", [](Manifest& m) { m.payload_bytes = kPayloadBytesMax + 1; }},
         {"too many entries",
          [](Manifest& m) { m.entries.assign(kEntriesMax + 1, entry_of(EntryKind::remove, "a")); }},
-        {"unknown publish rule", [](Manifest& m) { m.publish = static_cast<PublishRule>(1); }},
+        {"unknown publish rule", [](Manifest& m) { m.publish = static_cast<PublishRule>(2); }},
+        {"in order without a place", [](Manifest& m) { m.publish = PublishRule::in_order; }},
+        {"a place without a run",
+         [](Manifest& m) {
+             m.publish = PublishRule::in_order, m.place = {0, 1};
+         }},
+        {"a place without in order",
+         [](Manifest& m) {
+             m.place = {1, 1};
+         }},
         {"kind 0", [](Manifest& m) { m.entries[kRemove].kind = static_cast<EntryKind>(0); }},
         {"kind 10", [](Manifest& m) { m.entries[kRemove].kind = static_cast<EntryKind>(10); }},
         {"mode", [](Manifest& m) { m.entries[kRemove].mode = 010000; }},

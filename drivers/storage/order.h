@@ -1,0 +1,29 @@
+// How far a store has been published in order: one small file in its staging directory, read and moved on under a lock,
+// so that the last door before the disk knows the order whatever has crashed or whoever asks.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "dataplane/wire/manifest.h"
+#include "drivers/storage/store.h"
+
+namespace longhaul::storage {
+
+// What was published last; {0, 0} when nothing was, or when the file does not tell.
+wire::OrderPlace read_order(Disk& disk, int staging);
+
+// Held while one bundle is published; waits for whoever holds it, in this process or another.
+class OrderLock {
+  public:
+    OrderLock(Disk& disk, int staging);
+    bool held() const noexcept { return static_cast<bool>(file_); }
+    const wire::OrderPlace& position() const noexcept { return position_; }
+    bool advance(const wire::OrderPlace& place);  // false: it is not durable, the place is not taken
+
+  private:
+    Disk& disk_;
+    const int staging_;  // borrowed
+    UniqueFd file_;
+    wire::OrderPlace position_;
+};
+
+}  // namespace longhaul::storage
