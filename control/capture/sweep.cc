@@ -35,7 +35,7 @@ class Sweeper {
         }
         std::vector<Frame> stack;
         if (request_.beneath.empty())
-            enter(stack, "", "");
+            enter(stack, "", "", 0);
         else
             begin_beneath(stack);
         walk(stack);
@@ -57,7 +57,8 @@ class Sweeper {
         std::vector<std::string> names;
         std::size_t looked_at = 0;  // of the names
         std::vector<Listed> entries;
-        std::size_t next = 0;  // of the entries
+        std::int64_t appeared_by_ns = 0;  // the directory, under this name: what is in it was not here before
+        std::size_t next = 0;             // of the entries
     };
 
     void begin_beneath(std::vector<Frame>& stack) {
@@ -66,7 +67,7 @@ class Sweeper {
             trouble(entry.error().text);
             withhold_removals_ = true;
         } else if (entry.value()) {
-            visit(stack, request_.beneath, *entry.value());
+            visit(stack, request_.beneath, 0, *entry.value());
         }
     }
 
@@ -80,11 +81,12 @@ class Sweeper {
             Listed& entry = frame.entries[frame.next++];
             const std::string path =
                 frame.directory.empty() ? entry.name : frame.directory + "/" + entry.name;
-            visit(stack, path, entry);
+            visit(stack, path, frame.appeared_by_ns, entry);
         }
     }
 
-    void visit(std::vector<Frame>& stack, const std::string& path, Listed& entry) {
+    void visit(std::vector<Frame>& stack, const std::string& path, std::int64_t appeared_by_ns,
+               Listed& entry) {
         if (stop_.load(std::memory_order_relaxed)) stopped_ = true;
         if (!wire::path_is_safe(path)) {
             trouble("object " + shown_path(path) + " cannot be replicated: its path is longer than " +
@@ -105,7 +107,9 @@ class Sweeper {
         const bool is_directory = entry.now.print.kind == ObjectKind::directory;
         result_.objects += 1;
         result_.bytes += entry.now.print.size;
-        compare(path, key, std::move(entry.now));
+        const std::int64_t changed_by_ns = std::max(appeared_by_ns, entry.now.changed_by_ns());
+        const bool renamed = entry.now.renamed_directory();  // what is in it keeps its ctimes
+        const bool stood_here = compare(path, key, std::move(entry.now), changed_by_ns);
         if (!is_directory) return;
         if (entry.foreign) {
             unsupported(path);
@@ -115,10 +119,11 @@ class Sweeper {
                         "its own");
             return;
         }
-        enter(stack, path, key);
+        enter(stack, path, key, !stood_here && renamed ? changed_by_ns : appeared_by_ns);
     }
 
-    void enter(std::vector<Frame>& stack, const std::string& directory, const std::string& key) {
+    void enter(std::vector<Frame>& stack, const std::string& directory, const std::string& key,
+               std::int64_t appeared_by_ns) {
         auto listing = tree_.list(directory);
         if (!listing) {
             cannot_read(directory, key, listing.error().text);
@@ -133,6 +138,7 @@ class Sweeper {
         frame.directory = directory;
         frame.key = key;
         frame.names = std::move(*std::move(listing).value());
+        frame.appeared_by_ns = appeared_by_ns;
         stack.push_back(std::move(frame));
     }
 
@@ -179,7 +185,7 @@ class Sweeper {
     }
     void gone() {
         if (other_root_ || withhold_removals_) return;
-        emit({path_of_key(recorded_->key()), std::nullopt});
+        emit({path_of_key(recorded_->key()), std::nullopt, file_clock()});
     }
 
     // Passes over everything recorded beneath a directory that could not be looked into. True if there was
@@ -194,19 +200,24 @@ class Sweeper {
         return any;
     }
 
-    void compare(const std::string& path, const std::string& key, Observed now) {
+    // True: the same directory was published under this name.
+    bool compare(const std::string& path, const std::string& key, Observed now, std::int64_t changed_by_ns) {
         skip_rows_until(key);
         const ObjectRecord* record = at(key) ? &recorded_->record() : nullptr;
         known_found_ += record != nullptr ? 1 : 0;
+        const bool stood_here = record != nullptr && record->published &&
+                                record->print.kind == now.print.kind &&
+                                record->print.inode == now.print.inode;
         if (add_attributes(path, record, now) && difference(record, &now) != Difference::none) {
             if (now.racy && now.print.kind == ObjectKind::file) {
-                racy_.push_back(path);
+                racy_.emplace_back(path, changed_by_ns);
             } else {
                 tree_.look_at_holes(path, now);
-                emit({path, std::move(now)});
+                emit({path, std::move(now), changed_by_ns});
             }
         }
         if (record != nullptr) recorded_->next();
+        return stood_here;
     }
 
     // Attributes never change without the ctime: those of an object that stands as it was are read only to be sent. False:
@@ -232,12 +243,14 @@ class Sweeper {
     void look_again_at_racy() {
         if (racy_.empty()) return;
         std::this_thread::sleep_for(std::chrono::nanoseconds(kRacyNs));
-        for (const auto& path : racy_) {
+        for (const auto& [path, changed_by_ns] : racy_) {
             auto found = tree_.look(path);
             if (!found) {
                 trouble(found.error().text);
             } else {
-                emit({path, std::move(found).value()});
+                auto now = std::move(found).value();
+                const auto changed = now ? std::max(changed_by_ns, now->changed_by_ns()) : file_clock();
+                emit({path, std::move(now), changed});
             }
             if (stopped_) return;
         }
@@ -287,7 +300,7 @@ class Sweeper {
     std::unique_ptr<ObjectCursor> recorded_;
     SweepResult result_;
     std::vector<Observation> batch_;
-    std::vector<std::string> racy_;
+    std::vector<std::pair<std::string, std::int64_t>> racy_;  // and by when it had changed
     std::uint64_t known_found_ = 0;
     bool other_root_ = false;
     bool withhold_removals_ = false;
@@ -320,7 +333,10 @@ std::vector<Observation> look_again(const std::string& root, const RootIdentity&
     if (!tree || (expected.known() && tree.value().identity() != expected)) return seen;
     for (const auto& path : paths) {
         auto found = tree.value().look(path);
-        if (found) seen.push_back({path, std::move(found).value()});
+        if (!found) continue;
+        auto now = std::move(found).value();
+        const auto changed_by_ns = now ? now->changed_by_ns() : file_clock();
+        seen.push_back({path, std::move(now), changed_by_ns});
     }
     return seen;
 }

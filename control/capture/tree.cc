@@ -29,13 +29,6 @@ namespace {
 
 constexpr std::uint64_t kStatBlock = 512;  // stat(2): the unit of st_blocks
 
-// The clock that file systems stamp with; the injected clock of Core is about watermarks, not about files.
-std::int64_t file_clock() {
-    timespec now{};
-    clock_gettime(CLOCK_REALTIME, &now);
-    return nanoseconds(now);
-}
-
 int open_beneath(int root, const char* path, std::uint64_t flags) {
     open_how how{};
     how.flags = flags | O_CLOEXEC | O_NOFOLLOW;
@@ -83,8 +76,10 @@ Observed observed_from(const struct statx& status) {
     now.print.uid = status.stx_uid;
     now.print.gid = status.stx_gid;
     now.sparse = status.stx_blocks * kStatBlock < now.print.size;
+    const bool born_known = (status.stx_mask & STATX_BTIME) != 0;
+    if (born_known && S_ISDIR(status.stx_mode)) now.born_ns = nanoseconds(status.stx_btime);
     if (!regular) return now;
-    if ((status.stx_mask & STATX_BTIME) != 0) now.print.birth_ns = nanoseconds(status.stx_btime);
+    if (born_known) now.print.birth_ns = nanoseconds(status.stx_btime);
     now.print.names = status.stx_nlink;
     now.racy = std::abs(file_clock() - now.print.ctime_ns) < kRacyNs;
     return now;
@@ -145,6 +140,13 @@ std::string parent_directory(const std::string& path) {
 }
 
 }  // namespace
+
+// The clock that file systems stamp with; the injected clock of Core is about watermarks, not about files.
+std::int64_t file_clock() {
+    timespec now{};
+    clock_gettime(CLOCK_REALTIME, &now);
+    return nanoseconds(now);
+}
 
 Descriptor::~Descriptor() {
     if (fd_ >= 0) close(fd_);

@@ -78,6 +78,9 @@ std::int64_t nanoseconds(const timespec& time);
 // How long a ctime may stay the same while a file is written: the coarsest kernel tick (10 ms), doubled.
 inline constexpr std::int64_t kRacyNs = 20'000'000;
 
+// The clock that file systems stamp with.
+std::int64_t file_clock();
+
 // A path for people and JSON: UTF-8 as it is; other bytes, control characters and the backslash as \xNN.
 std::string shown_path(std::string_view path);
 

@@ -132,6 +132,7 @@ json dataset_body(const Arguments& arguments) {
     pass_on("rpo", "rpo_target_s");
     pass_on("rescan", "rescan_s");
     pass_on("mode", "mode");
+    pass_on("consistency", "consistency");
     pass_on("traffic", "traffic");
     pass_on("link", "link");
     pass_on("floor", "floor_bps");

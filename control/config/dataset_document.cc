@@ -8,13 +8,19 @@ const char* to_string(Mode mode) {
     return mode == Mode::copy ? "copy" : "namespace";
 }
 
-const char* to_string(Consistency) {
-    return "object";
+const char* to_string(Consistency consistency) {
+    return consistency == Consistency::ordered ? "ordered" : "object";
 }
 
 std::optional<Mode> mode_from(const std::string& text) {
     if (text == "namespace") return Mode::namespace_;
     if (text == "copy") return Mode::copy;
+    return std::nullopt;
+}
+
+std::optional<Consistency> consistency_from(const std::string& text) {
+    if (text == "object") return Consistency::object;
+    if (text == "ordered") return Consistency::ordered;
     return std::nullopt;
 }
 

@@ -11,8 +11,9 @@
 namespace longhaul::control {
 
 const char* to_string(Mode mode);                // "namespace", "copy"
-const char* to_string(Consistency consistency);  // "object"
+const char* to_string(Consistency consistency);  // "object", "ordered"
 std::optional<Mode> mode_from(const std::string& text);
+std::optional<Consistency> consistency_from(const std::string& text);
 
 nlohmann::json dataset_document(const DatasetSpec& spec);
 

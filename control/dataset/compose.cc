@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 
+#include "control/dataset/draft.h"
 #include "control/dataset/runner.h"
 #include "dataplane/base/assert.h"
 
@@ -81,15 +82,6 @@ wire::Entry entry_of(const Change& change) {
 
 }  // namespace
 
-struct Runner::Draft {
-    wire::Manifest manifest;
-    std::vector<EntryNote> notes;
-    std::uint64_t payload = 0;
-    std::size_t head_bytes = 0;
-    std::uint64_t bound = 0;
-    std::size_t entries_max = 0;
-};
-
 bool Runner::Open::is_mark() const {
     return manifest.entries.size() == 1 && manifest.entries[0].kind == wire::EntryKind::mark;
 }
@@ -132,6 +124,7 @@ bool Runner::compose(Moment now) {
 }
 
 bool Runner::compose_objects(Moment now) {
+    if (ordered()) return compose_in_order(now);
     Draft draft;
     draft.bound = bundle_bound();
     draft.entries_max = std::min<std::size_t>({config_.bundle_entries_max, wire::kEntriesMax, entries_cap_});
@@ -196,9 +189,19 @@ void Runner::add_entry(Draft& draft, const Change& change) {
     if (stands_there) state_.object_offered(record_.id, change.path, change.print.kind);
     // Its outcome may never be heard of. Should the source be as recorded again by then, that must not count.
     state_.object_in_doubt(record_.id, change.path);
+    if (change.action == Action::remove) doubt_removed(change.path);
     draft.head_bytes += entry.path.size() + entry.target.size() + entry.attributes.size() + kEntryHeadBytes;
     draft.notes.push_back(note_of(change));
     draft.manifest.entries.push_back(std::move(entry));
+}
+
+// Should it stand at the source again by the time that its removal comes true, unheard, it must be found missing. Not
+// even a file's ctime tells: it stays the same when a directory above is renamed away and back.
+void Runner::doubt_removed(const std::string& path) {
+    const auto before = state_.object(record_.id, path);
+    if (!before || !before->published) return;
+    count_published(before, nullptr);
+    state_.object_may_be_gone(record_.id, path);
 }
 
 // A file that no single bundle takes, or that has holes, goes to the list of those that travel in ranges. One whose ranges

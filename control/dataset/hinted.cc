@@ -23,6 +23,10 @@ bool Runner::wants_hints() const {
 
 void Runner::hinted(Hints&& hints) {
     if (!hints.lost.empty()) sweep_soon();
+    if (ordered()) {  // only a sweep proves what came before: a look at one path would only say that it has to wait
+        if (!hints.paths.empty()) sweep_soon();
+        return;
+    }
     for (const auto& hint : hints.paths) {
         look_soon(hint.path);
         if (hint.whole) scan_soon(hint.path);
@@ -39,7 +43,7 @@ void Runner::hinted(Hints&& hints) {
 
 void Runner::look_soon(const std::string& path) {
     look_ups_.insert(path);
-    hinted_.insert(path);
+    if (!ordered()) hinted_.insert(path);
 }
 
 // One scan does for a directory and all beneath it.

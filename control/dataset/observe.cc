@@ -54,17 +54,22 @@ void Runner::sweeping(const SweepResult& so_far) {
 }
 
 void Runner::found(std::vector<Observation>&& observations) {
-    for (const auto& seen : observations)
-        if (crossings_.believed(Crossings::kSweep, seen.path))
-            observe(seen.path, seen.now, seen_now());
-        else
+    for (const auto& seen : observations) {
+        if (!crossings_.believed(Crossings::kSweep, seen.path)) {
             look_soon(seen.path);  // the other eye looked after this sweep began: its word is proof enough
+            continue;
+        }
+        Sighting when = seen_now();
+        when.changed_by_ns = seen.changed_by_ns;
+        observe(seen.path, seen.now, when);
+    }
 }
 
 void Runner::end_sweep(const SweepResult& result, Moment now) {
     sweeping_ = false;
     ++sweeps_done_;
     ++stats_.sweeps;
+    sweep_ended_steady_ = now.steady;
     sweep_took_s_ = static_cast<double>(now.steady - sweep_started_steady_) / 1e9;
     const bool clean = result.clean && !sweep_void_;
     sweep_void_ = false;
@@ -102,6 +107,7 @@ void Runner::end_sweep(const SweepResult& result, Moment now) {
         ledger_.completed_clean(record_.sweeps, sweep_started_);
         activity_.looked(sweep_started_);
         discovered_once_ = true;
+        if (ordered()) close_epoch();
     }
     for (auto& change : pending_.list(Place::settles))
         change.asked = false;  // what could not be told then
@@ -136,7 +142,12 @@ void Runner::looked_up(std::vector<Observation>&& observations) {
         // Left to a scan it has not been observed: it must not count as the word that a sweep's is dropped for.
         if (!again && hinted && scan_instead(seen)) continue;
         if (!again && crossings_.believed(Crossings::kLooks, seen.path)) {
-            observe(seen.path, seen.now, looking_up_since_);
+            Sighting when = looking_up_since_;
+            when.changed_by_ns = seen.changed_by_ns;
+            const auto change = pending_.find(seen.path);  // a sweep knew more of the directories above it
+            if (change && (*change)->action != Action::remove)
+                when.changed_by_ns = std::max(when.changed_by_ns, (*change)->changed_by_ns);
+            observe(seen.path, seen.now, when);
             continue;
         }
         look_ups_.insert(seen.path);
@@ -161,17 +172,25 @@ void Runner::observe(const std::string& path, const std::optional<Observed>& now
             return;
         }
         const auto [news, fresh] = news_.try_emplace(path, LateNews{now, when});
-        if (!fresh) news->second = {now, {std::min(news->second.when.first, when.first), when.seen}};
+        if (!fresh) {
+            const Sighting before = news->second.when;
+            when.first = std::min(before.first, when.first);
+            when.seen = std::max(before.seen, when.seen);
+            news->second = {now, when};
+        }
         pending_.set_durable(*change, false);  // what has come after it is not
         return;
     }
-    if (change) (*change)->seen = when.seen;
+    // A look-up that was asked for before a sweep began may answer after that sweep has met it.
+    if (change) when.seen = (*change)->seen = std::max((*change)->seen, when.seen);
     const auto row = state_.object(record_.id, path);
     // A directory that the target has forgotten is wanted itself, not only its mode and mtime.
     const bool suffices = change && ((*change)->action != Action::settle || (row && row->published));
     if (change && now && (*change)->known && (*change)->action != Action::remove && suffices &&
         same_version(**change, *now)) {
         news_.erase(path);
+        auto& dated = (*change)->changed_by_ns;  // both are upper bounds
+        if ((*change)->cut_ns == 0) dated = std::min(dated, when.changed_by_ns);
         return;
     }
 
@@ -217,6 +236,7 @@ void Runner::desire(std::optional<Pending::Handle> change, const std::string& pa
         fresh.first = when.first;
         fresh.seen = when.seen;
         if (now != nullptr) fresh.describe(*now);
+        date(fresh, when.changed_by_ns, false);
         fresh.moved = action == Action::remove && is_moved(path);
         if (action == Action::remove && !fresh.moved) delete_hold_.found(path, turn_at_);
         if (action == Action::create) delete_hold_.undone(path);
@@ -232,6 +252,11 @@ void Runner::desire(std::optional<Pending::Handle> change, const std::string& pa
     else
         delete_hold_.undone(path);
     forget_large(path);  // another version: its ranges would never meet those of the one before
+    const auto& before = (*change)->print;
+    const bool same_directory = now != nullptr && action == Action::create && (*change)->action == action &&
+                                before.kind == ObjectKind::directory && now->print.kind == before.kind &&
+                                before.inode == now->print.inode;
+    date(**change, when.changed_by_ns, same_directory);
     pending_.replace(*change, action, now);
     (*change)->moved = moved;
 }
@@ -283,7 +308,7 @@ void Runner::touch(const std::string& directory, SweepNumber first) {
 }
 
 // Nothing is known to be missing, but no watermark may pass before the source has been asked.
-void Runner::look_later(const std::string& path, ObjectKind kind, SweepNumber first) {
+Pending::Handle Runner::look_later(const std::string& path, ObjectKind kind, SweepNumber first) {
     Change settle;
     settle.path = path;
     settle.action = Action::settle;
@@ -291,7 +316,7 @@ void Runner::look_later(const std::string& path, ObjectKind kind, SweepNumber fi
     settle.first = first;
     settle.seen = record_.sweeps;
     settle.known = false;
-    pending_.insert(std::move(settle));
+    return pending_.insert(std::move(settle));
 }
 
 }  // namespace longhaul::control

@@ -164,6 +164,14 @@ Pending::Handle Pending::insert(Change change) {
 
 void Pending::move(Handle handle, Place place) {
     LH_ASSERT(place != Place::waiting);
+    if (handle->action == Action::remove &&
+        (handle->place == Place::in_flight) != (place == Place::in_flight)) {
+        const std::string parent(parent_of(handle->path));
+        if (place == Place::in_flight)
+            ++removes_flying_[parent];
+        else if (--removes_flying_.at(parent) == 0)
+            removes_flying_.erase(parent);
+    }
     if (handle->action != Action::settle) {
         if (handle->place == Place::in_flight) --main_in_flight_;
         if (place == Place::in_flight) ++main_in_flight_;
@@ -309,6 +317,13 @@ void Pending::wake(std::string_view path) {
         List& to = list(handle->place);
         to.splice(to.end(), woken, handle);
     }
+}
+
+bool Pending::removals_wait_under(const std::string& directory) const {
+    const auto all = removes_under_.find(directory);
+    if (all == removes_under_.end()) return false;
+    const auto flying = removes_flying_.find(directory);
+    return flying == removes_flying_.end() || flying->second < all->second;
 }
 
 bool Pending::main_active() const {

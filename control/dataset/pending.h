@@ -68,6 +68,11 @@ struct Change {
     bool takes_name = false;  // of a file that the target has: by removing or overwriting it
     bool as_bytes = false;    // as a name of another file it was refused
     std::uint32_t draft = 0;  // the bundle that took it last
+    bool may_be_missing =
+        false;  // settle: its removal has landed, and a sweep may have met it at the source since
+    // Consistency `ordered` only (release_queue.h):
+    std::int64_t changed_by_ns = 0;  // upper bound of the source time of the change
+    std::int64_t cut_ns = 0;         // of the epoch it belongs to; 0: of none yet
 };
 
 std::string_view parent_of(std::string_view path) noexcept;  // "" for a name in the root
@@ -112,6 +117,7 @@ class Pending {
     void wake(std::string_view path);  // what waits for it may go
 
     bool settle_may_go(const Change& change) const;
+    bool removals_wait_under(const std::string& directory) const;  // not even in flight
     template <typename Visit>
     void for_each_listed(Visit visit) {  // everything but what is in flight
         for (auto& [path, handle] : index_)
@@ -147,11 +153,12 @@ class Pending {
     std::uint64_t undurable_bytes_ = 0;
     std::map<SweepNumber, std::uint64_t> bytes_by_sweep_;  // what undurable_bytes_ consists of
     std::array<List, kPlacesListed> lists_;
-    std::unordered_map<std::string, List> waiting_;                 // by the path waited for
-    std::unordered_map<std::string, std::string> waits_for_;        // path -> the path it waits for
-    std::unordered_multimap<std::uint64_t, const Change*> files_;   // by inode
-    std::unordered_map<std::string_view, Handle> index_;            // keys live in the changes
-    std::unordered_map<std::string, std::uint32_t> removes_under_;  // pending removals in each directory
+    std::unordered_map<std::string, List> waiting_;                  // by the path waited for
+    std::unordered_map<std::string, std::string> waits_for_;         // path -> the path it waits for
+    std::unordered_multimap<std::uint64_t, const Change*> files_;    // by inode
+    std::unordered_map<std::string_view, Handle> index_;             // keys live in the changes
+    std::unordered_map<std::string, std::uint32_t> removes_under_;   // pending removals in each directory
+    std::unordered_map<std::string, std::uint32_t> removes_flying_;  // those of them in flight
     std::uint32_t draft_ = 0;
     std::unordered_map<std::string, std::uint32_t> removes_drafted_;  // of the draft, in each directory
     using Due = std::pair<TimeNs, std::string>;

@@ -59,8 +59,18 @@ bool Runner::on_bundle(const command::BundleEvent& event, Moment now) {
     const bool settled = event.stage == wire::Stage::durable || event.stage == wire::Stage::published;
     if (event.stage != wire::Stage::failed && event.failed_entries == 0) on_arrived(bundle);
     if (settled && event.failed_entries == 0) on_durable(bundle, now);
-    if (event.stage == wire::Stage::published || event.stage == wire::Stage::failed) {
+    if (sent_back(bundle, event)) {
+        to_ack_.push_back(event.id);
+        ++stats_.bundles_failed;
+        begin_run(now);
+    } else if (event.stage == wire::Stage::published || event.stage == wire::Stage::failed) {
+        const bool broken = order_broken_by(bundle, event);
+        const bool in_order = bundle.in_order();
         finish(found, event, now);
+        if (broken)
+            begin_run(now);
+        else if (in_order)
+            run_hold_ = 0;
     } else if (!bundle.stage || event.stage > *bundle.stage) {
         bundle.stage = event.stage;
     }
@@ -149,6 +159,7 @@ void Runner::finish(OpenBundles::iterator found, const command::BundleEvent& eve
             if (auto change = pending_.find(bundle.manifest.entries[i].path)) {
                 pending_.set_durable(*change, false);
                 pending_.ready(*change);
+                requeue(*change);
                 hear_late_news(bundle.manifest.entries[i].path);
             }
         } else {
@@ -203,9 +214,13 @@ void Runner::finish_entry(const Open& bundle, std::size_t index, wire::FailReaso
     const std::string& path = bundle.manifest.entries[index].path;
     const auto change = pending_.find(path);
     if (!change || (*change)->place != Place::in_flight) return;
-    if (reason == wire::FailReason::none)
+    if (reason == wire::FailReason::none) {
         succeeded(*change, now);
-    else
+    } else if (bundle.in_order() && reason == wire::FailReason::cancelled) {  // something before it failed
+        pending_.set_durable(*change, false);
+        pending_.ready(*change);
+        requeue(*change);
+    } else
         failed(*change, reason, now);
     hear_late_news(path);
 }
@@ -216,12 +231,12 @@ void Runner::hear_late_news(const std::string& path) {
 
 // A sweep has begun since this was last seen at the source, and may have met what stood there before: the
 // same mode and mtime again, a name gone again. That equals the row as it was when the sweep began, so it
-// says nothing, while the change lands. A file cannot deceive like this: its ctime never returns, and the
-// bundle read it at the source.
+// says nothing, while the change lands. A file that is there cannot deceive like this: its ctime never returns, and the
+// bundle read it at the source. One that was removed can: it comes back with the directory that it lies in.
 bool Runner::needs_second_look(const Change& change) const {
     if (change.seen >= record_.sweeps) return false;
     const bool read_at_source = !change.assemble && !change.link_to && change.print.kind == ObjectKind::file;
-    if (!read_at_source) return true;
+    if (change.action == Action::remove || !read_at_source) return true;
     const auto before = state_.object(record_.id, change.path);
     return before && before->print.kind != ObjectKind::file;
 }
@@ -278,7 +293,8 @@ void Runner::succeeded(Pending::Handle handle, Moment now) {
     pending_.erase(handle);
     if (action == Action::create || action == Action::remove) touch(std::string(parent_of(path)), first);
     if (unsettled) touch(path, first);
-    if (unproven && !pending_.find(path)) look_later(path, kind, first);
+    if (unproven && !pending_.find(path))
+        look_later(path, kind, first)->may_be_missing = action == Action::remove;
 }
 
 void Runner::count_published(const std::optional<ObjectRecord>& before, const Fingerprint* after) {
@@ -320,6 +336,7 @@ void Runner::failed(Pending::Handle change, wire::FailReason reason, Moment now)
         change->takes_name = true;
         pending_.back_off(change, now.steady + wait);
     }
+    requeue(change);
 }
 
 // The dataplane does not know this bundle (any more): its changes go again under another id.
@@ -350,6 +367,7 @@ void Runner::give_back(OpenBundles::iterator found) {
         if (!change || (*change)->place != Place::in_flight) continue;
         pending_.set_durable(*change, false);
         pending_.ready(*change);
+        requeue(*change);
         hear_late_news(entry->path);
     }
 }
@@ -361,15 +379,18 @@ void Runner::on_dataplane_up(const command::StatusReport& status, Moment now) {
     std::set<wire::BundleId> known(status.in_flight.begin(), status.in_flight.end());
     for (const auto& event : status.bundles)
         known.insert(event.id);
+    bool order_lost = false;
     for (auto next = open_.begin(); next != open_.end();) {
         const auto bundle = next++;
         if (known.contains(bundle->first)) {
             bundle->second.accepted = true;
             if (!bundle->second.moving) std::erase(to_offer_, bundle->first);
         } else if (bundle->second.accepted) {
+            order_lost = order_lost || bundle->second.in_order();
             give_back(bundle);
         }
     }
+    if (order_lost) begin_run(now);
     tick(now);
 }
 
@@ -406,6 +427,8 @@ void Runner::target_accepted(const Result<TargetAccepted>& answer, Moment now) {
     while (!open_.empty())
         give_back(open_.begin());
     to_offer_.clear();
+    ++record_.order_run;  // stored below
+    record_.order_number = 0;
     mark_sent_.reset();
     published_ = {};
     for (auto& [path, large] : larges_) {
@@ -486,6 +509,7 @@ void Runner::load_entry(const Open& bundle, std::size_t index) {
         change.seen = record_.sweeps;
         change.racy = note.racy;
         change.assemble = entry.kind == wire::EntryKind::assemble;
+        load_order_of(change, bundle, index);
         known = pending_.insert(std::move(change));
     }
     if (entry.kind == wire::EntryKind::range || entry.kind == wire::EntryKind::assemble) load_range(entry);

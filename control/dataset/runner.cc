@@ -78,6 +78,7 @@ void Runner::tick(Moment now) {
     if (!sweeping_)
         delete_hold_.judge({record_.spec.delete_hold_share, record_.spec.delete_hold_objects}, now.steady,
                            published_.objects);
+    follow_up(now);
     if (delete_hold_.holds() && !surge_said_) notice("DELETE_SURGE", {}, surge_text());
     surge_said_ = delete_hold_.holds();
     const bool waits = active();
@@ -145,6 +146,7 @@ std::string Runner::surge_text() const {
 std::uint64_t Runner::release_deletes() {
     const std::uint64_t held = delete_hold_.holds() ? pending_.removes() : 0;
     delete_hold_.release();
+    held_ = held_ || held > 0;  // ordered: an epoch lets them go
     return held;
 }
 

@@ -25,6 +25,7 @@
 #include "control/dataset/failures.h"
 #include "control/dataset/large.h"
 #include "control/dataset/pending.h"
+#include "control/dataset/release_queue.h"
 #include "control/rpo/activity.h"
 #include "control/rpo/drain.h"
 #include "control/rpo/status.h"
@@ -136,12 +137,14 @@ class Runner {
         WallNs offered_at = 0;
         bool is_mark() const;
         bool is_range() const;
+        bool in_order() const;
     };
     using OpenBundles = std::map<wire::BundleId, Open>;
     // When something was looked at, in sweeps.
     struct Sighting {
         SweepNumber first = 0;  // no clean sweep before this one met it
         SweepNumber seen = 0;   // the last sweep that had begun by then: it still stood there after its start
+        std::int64_t changed_by_ns = 0;  // Observation: of the change itself
     };
     struct LateNews {  // seen of a path while a change of it was in flight
         std::optional<Observed> now;
@@ -156,7 +159,7 @@ class Runner {
                          ObjectKind was, Sighting when);
     void drop(Pending::Handle change);
     void touch(const std::string& directory, SweepNumber first);
-    void look_later(const std::string& path, ObjectKind kind, SweepNumber first);
+    Pending::Handle look_later(const std::string& path, ObjectKind kind, SweepNumber first);
     void forget_large(const std::string& path);
     Sighting seen_now() const { return {sweeping_ ? record_.sweeps : record_.sweeps + 1, record_.sweeps}; }
     bool needs_second_look(const Change& change) const;
@@ -194,6 +197,22 @@ class Runner {
     bool is_moved(const std::string& path) const;
     void find_moved(const Fingerprint& now);
     void send_bytes_instead(Pending::Handle change);
+
+    // order.cc
+    enum class Turn : std::uint8_t { goes, waits, over };
+    bool ordered() const { return record_.spec.consistency == Consistency::ordered; }
+    void close_epoch();
+    void date(Change& change, std::int64_t changed_by_ns, bool same_directory);
+    void follow_up(Moment now);
+    void requeue(Pending::Handle change);
+    bool compose_in_order(Moment now);
+    Turn turn_of(const Release& next, Pending::Handle change);
+    bool take_in_order(Draft& draft, Pending::Handle change);
+    bool order_broken_by(const Open& bundle, const command::BundleEvent& event) const;
+    static bool sent_back(const Open& bundle, const command::BundleEvent& event);
+    void begin_run(Moment now);
+    void doubt_removed(const std::string& path);
+    static void load_order_of(Change& change, const Open& bundle, std::size_t index);
 
     // results.cc
     void on_arrived(const Open& bundle);
@@ -244,6 +263,9 @@ class Runner {
     OpenBundles open_;
     std::vector<wire::BundleId> to_offer_, to_ack_;
     std::set<std::string> look_ups_;  // ordered: a directory before its content
+    ReleaseQueue queue_;              // ordered: what may leave, in its order
+    bool held_ = false;               // ordered: something waits for a later epoch
+    TimeNs run_hold_ = 0, run_hold_until_ = 0;
     bool looking_up_ = false;
     Sighting looking_up_since_;
     std::unordered_set<std::string> hinted_;            // of look_ups_: because of a hint
@@ -258,7 +280,7 @@ class Runner {
     bool sweeping_ = false;
     bool sweep_void_ = false;  // it compares with what has been forgotten since it began
     WallNs sweep_started_ = 0;
-    TimeNs sweep_started_steady_ = 0;
+    TimeNs sweep_started_steady_ = 0, sweep_ended_steady_ = 0;
     TimeNs next_sweep_at_ = 0;
     double sweep_took_s_ = 0;
     std::uint64_t sweeps_done_ = 0;

@@ -64,8 +64,8 @@ Result<DatasetSpec> validate(DatasetSpec spec, const std::string& own_site) {
                        "\" is not valid: 1 to 63 of a-z, 0-9 and '-', beginning with a letter or digit");
     if (spec.mode != Mode::namespace_ && spec.mode != Mode::copy)
         return refused("mode is not known: choose namespace or copy");
-    if (spec.consistency != Consistency::object)
-        return refused("consistency is not available: only \"object\" exists in this version");
+    if (spec.consistency != Consistency::object && spec.consistency != Consistency::ordered)
+        return refused("consistency is not known: choose object or ordered");
     if (!traffic_known(spec.traffic))
         return refused("traffic \"" + shown_path(spec.traffic) +
                        "\" is not known: choose latency, bulk or scavenger");

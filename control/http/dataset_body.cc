@@ -29,9 +29,14 @@ std::variant<DatasetSpec, Problem> dataset_spec_from(const nlohmann::json& docum
     else
         body.refuse("mode",
                     in_quotes(mode) + " is not a mode: write \"namespace\" (deletes propagate) or \"copy\"");
-    const std::string consistency = body.text("consistency", "object");
-    if (consistency != "object")
-        body.refuse("consistency", in_quotes(consistency) + " is not in this version: write \"object\"");
+    const std::string consistency = body.text("consistency", to_string(spec.consistency));
+    if (const auto known = consistency_from(consistency))
+        spec.consistency = *known;
+    else
+        body.refuse("consistency",
+                    in_quotes(consistency) +
+                        " is not in this version: write \"object\" (each object as soon as it is "
+                        "durable) or \"ordered\" (in the order of the source's history)");
     spec.rpo_target_s = body.duration_s("rpo_target_s", spec.rpo_target_s, 1, kYearS);
     spec.rescan_s = body.duration_s("rescan_s", spec.rescan_s, 0.1, kYearS);
     spec.traffic = body.text("traffic", spec.traffic);

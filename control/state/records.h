@@ -58,6 +58,7 @@ struct DatasetRecord {
     std::uint32_t sweeps = 0;                          // number of the last sweep begun; never reused
     std::uint64_t objects_total = 0, bytes_total = 0;  // of the last complete sweep
     std::uint64_t root_device = 0, root_inode = 0;     // 0, 0: not seen yet
+    std::uint64_t order_run = 1, order_number = 0;     // wire::OrderPlace: of the last bundle
 };
 
 struct TargetRecord {

@@ -12,7 +12,7 @@ namespace {
 // `objects.key` is the path with every '/' replaced by a zero byte, which no path can contain: so the order
 // of the table is the order of a walk that visits a directory, then its content, then its next sibling
 // (capture/sweep).
-constexpr std::array<const char*, 6> kMigrations = {
+constexpr std::array<const char*, 7> kMigrations = {
     R"sql(
 CREATE TABLE datasets (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -151,6 +151,11 @@ ALTER TABLE objects ADD COLUMN attributes INTEGER NOT NULL DEFAULT -1;
 ALTER TABLE objects ADD COLUMN birth_ns INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE objects ADD COLUMN names INTEGER NOT NULL DEFAULT 0;
 CREATE INDEX objects_by_inode ON objects (dataset, inode) WHERE kind=1 AND published=1;
+)sql",
+    // Consistency `ordered`: the run of now and the last number given in it.
+    R"sql(
+ALTER TABLE datasets ADD COLUMN order_run INTEGER NOT NULL DEFAULT 1;
+ALTER TABLE datasets ADD COLUMN order_number INTEGER NOT NULL DEFAULT 0;
 )sql",
 };
 

@@ -133,12 +133,14 @@ struct StateStore::Prepared {
                      "SELECT file_offset,length FROM ranges WHERE dataset=? AND key=? AND object=? "
                      "ORDER BY file_offset"),
           range_delete(db, "DELETE FROM ranges WHERE dataset=? AND key=?"),
+          may_be_gone(db, "UPDATE objects SET published=0 WHERE dataset=? AND key=?"),
           dataset_set(
               db,
               "UPDATE datasets SET target_store=?,w_disc=?,w_xfer=?,w_dur=?,w_pub=?,sweeps=?,objects_total=?,"
-              "bytes_total=?,root_device=?,root_inode=? WHERE id=?") {}
+              "bytes_total=?,root_device=?,root_inode=?,order_run=?,order_number=? WHERE id=?") {}
     Statement object_get, object_offer, doubt, doubt_file, inode_list, object_publish, object_delete,
-        unsettle, bundle_insert, bundle_delete, range_insert, range_list, range_delete, dataset_set;
+        unsettle, bundle_insert, bundle_delete, range_insert, range_list, range_delete, may_be_gone,
+        dataset_set;
 };
 
 StateStore::StateStore(Database database)
@@ -199,7 +201,11 @@ void StateStore::dataset_update(const DatasetRecord& record) {
     set.bind(record.target_store).bind(record.watermarks.w_disc).bind(record.watermarks.w_xfer);
     set.bind(record.watermarks.w_dur);
     set.bind(record.watermarks.w_pub).bind(record.sweeps).bind(record.objects_total).bind(record.bytes_total);
-    set.bind(record.root_device).bind(record.root_inode).bind(record.id);
+    set.bind(record.root_device)
+        .bind(record.root_inode)
+        .bind(record.order_run)
+        .bind(record.order_number)
+        .bind(record.id);
     set.run();
 }
 
@@ -223,12 +229,13 @@ void StateStore::dataset_remove(std::int64_t id) {
 }
 
 std::vector<DatasetRecord> StateStore::datasets() {
-    Statement query(database_,
-                    "SELECT id,name,source,target_site,target_directory,mode,consistency,rpo_target_s,"
-                    "traffic,rescan_s,link,target_store,created,w_disc,w_dur,w_pub,sweeps,objects_total,"
-                    "bytes_total,root_device,root_inode,delete_hold_share,delete_hold_objects,floor_bps,"
-                    "cap_bps,weight,expect_change_bps,expect_burst_bytes,w_xfer FROM datasets "
-                    "ORDER BY id");
+    Statement query(
+        database_,
+        "SELECT id,name,source,target_site,target_directory,mode,consistency,rpo_target_s,"
+        "traffic,rescan_s,link,target_store,created,w_disc,w_dur,w_pub,sweeps,objects_total,"
+        "bytes_total,root_device,root_inode,delete_hold_share,delete_hold_objects,floor_bps,"
+        "cap_bps,weight,expect_change_bps,expect_burst_bytes,w_xfer,order_run,order_number FROM datasets "
+        "ORDER BY id");
     std::vector<DatasetRecord> records;
     while (query.step()) {
         DatasetRecord record;
@@ -258,6 +265,8 @@ std::vector<DatasetRecord> StateStore::datasets() {
         record.spec.weight = query.real(25);
         record.spec.expect_change_bps = query.number(26);
         record.spec.expect_burst_bytes = query.number(27);
+        record.order_run = query.number(29);
+        record.order_number = query.number(30);
         records.push_back(std::move(record));
     }
     return records;
@@ -351,6 +360,12 @@ void StateStore::object_forget(std::int64_t dataset, std::string_view path) {
     writing();
     const std::string key = key_of_path(path);
     prepared_->object_delete.bind(dataset).bind_blob(key).run();
+}
+
+void StateStore::object_may_be_gone(std::int64_t dataset, std::string_view path) {
+    writing();
+    const std::string key = key_of_path(path);
+    prepared_->may_be_gone.bind(dataset).bind_blob(key).run();
 }
 
 bool StateStore::directory_unsettle(std::int64_t dataset, std::string_view path) {

@@ -60,6 +60,8 @@ class StateStore {
     // made of what may be another version.
     void object_in_doubt(std::int64_t dataset, std::string_view path);
     void object_forget(std::int64_t dataset, std::string_view path);
+    // A removal whose outcome may never be heard of: not published until it is again.
+    void object_may_be_gone(std::int64_t dataset, std::string_view path);
     // The target's copy of a directory has another mtime than the one recorded: the next look must see a
     // difference.
     bool directory_unsettle(std::int64_t dataset,

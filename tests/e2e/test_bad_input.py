@@ -48,7 +48,7 @@ class BadRequests(TwoSites):
             "name with capitals": dict(name="Data"),
             "empty name": dict(name=""),
             "unknown mode": dict(mode="both-ways"),
-            "consistency that does not exist yet": dict(consistency="ordered"),
+            "consistency that does not exist yet": dict(consistency="group"),
             "text for a number": dict(rescan_s="soon"),
             "negative period": dict(rescan_s=-1),
             "no target": dict(target=None),

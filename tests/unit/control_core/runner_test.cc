@@ -320,5 +320,29 @@ TEST_F(RunnerTest, ALossCausesASweep) {
     EXPECT_TRUE(runner_->sweep_due(now()));
 }
 
+// A file goes with its directory, which is moved away and back: the file is as it was, ctime included, while its removal is
+// on the way. That must not count for more than what was heard of the removal: nothing. The target may have lost it.
+TEST_F(RunnerTest, SendsAFileAgainThatCameBackWhileItsRemovalWasOnTheWay) {
+    Observed file;
+    file.print.size = 100;
+    file.print.mtime_ns = file.print.ctime_ns = 5;
+    sweep({{"d/file", file}});
+    ASSERT_EQ(carried(wire::EntryKind::file), 1u);
+    for (const auto& manifest : std::vector(ports_.offered))
+        runner_->on_bundle(published(manifest), now());
+    turn();
+    sweep({{"d/file", std::nullopt}});
+    ASSERT_EQ(carried(wire::EntryKind::remove), 1u);
+    runner_->on_dataplane_up({}, now());  // another one: what came of the removal will never be known
+    const auto row = state_->object(1, "d/file");
+    ASSERT_TRUE(row);
+    ASSERT_EQ(difference(&*row, &file), Difference::content) << "a sweep would pass over it";
+    sweep({{"d/file", file}});  // its removal, offered once more, is on its way by then
+    for (const auto& manifest : std::vector(ports_.offered))
+        runner_->on_bundle(published(manifest), now());
+    turn();
+    EXPECT_EQ(carried(wire::EntryKind::file), 2u);
+}
+
 }  // namespace
 }  // namespace longhaul::control

@@ -231,7 +231,7 @@ TEST_F(Api, NamesWrongFields) {
     EXPECT_THAT(errors["target.sites"], HasSubstr("did you mean \"site\"?"));
     EXPECT_THAT(errors["mode"], HasSubstr("\"namespace\""));
     EXPECT_THAT(errors["rescan_s"], HasSubstr("is not a duration"));
-    EXPECT_THAT(errors["consistency"], HasSubstr("\"object\""));
+    EXPECT_THAT(errors["consistency"], HasSubstr("\"ordered\""));
     EXPECT_THAT(errors["rpo"], HasSubstr("is not a known field"));
     EXPECT_TRUE(node_.core.datasets().empty());
 }
