@@ -228,27 +228,43 @@ bool LaneLedger::takes_turn(Lane& lane) noexcept {
     return true;
 }
 
-unsigned LaneLedger::next_lane(bool repair) noexcept {
+unsigned LaneLedger::usable() const noexcept {
+    return static_cast<unsigned>(
+        std::count_if(lanes_.begin(), lanes_.end(), [](const Lane& lane) { return !lane.down; }));
+}
+
+std::uint8_t LaneLedger::begin_stripe(unsigned symbols) noexcept {
+    const unsigned begin = cursor_ % count();
+    cursor_ = (begin + symbols) % count();
+    return static_cast<std::uint8_t>(begin);
+}
+
+unsigned LaneLedger::next_lane(std::uint8_t& turn) noexcept {
     const unsigned lanes = count();
     LH_ASSERT(lanes > 0);
-    if (repair) {
-        for (unsigned i = 0; i < lanes; ++i) {
-            const unsigned index = (cursor_ + i) % lanes;
-            const Lane& lane = lanes_[index];
-            if (lane.down || lane.suspect || lane.lossy) continue;
-            cursor_ = index + 1;
-            return index;
-        }
-    }
+    const auto took = [&](unsigned index) {
+        turn = static_cast<std::uint8_t>((index + 1) % lanes);
+        return index;
+    };
     // Who is passed over saves up: after 1/kWeightMin rounds at most somebody's turn has come.
     for (unsigned i = 0; i < lanes * static_cast<unsigned>(1 / kWeightMin); ++i) {
+        const unsigned index = (turn + i) % lanes;
+        if (!lanes_[index].down && takes_turn(lanes_[index])) return took(index);
+    }
+    return took(turn % lanes);  // every lane is down: any is as good
+}
+
+unsigned LaneLedger::repair_lane() noexcept {
+    const unsigned lanes = count();
+    for (unsigned i = 0; i < lanes; ++i) {
         const unsigned index = (cursor_ + i) % lanes;
-        if (lanes_[index].down || !takes_turn(lanes_[index])) continue;
+        const Lane& lane = lanes_[index];
+        if (lane.down || lane.suspect || lane.lossy) continue;
         cursor_ = index + 1;
         return index;
     }
-    cursor_ = (cursor_ + 1) % lanes;  // every lane is down: any is as good
-    return cursor_;
+    std::uint8_t turn = begin_stripe(1);
+    return next_lane(turn);
 }
 
 const char* to_string(LaneFigures::State state) noexcept {

@@ -55,9 +55,13 @@ class LaneLedger {
     // The path was dead: losses that come to light before `until` are the outage's.
     void excuse_until(TimeNs until) noexcept;
 
-    // The lane for the next packet: lanes in turn, without those that are down; a repair also avoids suspects and
-    // lanes that lose clearly more than the others.
-    unsigned next_lane(bool repair) noexcept;
+    // A stripe of so many symbols begins: where its own turn through the lanes starts. Each stripe takes turns by itself,
+    // so that its symbols are spread evenly, however many stripes are sent at once; all of them together are, too.
+    std::uint8_t begin_stripe(unsigned symbols) noexcept;
+    // The lane for a stripe's next packet: lanes in turn, without those that are down, those that lose less often.
+    unsigned next_lane(std::uint8_t& turn) noexcept;
+    // ... and for a repair: it also avoids suspects and lanes that lose clearly more than the others.
+    unsigned repair_lane() noexcept;
 
     // A lane that should change its way now; rehashed() says that it has. What is found lost of the old way in the next
     // `patience` is not held against the new one. A lane for which nothing helps is tried ever more seldom.
@@ -67,6 +71,7 @@ class LaneLedger {
 
     std::uint64_t inflight_bytes() const noexcept { return inflight_bytes_; }
     bool down(unsigned lane) const noexcept { return lanes_[lane].down; }
+    unsigned usable() const noexcept;  // those that are not down
     unsigned count() const noexcept { return static_cast<unsigned>(lanes_.size()); }
 
   private:

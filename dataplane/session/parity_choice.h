@@ -49,6 +49,9 @@ class ParityChoice {
         decide(now);
     }
 
+    // The lanes that carry stripes from now on: their symbols take turns on them.
+    void spread_over(unsigned lanes) noexcept { lanes_ = lanes; }
+
     // Bulk payload with more behind it.
     unsigned steady(unsigned k) const noexcept {
         if (fixed_) return std::min(*fixed_, kRowsMax);
@@ -59,8 +62,9 @@ class ParityChoice {
     // Heads and trailers: everything else waits for them. `last`: nothing follows that would show them missing.
     unsigned guarded(unsigned k, bool last, unsigned depth) const noexcept {
         if (fixed_) return std::min(*fixed_, kRowsMax);
-        if (off_ && !last) return steady(k);
-        return std::max(steady(k), fec::protected_parity(failures(k, depth), kBudget, last ? 2 : 1));
+        if (off_ && !last) return std::max(steady(k), lane_rows(k));
+        return std::max(
+            {steady(k), lane_rows(k), fec::protected_parity(failures(k, depth), kBudget, last ? 2 : 1)});
     }
 
     // One of the last `stripes` of what nobody follows: all of them together are short once in a million times.
@@ -68,8 +72,9 @@ class ParityChoice {
         if (fixed_) return std::min(*fixed_, kRowsMax);
         const double budget = kBudget / static_cast<double>(std::max<std::uint64_t>(stripes, 1));
         const bool guess = k == k_full_ && unknown();
-        tail_rows_ = std::max(steady(k),
-                              fec::protected_parity(guess ? guessed(depth) : failures(k, depth), budget, 2));
+        tail_rows_ =
+            std::max({steady(k), lane_rows(k),
+                      fec::protected_parity(guess ? guessed(depth) : failures(k, depth), budget, 2)});
         return tail_rows_;
     }
 
@@ -93,6 +98,8 @@ class ParityChoice {
     static constexpr TimeNs kCleanFor = 60 * kSecond;  // B4.5: no redundancy but for tails
     static constexpr double kLossGuessed = 1e-4, kBurstGuessed = 64;
     static constexpr unsigned kDepths = 10;  // 1, 2, 4 .. 512
+    static constexpr unsigned kLaneRowsFree = 2,
+                              kLaneRowsShare = 4;  // at most 2 rows, or a quarter of the data
 
     struct Held {
         unsigned held = 0;
@@ -150,12 +157,20 @@ class ParityChoice {
         return table_[exponent];
     }
 
+    // Where latency is the goal, what is waited for survives the death of a lane without a repair (B4.3): m rows outlast
+    // any one of L lanes if each carries at most m of k + m symbols. Few lanes ask for more rows than that is worth.
+    unsigned lane_rows(unsigned k) const noexcept {
+        if (goal_ != fec::Goal::latency || lanes_ < 2) return 0;
+        const unsigned rows = (k + lanes_ - 2) / (lanes_ - 1);
+        return rows <= std::max(kLaneRowsFree, k / kLaneRowsShare) && rows <= kRowsMax ? rows : 0;
+    }
+
     fec::Goal goal_;
     std::optional<unsigned> fixed_;
     unsigned k_full_;
     LossMeter::Estimate loss_;
     Held rows_, depth_{1, kNever};
-    unsigned tail_rows_ = 0;
+    unsigned tail_rows_ = 0, lanes_ = 1;
     bool off_ = false, guessing_ = false;
     TimeNs decided_ = 0, last_loss_ = kNever;
     mutable std::array<fec::ParityFailures, kDepths> table_{};    // of full stripes, by the depth's exponent

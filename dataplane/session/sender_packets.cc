@@ -44,14 +44,15 @@ void Sender::State::leave_first_pass(std::size_t index) {
     ++stats.stripes_sent;
 }
 
-PacketOut Sender::State::packet_of(const SentStripe& stripe, const Symbol& symbol, bool repair, TimeNs now) {
+PacketOut Sender::State::packet_of(SentStripe& stripe, const Symbol& symbol, bool repair, TimeNs now) {
     PacketOut packet;
     packet.header.type = symbol.parity() ? wire::PacketType::parity : wire::PacketType::data;
     packet.header.flags = static_cast<std::uint8_t>(
         static_cast<unsigned>(stripe.section) << wire::Flags::section_shift |
         (stripe.first ? wire::Flags::first : 0) | (repair ? wire::Flags::again : 0));
     packet.header.path = config.parameters.path;
-    packet.header.lane = static_cast<std::uint8_t>(lanes.next_lane(repair));
+    packet.header.lane =
+        static_cast<std::uint8_t>(repair ? lanes.repair_lane() : lanes.next_lane(stripe.lane_turn));
     packet.header.tx_time_us = wire_clock_us(now);
     packet.header.bundle = stripe.bundle;
     packet.header.stripe = stripe.number;

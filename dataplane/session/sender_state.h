@@ -48,7 +48,7 @@ struct Sender::State {
     void leave_first_pass(std::size_t index);
     bool something_to_send();
     bool window_open() const { return lanes.inflight_bytes() < controller->inflight_cap_bytes(); }
-    PacketOut packet_of(const SentStripe& stripe, const Symbol& symbol, bool repair, TimeNs now);
+    PacketOut packet_of(SentStripe& stripe, const Symbol& symbol, bool repair, TimeNs now);
     void ran_dry();
     PacketOut ping_on(unsigned lane, bool ack_now, TimeNs now);
     bool open() const { return bundles.open() > 0 || window.base() < window.next(); }

@@ -110,7 +110,9 @@ bool Sender::State::cut_stripe() {
     stripe.bundle = bundle.handle;
     stripe.first = first;
     stripe.k = static_cast<std::uint8_t>(k);
+    parity.spread_over(lanes.usable());
     stripe.m = static_cast<std::uint8_t>(parity_rows(bundle, section, k));
+    stripe.lane_turn = lanes.begin_stripe(k + stripe.m);
     turn = passing.size();  // its first symbol leaves at once
     passing.push_back(stripe.number);
 

@@ -21,6 +21,7 @@ struct SentStripe {
     bool first = false;  // of its bundle
     std::uint8_t k = 0;
     std::uint8_t m = 0;           // parity rows of the first pass
+    std::uint8_t lane_turn = 0;   // the lane whose turn it is for its next symbol of the first pass
     std::uint16_t sent_once = 0;  // symbols of the first pass already sent, 0..k+m
     std::uint8_t next_row = 0;    // the next parity row never sent, modulo 128
 

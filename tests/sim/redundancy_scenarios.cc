@@ -48,6 +48,24 @@ void add_tails(std::vector<Scenario>& all) {
     }
 }
 
+// A lane dies while 8 MiB that are waited for are on their way: one of sixteen packets is lost, on a path that had lost
+// none. Where latency is the goal the rows cover that, and nothing waits for a repair.
+void add_dying_lane(std::vector<Scenario>& all) {
+    for (const bool early : {true, false}) {
+        Scenario s = on_link(early ? "lane_dies_under_a_tail_early" : "lane_dies_under_a_tail_late", kGigabit,
+                             100 * kMillisecond);
+        s.lanes = 16;
+        s.goal = fec::Goal::latency;
+        send_bundles(s, 6, 16 * kMiB);
+        send_bundles(s, 1, 8 * kMiB, 0, 2500 * kMillisecond);
+        const TimeNs at = (early ? 2502 : 2560) * kMillisecond;
+        s.changes = {{at, Change::Kind::lane_dead, 2, 3}};
+        // There and back, 74 ms on the wire and a twelfth for rows, disk and flush, one feedback.
+        s.complete_within = (2500 + 100 + 80 + 12) * kMillisecond;
+        all.push_back(s);
+    }
+}
+
 // A sender that shares its core: while it is not let run, none of the many stripes that take turns is short, and none may
 // be asked for. Nearly all of what is lost is covered by parity.
 void add_pauses(std::vector<Scenario>& all) {
@@ -134,6 +152,7 @@ std::vector<Scenario> redundancy_scenarios() {
     std::vector<Scenario> all;
     add_bursts(all);
     add_tails(all);
+    add_dying_lane(all);
     add_pauses(all);
     add_small_work(all);
     add_virtual(all);

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <vector>
 
@@ -21,6 +22,12 @@ wire::LaneReport report(unsigned lane, std::uint64_t largest, std::uint64_t pack
     r.bytes = packets * 1454;
     r.echo_tx_time_us = echo_us;
     return r;
+}
+
+// A packet that is nobody's stripe's but its own.
+unsigned next_lane(LaneLedger& ledger) {
+    std::uint8_t turn = ledger.begin_stripe(1);
+    return ledger.next_lane(turn);
 }
 
 // Everything sent no later than the echoed time has left the flight, whether it arrived or was lost.
@@ -88,7 +95,7 @@ TEST(LaneLedger, DeadLaneIsPassedOver) {
     EXPECT_TRUE(ledger.down(1));
     EXPECT_EQ(ledger.inflight_bytes(), 0u);
     for (unsigned i = 0; i < 9; ++i)
-        EXPECT_NE(ledger.next_lane(false), 1u);
+        EXPECT_NE(next_lane(ledger), 1u);
 
     const auto lesson = ledger.report(report(1, 500, 1, wire_clock_us(now)), now, kPatience);
     EXPECT_TRUE(lesson.progressed);
@@ -100,7 +107,7 @@ TEST(LaneLedger, DeadLaneIsPassedOver) {
 TEST(LaneLedger, SomeLaneIsAlwaysChosen) {
     LaneLedger ledger(1, 46);
     for (unsigned i = 0; i < 5; ++i)
-        EXPECT_EQ(ledger.next_lane(true), 0u);
+        EXPECT_EQ(ledger.repair_lane(), 0u);
 }
 
 // The ring of flight records is bounded: a flight longer than it joins records and still adds up.
@@ -131,11 +138,41 @@ TEST(LaneLedger, RepairsAvoidALaneThatLosesMore) {
         }
         unsigned fresh = 0, repairs = 0;
         for (unsigned i = 0; i < 200; ++i)
-            fresh += ledger.next_lane(false) == 2 ? 1 : 0;
+            fresh += next_lane(ledger) == 2 ? 1 : 0;
         for (unsigned i = 0; i < 40; ++i)
-            repairs += ledger.next_lane(true) == 2 ? 1 : 0;
+            repairs += ledger.repair_lane() == 2 ? 1 : 0;
         EXPECT_GT(fresh, 0u);
         EXPECT_EQ(repairs > 0, common);
+    }
+}
+
+// The symbols of a stripe are spread evenly, however many stripes take turns, and so are all of them together: no lane
+// carries more of one stripe than m rows outlast. Lanes that are down leave their part to all the others.
+TEST(LaneLedger, SpreadsEachStripeEvenly) {
+    constexpr unsigned kSymbols = 70;
+    for (const unsigned lanes : {2u, 8u, 12u, 32u}) {
+        for (const unsigned depth : {1u, 8u, 32u}) {
+            LaneLedger ledger(lanes, 46);
+            std::vector<unsigned> all(lanes);
+            for (unsigned group = 0; group < 4; ++group) {
+                std::vector<std::vector<unsigned>> of_stripe(depth, std::vector<unsigned>(lanes));
+                std::vector<std::uint8_t> turns;
+                for (unsigned stripe = 0; stripe < depth; ++stripe)
+                    turns.push_back(ledger.begin_stripe(kSymbols));
+                for (unsigned symbol = 0; symbol < kSymbols; ++symbol) {
+                    for (unsigned stripe = 0; stripe < depth; ++stripe) {
+                        const unsigned lane = ledger.next_lane(turns[stripe]);
+                        ++of_stripe[stripe][lane];
+                        ++all[lane];
+                    }
+                }
+                for (const auto& counts : of_stripe)
+                    EXPECT_LE(*std::max_element(counts.begin(), counts.end()),
+                              (kSymbols + lanes - 1) / lanes);
+            }
+            const auto [least, most] = std::minmax_element(all.begin(), all.end());
+            EXPECT_LE(*most - *least, 1u) << lanes << " lanes, " << depth << " stripes in turn";
+        }
     }
 }
 
@@ -150,7 +187,7 @@ struct Bundle32 {
         for (unsigned i = 0; i < steps; ++i) {
             now += 5 * kMillisecond;
             for (unsigned packet = 0; packet < 1600; ++packet) {
-                const unsigned lane = ledger.next_lane(false);
+                const unsigned lane = next_lane(ledger);
                 ledger.sent(lane, wire_clock_us(now), kBytes);
                 if (lane >= bad || sent[lane] % 10 >= lost_of_ten) ++arrived[lane];
                 ++sent[lane];

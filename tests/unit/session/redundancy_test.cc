@@ -294,6 +294,45 @@ TEST(ParityChoiceTest, LatencyPreparesForTheFirstBurst) {
     EXPECT_EQ(clean.depth(), 1u);
 }
 
+// Proves: where latency is the goal, heads, tails and trailers outlast the death of any one lane: no lane carries more
+// symbols than there are rows. Bulk that is followed, other goals and contracts do not pay for it, nor does anybody where
+// few lanes would make it dear.
+TEST(ParityChoiceTest, LatencyOutlastsALane) {
+    ParityChoice choice(fec::Goal::latency, std::nullopt, 64);
+    choice.learn(loss_of(1e-6), 1, kSecond);
+    const unsigned before = choice.tail(64, 4, 1);
+    for (unsigned lanes = 2; lanes <= 64; ++lanes) {
+        choice.spread_over(lanes);
+        for (unsigned k = 1; k <= 64; ++k) {
+            const unsigned needed = (k + lanes - 2) / (lanes - 1);
+            if (needed > std::max(2u, k / 4)) continue;
+            for (const unsigned rows :
+                 {choice.tail(k, 4, 1), choice.guarded(k, true, 1), choice.guarded(k, false, 1)}) {
+                ASSERT_GE(rows, needed);
+                ASSERT_LE((k + rows + lanes - 1) / lanes, rows) << k << " on " << lanes << " lanes";
+            }
+        }
+        EXPECT_EQ(choice.steady(64), 0u);
+    }
+    choice.spread_over(4);  // a third more
+    EXPECT_EQ(choice.tail(64, 4, 1), before);
+    choice.spread_over(16);
+    EXPECT_EQ(choice.tail(64, 4, 1), 5u);
+    choice.learn(loss_of(0), 0, 62 * kSecond);
+    EXPECT_TRUE(choice.off());
+    EXPECT_EQ(choice.guarded(30, false, 1), 2u);
+
+    for (const fec::Goal goal : {fec::Goal::throughput, fec::Goal::balanced}) {
+        ParityChoice other(goal, std::nullopt, 64);
+        const unsigned rows = other.tail(64, 4, 1);
+        other.spread_over(16);
+        EXPECT_EQ(other.tail(64, 4, 1), rows);
+    }
+    ParityChoice fixed(fec::Goal::latency, 3, 64);
+    fixed.spread_over(16);
+    EXPECT_EQ(fixed.tail(64, 4, 1), 3u);
+}
+
 // Proves: after sixty seconds without a loss only tails are protected, and the first loss ends that.
 TEST(ParityChoiceTest, OffWhenClean) {
     ParityChoice choice(fec::Goal::balanced, std::nullopt, 64);
