@@ -35,14 +35,16 @@ Worker::Sorted Worker::hand_over(unsigned owner, std::size_t port, rte_mbuf* fra
 }
 
 // A burst from each of the others; runs of one port are opened together.
-bool Worker::receive_handed(TimeNs now) {
+bool Worker::receive_handed() {
     if (config_.handoff == nullptr) return false;
     bool busy = false;
     for (unsigned from = 0; from < config_.handoff->workers(); ++from) {
         if (from == config_.index) continue;
         const std::size_t count = config_.handoff->arrivals(from, config_.index).pop(handed_);
         work_.taken_over += count;
-        busy |= count > 0;
+        if (count == 0) continue;
+        busy = true;
+        const TimeNs now = clock_ns();
         std::array<rte_mbuf*, kBurst> frames;
         for (std::size_t begin = 0, end = 0; begin < count; begin = end) {
             for (end = begin; end < count && handed_[end].port == handed_[begin].port; ++end)

@@ -31,19 +31,22 @@ void prefetch_sealed(ByteView sealed) {
 
 }  // namespace
 
-bool Worker::receive_frames(TimeNs now) {
+// The clock is read behind each burst. A worker may be put aside at any moment: read before, it would say of packets that
+// came meanwhile that they had come earlier, once for milliseconds, and the round trip that is too short then stays the
+// session's shortest: whatever follows looks like a queue, and the sender brakes for as long as the session lasts.
+bool Worker::receive_frames() {
     bool busy = false;
     for (std::size_t port = 0; port < ports_.size(); ++port)
-        busy |= receive_port(port, now);
-    return receive_handed(now) || busy;
+        busy |= receive_port(port);
+    return receive_handed() || busy;
 }
 
-bool Worker::receive_port(std::size_t port, TimeNs now) {
+bool Worker::receive_port(std::size_t port) {
     if (config_.index >= ports_[port]->config().queues) return false;
     std::array<rte_mbuf*, kBurst> frames;
     const unsigned count = ports_[port]->receive(config_.index, frames.data(), kBurst);
     if (count == 0) return false;
-    open_frames(port, std::span(frames).first(count), false, now);
+    open_frames(port, std::span(frames).first(count), false, clock_ns());
     return true;
 }
 

@@ -17,11 +17,12 @@ constexpr unsigned kIdleTurnsBeforeSleep = 16;
 void Worker::run() {
     ::prctl(PR_SET_TIMERSLACK, 1);  // sleeps of ~100 us must not become 150
     while (!stop_) {
-        const TimeNs now = clock_ns();
+        TimeNs now = clock_ns();
         clock_.begin_turn();
         bool busy = obey_commands(now);
         clock_.enter(Stage::receive);
-        busy |= receive_frames(now);
+        busy |= receive_frames();
+        now = clock_ns();  // not before any arrival
         clock_.enter(Stage::storage);
         busy |= complete_storage(now);
         clock_.enter(Stage::bundles);

@@ -66,8 +66,8 @@ class Worker {
            Mailbox<Event>& outbox, int wake_main_fd);
 
     // The stages of one turn; each returns whether it found work.
-    bool receive_frames(TimeNs now);
-    bool receive_handed(TimeNs now);
+    bool receive_frames();
+    bool receive_handed();
     bool complete_storage(TimeNs now);
     bool obey_commands(TimeNs now);
     bool advance_bundles(TimeNs now);
@@ -85,7 +85,7 @@ class Worker {
         std::array<std::uint8_t, kSymbolBytesMax>* scratch = nullptr;  // plaintext of control packets
     };
     enum class Sorted { opens, ends, handed_over };  // and who owns the frame then: us, us, another worker
-    bool receive_port(std::size_t port, TimeNs now);
+    bool receive_port(std::size_t port);
     void open_frames(std::size_t port, std::span<rte_mbuf* const> frames, bool handed, TimeNs now);
     Sorted classify(std::size_t port, rte_mbuf* frame, bool handed, Arrival& arrival, crypto::OpenJob& job,
                     TimeNs now);

@@ -84,13 +84,14 @@ Bridge::~Bridge() {
 }
 
 // Pairs take turns at being first: what has waited since the last step enters the queue in no fixed order.
-bool Bridge::step(TimeNs now) {
+bool Bridge::step(Clock clock) {
     unsigned moved = 0;
     for (std::size_t turn = 0; turn < pairs_.size(); ++turn) {
         const std::size_t index = (first_pair_ + turn) % pairs_.size();
-        moved += take_in(*pairs_[index].a, index, a_, now) + take_in(*pairs_[index].b, index, b_, now);
+        moved += take_in(*pairs_[index].a, index, a_, clock) + take_in(*pairs_[index].b, index, b_, clock);
     }
     first_pair_ = (first_pair_ + 1) % pairs_.size();
+    const TimeNs now = clock();
     moved += put_out(a_, now) + put_out(b_, now);
     return moved != 0;
 }
@@ -99,11 +100,12 @@ TimeNs Bridge::next_at() const {
     return std::min(a_.line.next_at(), b_.line.next_at());
 }
 
-unsigned Bridge::take_in(nic::Port& from, std::size_t pair, Direction& direction, TimeNs now) {
+unsigned Bridge::take_in(nic::Port& from, std::size_t pair, Direction& direction, Clock clock) {
     rte_mbuf* frames[kBurst];
     unsigned taken = 0;
     for (unsigned burst = 0; burst < kBurstsEachStep; ++burst) {
         const unsigned received = from.receive(0, frames, kBurst);
+        const TimeNs now = received > 0 ? clock() : 0;
         for (unsigned i = 0; i < received; ++i) {
             frames[i]->port = static_cast<std::uint16_t>(pair);  // a twin's is copied with the rest
             accept(frames[i], from, direction, now);

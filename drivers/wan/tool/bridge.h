@@ -43,8 +43,10 @@ class Bridge {
            unsigned frames_b, std::uint64_t seed);
     ~Bridge();  // frames under way are freed before their pools
 
-    // Takes in what has arrived and puts out what is due; true: something was.
-    bool step(TimeNs now);
+    // Takes in what has arrived and puts out what is due; true: something was. The clock is read behind each burst: what
+    // comes while this thread is put aside must not leave earlier than its delay after it came.
+    using Clock = TimeNs (*)();
+    bool step(Clock clock);
     TimeNs next_at() const;
 
     Direction& direction(bool b) { return b ? b_ : a_; }
@@ -54,7 +56,7 @@ class Bridge {
     nic::Port& exit_of(const Direction& direction, std::size_t pair) {
         return &direction == &a_ ? *pairs_[pair].b : *pairs_[pair].a;
     }
-    unsigned take_in(nic::Port& from, std::size_t pair, Direction& direction, TimeNs now);
+    unsigned take_in(nic::Port& from, std::size_t pair, Direction& direction, Clock clock);
     unsigned put_out(Direction& direction, TimeNs now);
     void transmit(Direction& direction, rte_mbuf** frames, unsigned count);
     void accept(rte_mbuf* frame, nic::Port& from, Direction& direction, TimeNs now);

@@ -174,7 +174,7 @@ void run(const Setup& setup, Bridge& bridge, ControlSocket* control) {
     while (stop_requested == 0) {
         const TimeNs now = now_ns();
         if (now >= end) return;
-        const bool busy = bridge.step(now);
+        const bool busy = bridge.step(now_ns);
         if (control != nullptr && now >= control_at) {
             control->serve([&](const std::string& line) { return obey(bridge, line); });
             control_at = now + kControlEvery;
