@@ -24,11 +24,14 @@ wire::LaneReport report(unsigned lane, std::uint64_t largest, std::uint64_t pack
     return r;
 }
 
-// A packet that is nobody's stripe's but its own.
-unsigned next_lane(LaneLedger& ledger) {
-    std::uint8_t turn = ledger.begin_stripe(1);
-    return ledger.next_lane(turn);
-}
+// Packets of one stripe that goes on for ever.
+class EndlessStripe {
+  public:
+    unsigned next_lane(LaneLedger& ledger) { return ledger.next_lane(turn_); }
+
+  private:
+    std::uint8_t turn_ = 0;
+};
 
 // Everything sent no later than the echoed time has left the flight, whether it arrived or was lost.
 TEST(LaneLedger, EchoEmptiesTheFlight) {
@@ -94,8 +97,9 @@ TEST(LaneLedger, DeadLaneIsPassedOver) {
     }
     EXPECT_TRUE(ledger.down(1));
     EXPECT_EQ(ledger.inflight_bytes(), 0u);
+    EndlessStripe stripe;
     for (unsigned i = 0; i < 9; ++i)
-        EXPECT_NE(next_lane(ledger), 1u);
+        EXPECT_NE(stripe.next_lane(ledger), 1u);
 
     const auto lesson = ledger.report(report(1, 500, 1, wire_clock_us(now)), now, kPatience);
     EXPECT_TRUE(lesson.progressed);
@@ -136,9 +140,10 @@ TEST(LaneLedger, RepairsAvoidALaneThatLosesMore) {
             }
             ledger.judge(now, 10 * kMillisecond);
         }
+        EndlessStripe stripe;
         unsigned fresh = 0, repairs = 0;
         for (unsigned i = 0; i < 200; ++i)
-            fresh += next_lane(ledger) == 2 ? 1 : 0;
+            fresh += stripe.next_lane(ledger) == 2 ? 1 : 0;
         for (unsigned i = 0; i < 40; ++i)
             repairs += ledger.repair_lane() == 2 ? 1 : 0;
         EXPECT_GT(fresh, 0u);
@@ -179,6 +184,7 @@ TEST(LaneLedger, SpreadsEachStripeEvenly) {
 // Eight of 32 lanes lose 30 %, and go on doing so until the last step. The lanes take their turns by next_lane.
 struct Bundle32 {
     LaneLedger ledger{32, 46};
+    EndlessStripe stripe;
     TimeNs now = kSecond;
     std::array<std::uint64_t, 32> sent{}, arrived{};
     static constexpr TimeNs kRtt = 10 * kMillisecond;
@@ -187,7 +193,7 @@ struct Bundle32 {
         for (unsigned i = 0; i < steps; ++i) {
             now += 5 * kMillisecond;
             for (unsigned packet = 0; packet < 1600; ++packet) {
-                const unsigned lane = next_lane(ledger);
+                const unsigned lane = stripe.next_lane(ledger);
                 ledger.sent(lane, wire_clock_us(now), kBytes);
                 if (lane >= bad || sent[lane] % 10 >= lost_of_ten) ++arrived[lane];
                 ++sent[lane];
