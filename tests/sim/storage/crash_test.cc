@@ -21,8 +21,15 @@ std::uint64_t seed_of_this_run() {
     return seed == nullptr ? 1 : std::strtoull(seed, nullptr, 10);
 }
 
-class Crashes : public testing::TestWithParam<Journal> {
+struct Promise {
+    Journal journal;
+    bool in_order;  // of publication; on the journal that keeps the order of names only
+};
+
+class Crashes : public testing::TestWithParam<Promise> {
   protected:
+    static constexpr std::uint64_t kRunsBeforeRestart = 1000;  // more than one life takes
+
     struct Crashed {
         Image image;
         Expectation said;
@@ -31,9 +38,9 @@ class Crashes : public testing::TestWithParam<Journal> {
 
     // As after a reboot: staging is clean, and what is left of the history arrives.
     void restart(Crashed crashed) {
-        SimulatedDisk disk(GetParam(), std::move(crashed.image));
+        SimulatedDisk disk(GetParam().journal, std::move(crashed.image));
         Expectation& said = crashed.said;
-        Target target(disk, said, random_.next());
+        Target target(disk, said, random_.next(), first_run(kRunsBeforeRestart));
         ASSERT_TRUE(target.open().ok());
         ASSERT_EQ(said.check(disk.seen()), "") << "after the restart";
         for (const auto& [name, inode] : find(disk.seen(), ".longhaul/staging")->names)
@@ -43,6 +50,10 @@ class Crashes : public testing::TestWithParam<Journal> {
         ASSERT_EQ(said.check_complete(disk.crash(Survival::nothing, random_)), "");
     }
 
+    static std::optional<std::uint64_t> first_run(std::uint64_t run) {
+        return GetParam().in_order ? std::optional(run) : std::nullopt;
+    }
+
     void crash_here(const SimulatedDisk& disk, const Expectation& said) {
         ++crash_points_;
         for (const Survival survival : kSurvivals) {
@@ -50,6 +61,10 @@ class Crashes : public testing::TestWithParam<Journal> {
             ASSERT_EQ(said.check(image), "")
                 << "crash point " << crash_points_ << ", survival " << int(survival) << ", wave "
                 << waves_published_ << "; again: SIM_SEED=" << seed_of_this_run();
+            if (GetParam().in_order) {
+                ASSERT_EQ(said.check_order(image), "")
+                    << "crash point " << crash_points_ << ", survival " << int(survival);
+            }
         }
         if (random_.below(kCrashPointsPerRestart) != 0) return;
         // One of the images is started again, once nothing of the crashed one is on the stack: both
@@ -72,9 +87,9 @@ class Crashes : public testing::TestWithParam<Journal> {
 };
 
 TEST_P(Crashes, AtEveryMoment) {
-    SimulatedDisk disk(GetParam(), SimulatedDisk::empty_image());
-    Expectation said(GetParam() == Journal::ordered);
-    Target target(disk, said, seed_of_this_run());
+    SimulatedDisk disk(GetParam().journal, SimulatedDisk::empty_image());
+    Expectation said(GetParam().journal == Journal::ordered);
+    Target target(disk, said, seed_of_this_run(), first_run(1));
     disk.before_change = [&] {
         waves_published_ = target.waves_published();
         if (!HasFatalFailure()) crash_here(disk, said);
@@ -91,10 +106,14 @@ TEST_P(Crashes, AtEveryMoment) {
     EXPECT_GT(crash_points_, 300u);
 }
 
-std::string name_of(const testing::TestParamInfo<Journal>& journal) {
-    return journal.param == Journal::ordered ? "OrderedJournal" : "NoJournal";
+std::string name_of(const testing::TestParamInfo<Promise>& promise) {
+    if (promise.param.in_order) return "PublishedInOrder";
+    return promise.param.journal == Journal::ordered ? "OrderedJournal" : "NoJournal";
 }
-INSTANTIATE_TEST_SUITE_P(Journals, Crashes, testing::Values(Journal::ordered, Journal::none), name_of);
+INSTANTIATE_TEST_SUITE_P(Journals, Crashes,
+                         testing::Values(Promise{Journal::ordered, false}, Promise{Journal::none, false},
+                                         Promise{Journal::ordered, true}),
+                         name_of);
 
 }  // namespace
 }  // namespace longhaul::storage::sim

@@ -14,12 +14,12 @@ constexpr unsigned kOpensMax = 2;
 constexpr Survival kSurvivals[] = {Survival::nothing, Survival::names_only, Survival::random};
 
 // The whole history with the given fault; returns how many calls that took.
-std::uint64_t live_through(const History& history, std::uint64_t seed,
+std::uint64_t live_through(const History& history, std::uint64_t seed, std::optional<std::uint64_t> first_run,
                            const std::function<int(const SimulatedDisk::Call&)>& fault) {
     SimulatedDisk disk(Journal::ordered, SimulatedDisk::empty_image());
     disk.fault = fault;
     Expectation said(true);
-    Target target(disk, said, seed);
+    Target target(disk, said, seed, first_run);
     unsigned opens = 0;
     while (!target.open().ok())
         if (++opens == kOpensMax) {
@@ -41,25 +41,31 @@ std::uint64_t live_through(const History& history, std::uint64_t seed,
     return disk.calls();
 }
 
-class Faults : public testing::TestWithParam<int> {};
+struct Fault {
+    int error;
+    std::optional<std::uint64_t> first_run;  // published in order
+};
+class Faults : public testing::TestWithParam<Fault> {};
 
 TEST_P(Faults, OfEveryCall) {
     const History history = make_history();
-    const std::uint64_t calls = live_through(history, 1, {});
+    const std::uint64_t calls = live_through(history, 1, GetParam().first_run, {});
     ASSERT_GT(calls, 500u);
     for (std::uint64_t failing = 0; failing < calls && !HasFailure(); ++failing) {
         SCOPED_TRACE("call " + std::to_string(failing) + " fails");
-        live_through(history, 1, [&](const SimulatedDisk::Call& call) {
-            return call.number == failing ? GetParam() : 0;
+        live_through(history, 1, GetParam().first_run, [&](const SimulatedDisk::Call& call) {
+            return call.number == failing ? GetParam().error : 0;
         });
     }
     std::printf("%lu calls\n", calls);
 }
 
-std::string name_of(const testing::TestParamInfo<int>& error) {
-    return error.param == EIO ? "EIO" : "ENOSPC";
+std::string name_of(const testing::TestParamInfo<Fault>& fault) {
+    return std::string(fault.param.error == EIO ? "EIO" : "ENOSPC") +
+           (fault.param.first_run ? "InOrder" : "");
 }
-INSTANTIATE_TEST_SUITE_P(Errors, Faults, testing::Values(EIO, ENOSPC), name_of);
+INSTANTIATE_TEST_SUITE_P(Errors, Faults, testing::Values(Fault{EIO, {}}, Fault{ENOSPC, {}}, Fault{EIO, 1}),
+                         name_of);
 
 // Calls that fail by chance, in other orders of completion, until the disk is well again.
 TEST(FaultsByChance, OfOneWhile) {
@@ -68,7 +74,7 @@ TEST(FaultsByChance, OfOneWhile) {
     for (std::uint64_t seed = 1; seed <= kSeeds && !testing::Test::HasFailure(); ++seed) {
         SCOPED_TRACE("seed " + std::to_string(seed));
         Random random(seed);
-        live_through(history, seed, [&](const SimulatedDisk::Call& call) {
+        live_through(history, seed, std::nullopt, [&](const SimulatedDisk::Call& call) {
             return call.number > 20 && call.number < kSickCalls && random.chance(0.02) ? EIO : 0;
         });
     }

@@ -136,6 +136,7 @@ void Expectation::offered(const Bundle& bundle) {
             version = {};
         }
         versions[i] = fate.versions.size();
+        steps_.push_back({entry.path, fate.versions.size()});
         fate.versions.push_back(std::move(version));
     }
 }
@@ -208,6 +209,29 @@ std::string Expectation::check(const Image& image) const {
     }
     if (std::string wrong = check_ranges(image); !wrong.empty()) return wrong;
     return check_names(image, image.at(kRootInode), "");
+}
+
+std::string Expectation::check_order(const Image& image) const {
+    const Step* missing = nullptr;
+    for (const Step& step : steps_) {
+        const Fate& fate = fates_.at(step.path);
+        const Inode* found = find(image, step.path);
+        const auto is_one_of = [&](std::size_t from, std::size_t to) {
+            for (std::size_t i = from; i < to; ++i)
+                if (holds(found, fate.versions[i], false)) return true;
+            return false;
+        };
+        const bool reached = is_one_of(step.version, fate.versions.size());
+        const bool on_its_way = found == nullptr && may_be_absent(fate);
+        const bool implied =
+            found != nullptr && found->kind == Inode::Kind::directory && has_offered_below(step.path);
+        if (!reached && !on_its_way && missing == nullptr) missing = &step;
+        if (missing != nullptr && !implied && !on_its_way && !is_one_of(0, step.version))
+            return step.path + " shows its version " + std::to_string(step.version) + ", but " +
+                   missing->path + " does not show its version " + std::to_string(missing->version) +
+                   " from before it";
+    }
+    return {};
 }
 
 std::string Expectation::check_ranges(const Image& image) const {

@@ -60,6 +60,8 @@ class Expectation {
     void durable(const Bundle& bundle, const wire::BundleStatus& status);
     // Empty when the image is one that the promises allow, else what is wrong.
     std::string check(const Image& image) const;
+    // What shows is a prefix of what was offered, entry by entry.
+    std::string check_order(const Image& image) const;
     std::string check_complete(const Image& image) const;  // every last version is there
 
   private:
@@ -78,7 +80,13 @@ class Expectation {
     std::string check_ranges(const Image& image) const;
     std::string check_names(const Image& image, const Inode& directory, const std::string& below) const;
 
+    struct Step {
+        std::string path;
+        std::size_t version;  // in the path's fate
+    };
+
     const bool attributes_are_durable_;
+    std::vector<Step> steps_;  // as offered
     std::map<wire::BundleId, std::map<std::size_t, std::size_t>>
         version_of_;  // bundle, entry: in its path's fate
     std::map<std::string, Fate> fates_;

@@ -3,6 +3,7 @@
 #include "tests/sim/storage/target.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "drivers/storage/core.h"
 #include "tests/sim/storage/simulated_ring.h"
@@ -19,8 +20,9 @@ constexpr unsigned kOffersMax = 30;
 
 }  // namespace
 
-Target::Target(SimulatedDisk& disk, Expectation& said, std::uint64_t seed)
-    : disk_(disk), said_(said), random_(seed) {
+Target::Target(SimulatedDisk& disk, Expectation& said, std::uint64_t seed,
+               std::optional<std::uint64_t> first_run)
+    : disk_(disk), said_(said), random_(seed), run_(first_run) {
     StorageConfig config;
     config.queue_depth = kQueueDepth;
     storage_ = make_storage_on(
@@ -32,9 +34,38 @@ Result<void> Target::open() {
     return storage_->open_store(1, "/", StoreRole::target);
 }
 
+// Ranges need no order: nobody sees them.
+void Target::place_in_order(std::vector<Work>& works) {
+    std::uint64_t number = 0;
+    for (Work& work : works) {
+        const auto& entries = work.manifest.entries;
+        const bool visible = std::any_of(entries.begin(), entries.end(), [](const wire::Entry& entry) {
+            return entry.kind != wire::EntryKind::range;
+        });
+        if (!visible) continue;
+        work.manifest.publish = wire::PublishRule::in_order;
+        work.manifest.place = {*run_, ++number};
+    }
+    ++*run_;
+}
+
+// As the target's control does: one at a time, and none behind one that did not take its place.
+void Target::release_next(std::vector<Work>& works) {
+    for (Work& work : works) {
+        if (work.manifest.publish != wire::PublishRule::in_order || work.published) continue;
+        if (work.staged && !work.ended) {
+            work.staged = false;
+            work.writer->release();
+        }
+        if (!work.ended) return;
+        for (Work& behind : works)  // it has failed
+            if (std::exchange(behind.staged, false)) behind.writer->release();
+        return;
+    }
+}
+
 void Target::begin(Work& work) {
     said_.offered(*work.bundle);
-    work.manifest = work.bundle->manifest;
     work.trailer = work.bundle->trailer;
     work.manifest.generation = work.trailer.generation = generation_;
     // Aligned as an arena is, so that direct and buffered writes both happen.
@@ -56,6 +87,10 @@ bool Target::apply(const std::vector<Bundle>& wave) {
     std::vector<Piece> pieces;
     for (std::size_t i = 0; i < wave.size(); ++i) {
         works[i].bundle = &wave[i];
+        works[i].manifest = wave[i].manifest;
+    }
+    if (run_) place_in_order(works);
+    for (std::size_t i = 0; i < wave.size(); ++i) {
         begin(works[i]);
         for (std::uint64_t at = 0; at < wave[i].payload.size(); at += kStripeBytes)
             pieces.push_back({i, at, std::min<std::uint64_t>(kStripeBytes, wave[i].payload.size() - at)});
@@ -86,6 +121,7 @@ bool Target::apply(const std::vector<Bundle>& wave) {
         storage_->poll(events);
         for (const Event& event : events)
             take(event, works);
+        release_next(works);
         if (storage_->idle() &&
             std::all_of(works.begin(), works.end(), [](const Work& work) { return work.ended; }))
             return std::all_of(works.begin(), works.end(), [](const Work& work) { return work.published; });
@@ -97,6 +133,7 @@ bool Target::apply(const std::vector<Bundle>& wave) {
 void Target::take(const Event& event, std::vector<Work>& works) {
     Work& work = works[event.token];
     if (event.kind == Event::Kind::write_done) --work.writes_open;
+    if (event.kind == Event::Kind::staged) work.staged = true;
     if (event.kind == Event::Kind::mark && !work.published)
         wrong_.push_back("a mark was reported although an entry before it failed");
     if (event.kind != Event::Kind::bundle_stage) return;

@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -16,8 +17,10 @@ namespace longhaul::storage::sim {
 
 class Target {
   public:
-    // `said` hears of everything that is offered and reported, as the source does.
-    Target(SimulatedDisk& disk, Expectation& said, std::uint64_t seed);
+    // `said` hears of everything that is offered and reported, as the source does. With a first run the bundles of a wave
+    // are published in their order, in a new run each time that they are offered.
+    Target(SimulatedDisk& disk, Expectation& said, std::uint64_t seed,
+           std::optional<std::uint64_t> first_run = std::nullopt);
 
     Result<void> open();
     std::function<void()> between_turns;
@@ -38,10 +41,13 @@ class Target {
         std::string memory;  // what the network would have filled
         std::size_t writes_open = 0;
         bool finishing = false;
+        bool staged = false;  // in order: waits to be released
         bool ended = false;
         bool published = false;
     };
     void begin(Work& work);
+    void place_in_order(std::vector<Work>& works);
+    void release_next(std::vector<Work>& works);
     void take(const Event& event, std::vector<Work>& works);
     void ended(Work& work, const wire::BundleStatus& status);
     std::vector<Bundle> ranges_of_missing_objects(const History& history,
@@ -52,6 +58,7 @@ class Target {
     Random random_;
     std::unique_ptr<Storage> storage_;
     std::uint32_t generation_ = 0;
+    std::optional<std::uint64_t> run_;  // the next one
     std::set<wire::ObjectKey> missing_;
     std::set<wire::FailReason> reasons_;
     std::size_t waves_published_ = 0;
