@@ -171,7 +171,7 @@ class World final : public Ports {
     void begin_sweep() {
         static_cast<void>(runner_->begin_sweep(now()));
         state_->commit();
-        sweep_.emplace();
+        sweep_.emplace(Sweep{});
         sweep_->clean = quiet_ || random_.chance(0.9);
         auto cursor = std::move(ObjectCursor::open(directory_ + "/state.sqlite", 1)).value();
         for (; cursor->valid(); cursor->next())
