@@ -186,13 +186,29 @@ void Runner::add_entry(Draft& draft, const Change& change) {
     }
     if (entry.kind == wire::EntryKind::assemble) entry.object = larges_.at(change.path).key;
     const bool stands_there = change.action == Action::create;
-    if (stands_there) state_.object_offered(record_.id, change.path, change.print.kind);
+    if (stands_there) {
+        know_parents(draft, change);
+        state_.object_offered(record_.id, change.path, change.print.kind);
+    }
     // Its outcome may never be heard of. Should the source be as recorded again by then, that must not count.
     state_.object_in_doubt(record_.id, change.path);
     if (change.action == Action::remove) doubt_removed(change.path);
     draft.head_bytes += entry.path.size() + entry.target.size() + entry.attributes.size() + kEntryHeadBytes;
     draft.notes.push_back(note_of(change));
     draft.manifest.entries.push_back(std::move(entry));
+}
+
+// The target makes what a name stands in. Where that is recorded nowhere (it came and went before it was sent), it would
+// stay there for good: it is recorded, and no watermark passes before the source has been asked.
+void Runner::know_parents(Draft& draft, const Change& change) {
+    std::string_view above = parent_of(change.path);
+    if (above == draft.parent_known) return;
+    draft.parent_known = above;
+    for (; !above.empty() && !pending_.find(above) && !state_.object(record_.id, above);
+         above = parent_of(above)) {
+        state_.object_offered(record_.id, above, ObjectKind::directory);
+        look_later(std::string(above), ObjectKind::directory, change.first);
+    }
 }
 
 // Should it stand at the source again by the time that its removal comes true, unheard, it must be found missing. Not

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <string>
 #include <vector>
 
 #include "control/dataset/runner.h"
@@ -15,6 +16,7 @@ struct Runner::Draft {
     std::size_t head_bytes = 0;
     std::uint64_t bound = 0;
     std::size_t entries_max = 0;
+    std::string parent_known;  // a directory that is recorded, or wanted
 };
 
 }  // namespace longhaul::control

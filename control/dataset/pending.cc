@@ -162,8 +162,22 @@ Pending::Handle Pending::insert(Change change) {
     return handle;
 }
 
+// Bundles overtake each other: a name that is made after its directory was removed brings that back, and nobody knows.
+void Pending::count_flying_creates(const Change& change, Place place) {
+    if (change.action != Action::create || (change.place == Place::in_flight) == (place == Place::in_flight))
+        return;
+    const std::string parent(parent_of(change.path));
+    if (place == Place::in_flight) {
+        ++creates_flying_[parent];
+    } else if (--creates_flying_.at(parent) == 0) {
+        creates_flying_.erase(parent);
+        wake(parent);
+    }
+}
+
 void Pending::move(Handle handle, Place place) {
     LH_ASSERT(place != Place::waiting);
+    count_flying_creates(*handle, place);
     if (handle->action == Action::remove &&
         (handle->place == Place::in_flight) != (place == Place::in_flight)) {
         const std::string parent(parent_of(handle->path));
@@ -279,6 +293,7 @@ void Pending::take(Handle handle) {
 
 std::optional<std::string> Pending::obstacle(const Change& change) {
     if (change.action == Action::remove) {
+        if (creates_flying_.contains(change.path)) return change.path;
         const auto under = removes_under_.find(change.path);
         if (under == removes_under_.end()) return std::nullopt;
         const auto drafted = removes_drafted_.find(change.path);

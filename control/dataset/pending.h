@@ -142,6 +142,7 @@ class Pending {
     const Change* same_file(const Fingerprint& print, std::string_view path, Wanted wanted) const;
     static std::uint64_t weight(const Change& change);
     void weigh(const Change& change, bool in);
+    void count_flying_creates(const Change& change, Place place);
     void count_in(const Change& change);
     void count_out(const Change& change);
     List& list_of(const Change& change);
@@ -158,6 +159,7 @@ class Pending {
     std::unordered_multimap<std::uint64_t, const Change*> files_;    // by inode
     std::unordered_map<std::string_view, Handle> index_;             // keys live in the changes
     std::unordered_map<std::string, std::uint32_t> removes_under_;   // pending removals in each directory
+    std::unordered_map<std::string, std::uint32_t> creates_flying_;  // names on their way into each directory
     std::unordered_map<std::string, std::uint32_t> removes_flying_;  // those of them in flight
     std::uint32_t draft_ = 0;
     std::unordered_map<std::string, std::uint32_t> removes_drafted_;  // of the draft, in each directory

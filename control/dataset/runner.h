@@ -212,6 +212,7 @@ class Runner {
     static bool sent_back(const Open& bundle, const command::BundleEvent& event);
     void begin_run(Moment now);
     void doubt_removed(const std::string& path);
+    void know_parents(Draft& draft, const Change& change);
     static void load_order_of(Change& change, const Open& bundle, std::size_t index);
 
     // results.cc

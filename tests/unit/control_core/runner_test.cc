@@ -344,5 +344,52 @@ TEST_F(RunnerTest, SendsAFileAgainThatCameBackWhileItsRemovalWasOnTheWay) {
     EXPECT_EQ(carried(wire::EntryKind::file), 2u);
 }
 
+// Bundles overtake each other. Were the directory removed first, the file would bring it back.
+TEST_F(RunnerTest, RemovesADirectoryBehindWhatIsOnItsWayIntoIt) {
+    const auto publish_all = [&] {
+        for (const auto& manifest : std::vector(ports_.offered))
+            runner_->on_bundle(published(manifest), now());
+        turn();
+    };
+    Observed directory, file;
+    directory.print.kind = ObjectKind::directory;
+    file.print.size = 100;
+    sweep({{"d", directory}});
+    publish_all();
+    sweep({{"d/file", file}});
+    ASSERT_EQ(carried(wire::EntryKind::file), 1u);
+    sweep({{"d", std::nullopt}, {"d/file", std::nullopt}});
+    EXPECT_EQ(carried(wire::EntryKind::remove), 0u);
+    publish_all();
+    EXPECT_EQ(carried(wire::EntryKind::remove), 2u);
+}
+
+// A directory that came and went before it was sent, while what it held is on its way: the target makes it all the same.
+TEST_F(RunnerTest, RemovesADirectoryThatOnlyItsContentMade) {
+    const auto publish_all = [&] {
+        for (const auto& manifest : std::vector(ports_.offered))
+            runner_->on_bundle(published(manifest), now());
+        turn();
+    };
+    Observed directory;
+    directory.print.kind = ObjectKind::directory;
+    sweep({{"d/within", directory}});
+    ASSERT_EQ(carried(wire::EntryKind::directory), 1u);
+    runner_->begin_sweep(now());
+    runner_->found({{"d/within", std::nullopt}});
+    runner_->end_sweep({.clean = true, .readable = true}, now());
+    publish_all();  // and then its removal
+    publish_all();
+    EXPECT_FALSE(runner_->record().watermarks.w_pub) << "the source has not been asked about d";
+    const auto asked = runner_->take_look_ups();
+    ASSERT_NE(std::find(asked.begin(), asked.end(), "d"), asked.end());
+    std::vector<Observation> gone;
+    for (const auto& path : asked)
+        gone.push_back({path, std::nullopt});
+    runner_->looked_up(std::move(gone));
+    turn();
+    EXPECT_EQ(carried(wire::EntryKind::remove), 2u);
+}
+
 }  // namespace
 }  // namespace longhaul::control
