@@ -156,6 +156,7 @@ CREATE INDEX objects_by_inode ON objects (dataset, inode) WHERE kind=1 AND publi
     R"sql(
 ALTER TABLE datasets ADD COLUMN order_run INTEGER NOT NULL DEFAULT 1;
 ALTER TABLE datasets ADD COLUMN order_number INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE ranges ADD COLUMN hole INTEGER NOT NULL DEFAULT 0;
 )sql",
 };
 
