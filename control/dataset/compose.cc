@@ -184,7 +184,11 @@ void Runner::add_entry(Draft& draft, const Change& change) {
         entry.payload_offset = place_in_payload(draft.payload, entry.size);
         draft.payload = entry.payload_offset + entry.size;
     }
-    if (entry.kind == wire::EntryKind::assemble) entry.object = larges_.at(change.path).key;
+    if (entry.kind == wire::EntryKind::assemble) {
+        const Large& large = larges_.at(change.path);
+        entry.object = large.key;
+        entry.file_size = large.size - large.hole_bytes;
+    }
     const bool stands_there = change.action == Action::create;
     if (stands_there) {
         know_parents(draft, change);
@@ -250,7 +254,7 @@ void Runner::begin_large(const Change& change, Large& large) {
             large.become_hollow();
         } else {
             for (const RangeRecord& hole : *change.holes)
-                state_.range_put(record_.id, change.path, large.key, hole);
+                state_.range_put(record_.id, change.path, large.key, {hole.offset, hole.length, true});
         }
     }
     load_durable(change.path, large);

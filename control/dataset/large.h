@@ -36,6 +36,7 @@ inline constexpr wire::ObjectKey kHollowObject{};
 struct Large {
     wire::ObjectKey key;
     std::uint64_t size = 0;
+    std::uint64_t hole_bytes = 0;
     Intervals arrived;
     Intervals durable;
     Intervals taken;  // durable or on its way
@@ -43,10 +44,11 @@ struct Large {
         arrived.add(range.offset, range.length);
         durable.add(range.offset, range.length);
         taken.add(range.offset, range.length);
+        if (range.hole) hole_bytes += range.length;
     }
     void become_hollow() {
         key = kHollowObject;
-        add_durable({0, size});
+        add_durable({0, size, true});
     }
     bool all_arrived() const { return arrived.total() == size; }
     bool complete() const { return durable.total() == size; }

@@ -99,6 +99,7 @@ inline bool same_file(const Fingerprint& a, const Fingerprint& b) {
 
 struct RangeRecord {  // bytes of a large object that are durable at the target
     std::uint64_t offset = 0, length = 0;
+    bool hole = false;  // of the source's file: durable as it is
 };
 
 }  // namespace longhaul::control

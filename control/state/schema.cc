@@ -12,7 +12,7 @@ namespace {
 // `objects.key` is the path with every '/' replaced by a zero byte, which no path can contain: so the order
 // of the table is the order of a walk that visits a directory, then its content, then its next sibling
 // (capture/sweep).
-constexpr std::array<const char*, 7> kMigrations = {
+constexpr std::array<const char*, 8> kMigrations = {
     R"sql(
 CREATE TABLE datasets (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -156,6 +156,10 @@ CREATE INDEX objects_by_inode ON objects (dataset, inode) WHERE kind=1 AND publi
     R"sql(
 ALTER TABLE datasets ADD COLUMN order_run INTEGER NOT NULL DEFAULT 1;
 ALTER TABLE datasets ADD COLUMN order_number INTEGER NOT NULL DEFAULT 0;
+)sql",
+    // Which ranges nobody brings.
+    R"sql(
+ALTER TABLE ranges ADD COLUMN hole INTEGER NOT NULL DEFAULT 0;
 )sql",
 };
 

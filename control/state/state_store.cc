@@ -127,10 +127,11 @@ struct StateStore::Prepared {
                         "link=excluded.link,generation=excluded.generation,"
                         "offered_at=excluded.offered_at,head=excluded.head"),
           bundle_delete(db, "DELETE FROM bundles WHERE id=?"),
-          range_insert(
-              db, "INSERT INTO ranges VALUES (?,?,?,?,?) ON CONFLICT DO UPDATE SET length=excluded.length"),
+          range_insert(db,
+                       "INSERT INTO ranges VALUES (?,?,?,?,?,?) ON CONFLICT DO UPDATE SET "
+                       "length=excluded.length,hole=excluded.hole"),
           range_list(db,
-                     "SELECT file_offset,length FROM ranges WHERE dataset=? AND key=? AND object=? "
+                     "SELECT file_offset,length,hole FROM ranges WHERE dataset=? AND key=? AND object=? "
                      "ORDER BY file_offset"),
           range_delete(db, "DELETE FROM ranges WHERE dataset=? AND key=?"),
           may_be_gone(db, "UPDATE objects SET published=0 WHERE dataset=? AND key=?"),
@@ -435,7 +436,8 @@ void StateStore::range_put(std::int64_t dataset, std::string_view path, const wi
     const std::string key = key_of_path(path);
     const auto version = id_bytes(object);
     auto& put = prepared_->range_insert;
-    put.bind(dataset).bind_blob(key).bind_blob(version).bind(range.offset).bind(range.length).run();
+    put.bind(dataset).bind_blob(key).bind_blob(version).bind(range.offset).bind(range.length);
+    put.bind(std::int64_t{range.hole ? 1 : 0}).run();
 }
 
 std::vector<RangeRecord> StateStore::ranges(std::int64_t dataset, std::string_view path,
@@ -447,7 +449,7 @@ std::vector<RangeRecord> StateStore::ranges(std::int64_t dataset, std::string_vi
     Rows rows(list);
     std::vector<RangeRecord> ranges;
     while (rows.next())
-        ranges.push_back({list.number(0), list.number(1)});
+        ranges.push_back({list.number(0), list.number(1), list.integer(2) != 0});
     return ranges;
 }
 

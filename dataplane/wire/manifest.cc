@@ -11,7 +11,7 @@
 namespace longhaul::wire {
 namespace {
 
-constexpr std::uint32_t kMagic = 0x4c484d32;       // "LHM2"
+constexpr std::uint32_t kMagic = 0x4c484d33;       // "LHM3"
 constexpr std::uint32_t kMagicVersionMask = 0xff;  // one ASCII digit
 constexpr std::uint8_t kFlagAttributes = 0x01;
 constexpr std::size_t kAttributesLengthBytes = 4;  // before the path, with kFlagAttributes only
@@ -37,7 +37,7 @@ std::size_t kind_bytes(EntryKind kind) noexcept {
         case EntryKind::range:
             return 40;
         case EntryKind::assemble:
-            return 16;
+            return 24;
         case EntryKind::directory:
         case EntryKind::symlink:
         case EntryKind::remove:
@@ -92,6 +92,8 @@ const char* fault_of_names(const Entry& entry) noexcept {
 const char* fault_of_place(const Entry& entry, std::uint64_t payload_from,
                            std::uint64_t payload_bytes) noexcept {
     if (entry.size > kFileBytesMax) return "the size is beyond what a file can have";
+    if (entry.kind == EntryKind::assemble && entry.file_size > (entry.object == ObjectKey{} ? 0 : entry.size))
+        return "its ranges bring more than the object has";
     if (!has_payload(entry.kind)) return nullptr;
     if (entry.payload_offset < payload_from) return "payload entries must ascend without overlap";
     if (entry.payload_offset > payload_bytes || entry.size > payload_bytes - entry.payload_offset) {
@@ -171,6 +173,7 @@ void write_entry(const Entry& entry, ByteWriter& writer) noexcept {
         writer.u64(entry.file_offset);
         writer.u64(entry.file_size);
     }
+    if (entry.kind == EntryKind::assemble) writer.u64(entry.file_size);
     if (entry.kind == EntryKind::range || entry.kind == EntryKind::assemble) write_id(entry.object, writer);
     if (!entry.attributes.empty()) writer.u32(static_cast<std::uint32_t>(entry.attributes.size()));
     writer.bytes(as_bytes(entry.path));
@@ -196,6 +199,7 @@ bool read_entry(ByteReader& reader, Entry& entry) {
         entry.file_offset = reader.u64();
         entry.file_size = reader.u64();
     }
+    if (entry.kind == EntryKind::assemble) entry.file_size = reader.u64();
     if (entry.kind == EntryKind::range || entry.kind == EntryKind::assemble) entry.object = read_id(reader);
     const std::size_t attribute_bytes = (flags & kFlagAttributes) != 0 ? reader.u32() : 0;
     entry.path = as_text(reader.bytes(path_bytes));
@@ -219,8 +223,8 @@ Result<HeadPrefix> parse_head_prefix(ByteView head) {
     if (!reader.ok()) return malformed("the bundle head is cut off before its prefix ends");
     if (magic != kMagic && (magic & ~kMagicVersionMask) == (kMagic & ~kMagicVersionMask))
         return malformed(
-            "the bundle head is of another version than 2: run the same Longhaul version at both sites");
-    if (magic != kMagic) return malformed("the bundle head does not begin with LHM2");
+            "the bundle head is of another version than 3: run the same Longhaul version at both sites");
+    if (magic != kMagic) return malformed("the bundle head does not begin with LHM3");
     if (prefix.head_bytes < kManifestFixedBytes || prefix.head_bytes > kHeadBytesMax) {
         return malformed("the bundle head claims an impossible length");
     }

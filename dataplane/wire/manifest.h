@@ -50,8 +50,9 @@ struct Entry {
     std::uint64_t size = 0;     // file, range: bytes in the payload; assemble: bytes of the whole object
     std::uint64_t payload_offset = 0;  // file, range
     std::uint64_t file_offset = 0;     // range
-    std::uint64_t file_size = 0;       // range: bytes of the whole object, for preallocation
-    ObjectKey object;                  // range, assemble
+    // range: bytes of the whole object, for preallocation; assemble: bytes of it that ranges bring, the rest are holes
+    std::uint64_t file_size = 0;
+    ObjectKey object;    // range, assemble
     std::string path;    // relative, '/'-separated raw bytes; empty for `range` is allowed at the target
     std::string target;  // symlink: its text; link: a path
     std::int64_t ctime_ns = 0;  // the source's change time: lets the reader notice a change with an old mtime
@@ -107,7 +108,7 @@ struct HeadPrefix {
 };
 inline constexpr std::size_t kHeadPrefixBytes = 40;
 Result<HeadPrefix> parse_head_prefix(ByteView head);
-// The generation stands at a fixed place: the first 4 bytes are magic "LHM2", whose last one is the format's version.
+// The generation stands at a fixed place: the first 4 bytes are magic "LHM3", whose last one is the format's version.
 
 Result<std::vector<std::uint8_t>> write_manifest(
     const Manifest& manifest);  // refuses what parse_manifest would

@@ -11,12 +11,14 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <map>
 #include <mutex>
 #include <utility>
 
 #include "drivers/storage/errors.h"
 #include "drivers/storage/metadata.h"
 #include "drivers/storage/order.h"
+#include "drivers/storage/progress.h"
 #include "drivers/storage/target_tree.h"
 
 namespace longhaul::storage {
@@ -68,6 +70,8 @@ class Publishing {
     int apply(std::size_t index);
     int publish_file(std::size_t index);
     int publish_symlink(std::size_t index);
+    int note_range(const Entry& entry);
+    void sync_notes();
     int assemble(std::size_t index);
     int publish_hole(std::size_t index);
     int publish_link(std::size_t index);
@@ -90,6 +94,7 @@ class Publishing {
     const int staging_;
     TargetTree tree_;
     bool staging_touched_ = false;
+    std::map<wire::ObjectKey, UniqueFd> noted_;  // staged objects with new records, not flushed
     bool stopped_ = false;  // in order: an entry has failed, nothing behind it may become visible
 };
 
@@ -99,6 +104,7 @@ void Publishing::discard(std::size_t index) {
 
 void Publishing::apply() {
     apply_in_order();
+    sync_notes();
     sync_directories();
     apply_in_place_metadata();
     hold_back_marks();
@@ -175,7 +181,7 @@ int Publishing::apply(std::size_t index) {
             return publish_file(index);
         case EntryKind::range:
             staging_touched_ = true;
-            return 0;
+            return note_range(entry);
         case EntryKind::assemble:
             return assemble(index);
         case EntryKind::directory:
@@ -224,6 +230,29 @@ int Publishing::publish_symlink(std::size_t index) {
     else
         ++job_.files_published;
     return error;
+}
+
+int Publishing::note_range(const Entry& entry) {
+    UniqueFd& file = noted_[entry.object];
+    if (!file) {
+        const int fd = open_beneath(disk_, staging_, object_staging_name(entry.object),
+                                    O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+        if (fd < 0) return fd == -ENOENT ? ENODATA : -fd;  // gone meanwhile, and its bytes with it
+        file = UniqueFd(disk_, fd);
+    }
+    return record_range(disk_, file.get(), entry);
+}
+
+void Publishing::sync_notes() {
+    for (const auto& [object, file] : noted_) {
+        if (!file) continue;
+        const int error = disk_.fsync(file.get()) == 0 ? 0 : errno;
+        for (std::size_t i = 0; error != 0 && i < entries_.size(); ++i) {
+            const bool told = entries_[i].kind == EntryKind::range && entries_[i].object == object;
+            if (told && job_.reasons[i] == FailReason::none) job_.reasons[i] = target_reason(error);
+        }
+    }
+    noted_.clear();
 }
 
 bool Publishing::object_failed(const wire::ObjectKey& object) const {
@@ -295,7 +324,8 @@ int Publishing::assemble(std::size_t index) {
         if (disk_.fstatat(staging_, done.c_str(), staged) != 0) return ENODATA;
         return tree_.touch_parent(entry.path);
     }
-    if (!S_ISREG(staged.st_mode) || static_cast<std::uint64_t>(staged.st_size) != entry.size) return ENODATA;
+    if (!S_ISREG(staged.st_mode)) return ENODATA;
+    if (const int error = prove_whole(disk_, staging_, name, entry); error != 0) return error;
     if (const int error = set_staged_metadata(disk_, staging_, name.c_str(), entry); error != 0) return error;
     const int mark =
         open_beneath(disk_, staging_, done, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, kPrivateMode);

@@ -23,6 +23,7 @@
 #include "drivers/storage/file.h"
 #include "drivers/storage/order.h"
 #include "drivers/storage/payload_map.h"
+#include "drivers/storage/progress.h"
 #include "drivers/storage/requests.h"
 
 namespace longhaul::storage {
@@ -170,9 +171,8 @@ FailReason Writer::opened(File& file, int fd) {
     if (entry.kind != EntryKind::range) return FailReason::none;
     // Many bundles meet in an object's file: each may be the first, and none may shorten it.
     const auto size = static_cast<std::uint64_t>(found.st_size);
-    if (size > entry.file_size) return FailReason::manifest_malformed;
-    if (size < entry.file_size && core_->disk.ftruncate(fd, entry.file_size) != 0)
-        return target_reason(errno);
+    const std::uint64_t staged = staged_bytes(entry.file_size);
+    if (size < staged && core_->disk.ftruncate(fd, staged) != 0) return target_reason(errno);
     return FailReason::none;
 }
 

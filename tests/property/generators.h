@@ -153,6 +153,7 @@ inline wire::Entry entry(std::uint64_t& place) {
     const bool range = entry.kind == wire::EntryKind::range;
     if (range || entry.kind == wire::EntryKind::assemble)
         entry.object = {any<std::uint64_t>(), any<std::uint64_t>() | 1};
+    if (entry.kind == wire::EntryKind::assemble) entry.file_size = below(entry.size + 1);
     if (!range && entry.kind != wire::EntryKind::file) return entry;
     entry.size = below(4) == 0 ? below(1 << 20) : below(5000);
     const bool direct = entry.size >= wire::kDirectBytesMin;

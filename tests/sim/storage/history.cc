@@ -82,7 +82,7 @@ BundleMaker& BundleMaker::assemble(const std::string& path, const wire::ObjectKe
                                    const std::string& whole) {
     wire::Entry& entry = add(EntryKind::assemble, path);
     entry.object = object;
-    entry.size = whole.size();
+    entry.size = entry.file_size = whole.size();
     return *this;
 }
 BundleMaker& BundleMaker::directory(const std::string& path) {

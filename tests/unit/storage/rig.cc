@@ -190,6 +190,7 @@ wire::Entry& ManifestMaker::range(const std::string& path, const wire::ObjectKey
 wire::Entry& ManifestMaker::assemble(const std::string& path, const wire::ObjectKey& object) {
     wire::Entry& entry = add(wire::EntryKind::assemble, path, true);
     entry.object = object;
+    entry.file_size = object == wire::ObjectKey{} ? 0 : entry.size;
     return entry;
 }
 wire::Entry& ManifestMaker::directory(const std::string& path) {

@@ -252,6 +252,31 @@ TEST(Target, StagingMissing) {
     EXPECT_EQ(staged(trees.target.path()).size(), 1u);  // a failed assemble leaves o-* alone
 }
 
+// The staged object goes while the source counts on its ranges: what the next range makes anew is as long, and holds zeros
+// where the others were. It is not published, and all ranges once more are.
+TEST(Target, ObjectThatWasBegunAnewIsNotWhole) {
+    Trees trees;
+    put_file(trees.source / "large", std::string(300'000, 'l'));
+    Rig rig;
+    rig.open(trees.source.path(), trees.target.path());
+    const auto range = [&](std::uint64_t from, std::uint64_t bytes) {
+        ManifestMaker maker(trees.source.path(), 2);
+        maker.range("large", {7, 7}, from, bytes);
+        EXPECT_EQ(rig.transfer(maker.take(), from + 1).last.failed_entries, 0u);
+    };
+    ManifestMaker maker(trees.source.path(), 2);
+    maker.assemble("large", {7, 7});
+    const wire::Manifest whole = maker.take();
+    range(0, 131'072);
+    ASSERT_EQ(unlink((trees.target / ".longhaul/staging/o-00000000000000070000000000000007").c_str()), 0);
+    range(131'072, 300'000 - 131'072);
+    EXPECT_EQ(rig.transfer(whole).reason_of(0), FailReason::staging_missing);
+    EXPECT_FALSE(exists(trees.target / "large"));
+    range(0, 131'072);
+    EXPECT_EQ(rig.transfer(whole).last.failed_entries, 0u);
+    EXPECT_EQ(describe(trees.source.path()), describe(trees.target.path()));
+}
+
 // A name that this file system does not take, beside one that it does.
 TEST(Target, NameTooLong) {
     Trees trees;

@@ -49,6 +49,7 @@ Manifest sample() {
     Entry assemble = entry_of(EntryKind::assemble, "table/huge.parquet");
     assemble.object = {7, 8};
     assemble.size = range.file_size;
+    assemble.file_size = range.file_size - 4096;
     Entry link = entry_of(EntryKind::symlink, "latest");
     link.target = "../elsewhere/..//anything";
     Entry name = entry_of(EntryKind::link, "table/one more name");
@@ -89,7 +90,7 @@ TEST(ManifestCodec, ParsesWhatWasWritten) {
 // Proves: the session learns length, payload, id and generation from the first 40 bytes alone.
 TEST(ManifestCodec, PrefixStandsAtFixedPlaces) {
     const Bytes bytes = written(sample());
-    EXPECT_EQ(as_text(ByteView(bytes).first(4)), "LHM2");
+    EXPECT_EQ(as_text(ByteView(bytes).first(4)), "LHM3");
     const auto prefix = parse_head_prefix(ByteView(bytes).first(kHeadPrefixBytes));
     ASSERT_TRUE(prefix.ok());
     EXPECT_EQ(prefix.value().head_bytes, bytes.size());
@@ -174,6 +175,8 @@ const std::vector<Change>& faults() {
          [](Manifest& m) { m.entries[kRange].file_offset = ~std::uint64_t{4095}; }},
         {"object too large", [](Manifest& m) { m.entries[kRange].file_size = std::uint64_t{1} << 63; }},
         {"range of a hole", [](Manifest& m) { m.entries[kRange].object = {}; }},
+        {"more than the object", [](Manifest& m) { m.entries[kAssemble].file_size += 4097; }},
+        {"ranges of a hole", [](Manifest& m) { m.entries[kAssemble].object = {}; }},
         {"assembled object too large",
          [](Manifest& m) { m.entries[kAssemble].size = std::uint64_t{1} << 63; }},
     };
