@@ -184,6 +184,26 @@ struct CaptureView {
     std::uint64_t losses = 0;         // times that sight was lost, and a sweep made up for it
     std::uint64_t hints_waiting = 0;
 };
+// Published files whose bytes both ends have read from their disks and compared.
+struct VerifyCounts {
+    std::uint64_t objects = 0, bytes = 0;      // the same
+    std::uint64_t differing = 0, missing = 0;  // at the target; sent again
+    std::uint64_t changed = 0;                 // not compared: the source had or got another version
+    std::uint64_t unreadable = 0;              // at the source
+    VerifyCounts& operator+=(const VerifyCounts& other) {
+        objects += other.objects;
+        bytes += other.bytes;
+        differing += other.differing;
+        missing += other.missing;
+        changed += other.changed;
+        unreadable += other.unreadable;
+        return *this;
+    }
+};
+struct VerifyView {
+    WallNs started = 0, ended = 0;  // 0: never asked for; under way
+    VerifyCounts counts;
+};
 struct DatasetView {
     DatasetSpec spec;
     std::uint64_t target_store = 0;
@@ -194,6 +214,7 @@ struct DatasetView {
     std::uint64_t sweeps = 0;
     std::uint64_t deletes_held = 0;  // removals that wait for dataset_release_deletes
     CaptureView capture;
+    VerifyView verify;
     std::string problem;                // why it does not move, empty if it does
     std::vector<std::string> warnings;  // of its admission; only in the answer to its creation
 };
@@ -302,6 +323,7 @@ struct CoreConfig {
                                      << 20;  // further bounded by 100 ms of the flow's rate, at least 1 MiB
     std::uint32_t bundle_entries_max = 2048;
     std::uint32_t bundles_in_flight_max = 64;
+    double verify_share = 0.01;     // of the payload sent: what a comparison may read while there is work
     MakeFeed make_feed;             // empty: sweeps alone
     std::string no_feed_reason;     // why it is empty
     std::function<WallNs()> clock;  // the source's wall clock, as it is; empty: the system's, never set back
@@ -326,6 +348,8 @@ class Core {
     // While it runs. New bundles take the new link; open ones end where they are, or move if their link dies.
     virtual Result<DatasetView> dataset_change(const std::string& name, const DatasetChange& change) = 0;
 
+    // Compares both ends, file by file, without moving payload; one that runs goes on.
+    virtual Result<DatasetView> dataset_verify(const std::string& name) = 0;
     // Lets the removals go that are held as a surge; their number, 0 when none are.
     virtual Result<std::uint64_t> dataset_release_deletes(const std::string& name) = 0;
 

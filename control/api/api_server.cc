@@ -165,6 +165,14 @@ void ApiServer::install_dataset_routes() {
         return result ? json_reply({{"dataset", call.arguments.at(0)}, {"rescan", "started"}}, 202)
                       : refusal(result.error());
     });
+    server_.add("POST", "/v1/datasets/{name}/verify", [&core](const Call& call) {
+        const auto view = core.dataset_verify(call.arguments.at(0));
+        return view ? json_reply(verify_document(view.value().verify), 202) : refusal(view.error());
+    });
+    server_.add("GET", "/v1/datasets/{name}/verify", [&core](const Call& call) {
+        const auto view = core.dataset(call.arguments.at(0));
+        return view ? json_reply(verify_document(view.value().verify)) : refusal(view.error());
+    });
     server_.add("POST", "/v1/datasets/{name}/release-deletes", [&core](const Call& call) {
         const auto released = core.dataset_release_deletes(call.arguments.at(0));
         return released ? json_reply({{"dataset", call.arguments.at(0)}, {"released", released.value()}}, 202)

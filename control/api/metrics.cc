@@ -313,6 +313,24 @@ constexpr Family kFamilies[] = {
          for (const DatasetView& view : in.datasets)
              out.add(of(view), view.deletes_held);
      }},
+    {{"longhaul_verify_ended_seconds", "gauge",
+      "When the last comparison of both ends ended, Unix seconds; absent before the first and while one "
+      "runs."},
+     [](const MetricsInput& in, Samples& out) {
+         for (const DatasetView& view : in.datasets)
+             if (view.verify.ended != 0) out.add(of(view), static_cast<double>(view.verify.ended) / 1e9);
+     }},
+    {{"longhaul_verify_same_bytes", "gauge", "Bytes that the last comparison found to be the same."},
+     [](const MetricsInput& in, Samples& out) {
+         for (const DatasetView& view : in.datasets)
+             out.add(of(view), view.verify.counts.bytes);
+     }},
+    {{"longhaul_verify_failures", "gauge",
+      "What the last comparison found to differ, or missing at the target."},
+     [](const MetricsInput& in, Samples& out) {
+         for (const DatasetView& view : in.datasets)
+             out.add(of(view), view.verify.counts.differing + view.verify.counts.missing);
+     }},
     {{"longhaul_drain_average_bits_per_second", "gauge",
       "Payload made durable while there was work, over a minute."},
      each_rpo<&Rpo::drain_average_bps>},

@@ -55,9 +55,23 @@ json dataset_view_document(const DatasetView& view) {
     out["sweeps"] = view.sweeps;
     out["deletes_held"] = view.deletes_held;
     out["capture"] = capture_document(view.capture);
+    out["verify"] = verify_document(view.verify);
     out["problem"] = known(view.problem);
     out["warnings"] = view.warnings;
     return out;
+}
+
+json verify_document(const VerifyView& view) {
+    const char* state = view.started == 0 ? "never" : view.ended == 0 ? "running" : "done";
+    return {{"state", state},
+            {"started", when(view.started)},
+            {"ended", when(view.ended)},
+            {"objects", view.counts.objects},
+            {"bytes", view.counts.bytes},
+            {"differing", view.counts.differing},
+            {"missing", view.counts.missing},
+            {"changed", view.counts.changed},
+            {"unreadable", view.counts.unreadable}};
 }
 
 json bundle_document(const BundleView& view) {

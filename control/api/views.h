@@ -15,6 +15,7 @@ nlohmann::json rpo_document(const RpoView& view);
 nlohmann::json event_document(const Event& event);
 nlohmann::json breach_document(const Breach& breach);
 nlohmann::json dataset_view_document(const DatasetView& view);
+nlohmann::json verify_document(const VerifyView& view);
 nlohmann::json bundle_document(const BundleView& view);
 nlohmann::json flow_document(const FlowView& view);
 nlohmann::json plan_document(const Plan& plan);

@@ -53,6 +53,7 @@ const std::vector<Command>& commands() {
         {"datasets remove", "NAME", {}, "stop replicating; the replica stays"},
         {"datasets rescan", "NAME", {}, "walk the source now"},
         {"datasets release-deletes", "NAME", {}, "let deletes go that are held as unusually many"},
+        {"verify", "NAME", {"wait", "status"}, "compare both ends, file by file, without moving payload"},
         {"datasets failures", "NAME", {}, "objects whose last try failed, and why"},
         {"wait", "NAME", {"min-watermark", "timeout"}, "until what is published here is at least that fresh"},
         {"flows", "", {}, "what is assigned to which link at which rate"},
@@ -132,6 +133,11 @@ po::options_description all_options() {
     out.add(text_options("wait",
                          {{"min-watermark", "TIME", "source time, e.g. 2026-11-25T23:00:00Z (default now)"},
                           {"timeout", "DURATION", "at most 60s (default 10s)"}}));
+    po::options_description verify("verify");
+    verify.add_options()("wait", po::value<Strings>()->zero_tokens(),
+                         "until it has ended; 1 if anything differed")(
+        "status", po::value<Strings>()->zero_tokens(), "only show how the last one stands");
+    out.add(verify);
     out.add(text_options("pki", {{"directory", "DIR", "where ca.pem, ca.key and the sites' files are"},
                                  {"site", "NAME", "for pki issue: the site"},
                                  {"dns", "NAME", "an additional DNS name; may be repeated"},

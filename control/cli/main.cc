@@ -199,6 +199,23 @@ void change_dataset(const Arguments& arguments, const RestClient& client) {
                  show_lines(document, "warnings", "warning: ") + "changed " + name + "\n");
 }
 
+void verify(const Arguments& arguments, const RestClient& client) {
+    constexpr std::chrono::seconds kLookEvery{1};
+    const std::string& name = arguments.operands.at(0);
+    const std::string path = "/v1/datasets/" + path_segment(name) + "/verify";
+    json document = arguments.has("status") ? client.get(path) : client.post(path, json::object());
+    while (arguments.has("wait") && document.at("state") == "running") {
+        std::this_thread::sleep_for(kLookEvery);
+        document = client.get(path);
+    }
+    print_result(arguments, document, show_verification(name, document));
+    const bool failed = document.at("differing") != 0 || document.at("missing") != 0;
+    if (arguments.has("wait") && failed)
+        throw Failure{Exit::refused,
+                      "the target differed from the source: longhaul events names the files; they "
+                      "are sent again"};
+}
+
 void make_certificates(const Arguments& arguments) {
     const std::string directory = arguments.option("directory");
     const auto list = [&](const char* option) {
@@ -251,6 +268,7 @@ void run(const Arguments& arguments) {
         return print_result(arguments, document,
                             "released " + document.at("released").dump() + " held deletes of " + name + "\n");
     }
+    if (arguments.command == "verify") return verify(arguments, client);
     if (arguments.command == "wait") {
         const std::string since = arguments.option("min-watermark", rfc3339(wall_now()));
         const json document = client.get(path + "/wait?min_watermark=" + path_segment(since) +

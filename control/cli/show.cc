@@ -156,6 +156,15 @@ std::string show_datasets(const json& document) {
            remarks(at(document, "datasets"), "name", "problem") + remarks(captures, "name", "reason");
 }
 
+std::string show_verification(const std::string& dataset, const json& document) {
+    Table table({"DATASET", "STATE", "STARTED", "ENDED", ">SAME", ">BYTES", ">DIFFERING", ">MISSING",
+                 ">CHANGED", ">UNREADABLE"});
+    table.add({dataset, text(document, "state"), text(document, "started"), text(document, "ended"),
+               text(document, "objects"), bytes(document, "bytes"), text(document, "differing"),
+               text(document, "missing"), text(document, "changed"), text(document, "unreadable")});
+    return table.text("");
+}
+
 std::string show_failures(const json& document) {
     Table table({"OBJECT", "REASON", "SINCE", "LAST TRY", ">TRIES", "REMEDY"});
     for (const json& failure : at(document, "failures"))

@@ -13,6 +13,7 @@ std::string show_links(const nlohmann::json& document);
 std::string show_link_change(const nlohmann::json& document);
 std::string show_datasets(const nlohmann::json& document);
 std::string show_failures(const nlohmann::json& document);
+std::string show_verification(const std::string& dataset, const nlohmann::json& document);
 std::string show_flows(const nlohmann::json& document);
 std::string show_plan(const nlohmann::json& document);
 std::string show_impact(const nlohmann::json& document);

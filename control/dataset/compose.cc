@@ -110,6 +110,7 @@ bool Runner::compose(Moment now) {
     if (!may_compose()) return false;
     if (compose_mark(now)) return true;
     if (!pace_.may_send(now.steady)) return false;
+    if (verify_earned() && compose_verify(now)) return true;
     if (bytes_open_ >= open_bound()) {
         // What is stuck on a link that was lost must not keep the flow from using the one it has now.
         std::uint64_t open_here = 0;
@@ -119,8 +120,8 @@ bool Runner::compose(Moment now) {
     }
     range_next_ = !range_next_;
     // Among the objects some may turn out to be large: their ranges need not wait for the next turn.
-    if (range_next_) return compose_range(now) || compose_objects(now) || compose_range(now);
-    return compose_objects(now) || compose_range(now);
+    if (range_next_ && compose_range(now)) return true;
+    return compose_objects(now) || compose_range(now) || compose_verify(now);
 }
 
 bool Runner::compose_objects(Moment now) {
@@ -331,7 +332,7 @@ bool Runner::compose_mark(Moment now) {
     return true;
 }
 
-void Runner::seal(Draft&& draft, Moment now) {
+wire::BundleId Runner::seal(Draft&& draft, Moment now) {
     Open bundle;
     bundle.manifest = std::move(draft.manifest);
     bundle.manifest.id = make_id_();
@@ -349,9 +350,11 @@ void Runner::seal(Draft&& draft, Moment now) {
     state_.bundle_put(
         {id, record_.id, bundle.link, bundle.manifest.generation, now.wall, bundle.head, bundle.notes});
     bytes_open_ += draft.payload;
+    earn_verify_credit(draft.payload);
     if (!bundle.is_mark()) pace_.spend(draft.payload + bundle.head.size());
     to_offer_.push_back(id);
     open_.emplace(id, std::move(bundle));
+    return id;
 }
 
 void Runner::flush(Moment now) {

@@ -119,6 +119,19 @@ Result<void> CoreLoop::dataset_rescan(const std::string& name) {
     });
 }
 
+Result<DatasetView> CoreLoop::dataset_verify(const std::string& name) {
+    auto started = call<void>([this, &name](Moment now) -> Result<void> {
+        const auto found = find(name);
+        if (found == datasets_.end()) return unknown(name);
+        found->second->runner.verify_start(now);
+        state_->commit();
+        leave_copy(now);
+        return {};
+    });
+    if (!started) return started.error();
+    return dataset(name);
+}
+
 Result<std::uint64_t> CoreLoop::dataset_release_deletes(const std::string& name) {
     return call<std::uint64_t>([this, &name](Moment) -> Result<std::uint64_t> {
         const auto found = find(name);

@@ -50,6 +50,7 @@ class CoreLoop final : public Core {
     Result<DatasetView> dataset(const std::string& name) override;
     std::vector<DatasetView> datasets() override;
     Result<void> dataset_rescan(const std::string& name) override;
+    Result<DatasetView> dataset_verify(const std::string& name) override;
     Result<std::uint64_t> dataset_release_deletes(const std::string& name) override;
     Result<DatasetView> dataset_change(const std::string& name, const DatasetChange& change) override;
 

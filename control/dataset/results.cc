@@ -84,7 +84,7 @@ bool Runner::on_bundle(const command::BundleEvent& event, Moment now) {
 }
 
 void Runner::on_arrived(const Open& bundle) {
-    if (bundle.stage) return;  // this stage or a later one has been reported already
+    if (bundle.stage || bundle.is_verify()) return;  // this stage or a later one has been reported already
     for (const auto& entry : bundle.manifest.entries) {
         const auto change = pending_.find(entry.path);
         if (!change) continue;
@@ -101,6 +101,7 @@ void Runner::on_arrived(const Open& bundle) {
 void Runner::on_durable(Open& bundle, Moment now) {
     if (bundle.stage && *bundle.stage >= wire::Stage::durable) return;  // repeated after a reconnect
     bundle.stage = wire::Stage::durable;
+    if (bundle.is_verify()) return;
     drain_.add(now.steady, bundle.manifest.payload_bytes);
     activity_.drained(bundle.manifest.payload_bytes);
     if (bundle.is_range()) {
@@ -136,6 +137,7 @@ void Runner::finish(OpenBundles::iterator found, const command::BundleEvent& eve
         activity_.drained(bundle.manifest.payload_bytes);
     }
     if (bundle.is_mark()) return finish_mark(bundle, !whole && event.failed_entries == 0, now);
+    if (bundle.is_verify()) return finish_verify(bundle, event, now);
 
     std::unordered_map<std::size_t, wire::FailReason> reasons;
     for (const auto& failure : event.failures)
@@ -350,6 +352,7 @@ void Runner::give_back(OpenBundles::iterator found) {
         mark_sent_ = record_.watermarks.w_pub;
         return;
     }
+    if (bundle.is_verify()) return give_back_verify(bundle.manifest.id);
     for (auto entry = bundle.manifest.entries.rbegin(); entry != bundle.manifest.entries.rend(); ++entry) {
         if (bundle.is_range()) {
             const auto large = larges_.find(entry->path);
@@ -448,10 +451,14 @@ void Runner::load(Moment now) {
     published_ = state_.published_totals(record_.id);
     mark_sent_ = record_.watermarks.w_pub;
     mark_highest_ = record_.watermarks.w_disc;  // no mark says more than a sweep had found
+    if (auto verification = state_.verification(record_.id))
+        verification_ = Verification(std::move(*verification));
     for (auto& record : state_.bundles(record_.id)) {
         auto manifest = wire::parse_manifest(record.head);
         const bool whole = manifest.ok() && manifest.value().entries.size() == record.notes.size();
-        if (!whole) {  // written by another version: what it carried is found again by the next sweep
+        // Written by another version: what it carried is found again by the next sweep. What was only to be compared is
+        // drawn again.
+        if (!whole || wire::asks_to_verify(manifest.value())) {
             state_.bundle_remove(record.id);
             continue;
         }

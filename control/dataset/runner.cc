@@ -100,7 +100,7 @@ void Runner::tick(Moment now) {
 void Runner::hold_store(Moment now) {
     if (!connected_) return;
     const auto store = static_cast<std::uint64_t>(record_.id);
-    const bool wanted = active() && !source_gone_;
+    const bool wanted = (active() || verification_.running()) && !source_gone_;
     if (wanted) store_used_at_ = now.steady;
     if (store_open_ && (store_stale_ || (!wanted && now.steady >= store_used_at_ + kStoreIdle))) {
         ports_.store_close(store);
@@ -152,7 +152,7 @@ std::uint64_t Runner::release_deletes() {
 
 std::string Runner::limited_by() const {
     const auto* oldest = pending_.oldest();
-    if (oldest == nullptr) return open_.empty() ? std::string() : "mark on its way";
+    if (oldest == nullptr) return busy() ? "mark on its way" : std::string();
     const char* doing = oldest->place == Place::in_flight ? "in flight: "
                         : oldest->place == Place::backoff ? "failing, will be tried again: "
                         : oldest->place == Place::large   ? "large file in ranges: "
@@ -290,6 +290,7 @@ RunnerView Runner::view(Moment now) {
     view.dataset.last_sweep_took_s = sweep_took_s_;
     view.dataset.sweeps = sweeps_done_;
     view.dataset.deletes_held = delete_hold_.holds() ? pending_.removes() : 0;
+    view.dataset.verify = verify_view();
     view.dataset.problem = view.facts.obstacle;
     if (view.dataset.problem.empty() && rpo.objects_failing > 0)
         view.dataset.problem = std::to_string(rpo.objects_failing) +

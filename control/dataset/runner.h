@@ -26,6 +26,7 @@
 #include "control/dataset/large.h"
 #include "control/dataset/pending.h"
 #include "control/dataset/release_queue.h"
+#include "control/dataset/verification.h"
 #include "control/rpo/activity.h"
 #include "control/rpo/drain.h"
 #include "control/rpo/status.h"
@@ -90,6 +91,7 @@ class Runner {
     bool on_bundle(const command::BundleEvent& event, Moment now);  // false: not a bundle of this dataset
     void leave();                                                   // its dataset is removed
     std::uint64_t release_deletes();                                // how many were held
+    void verify_start(Moment now);                                  // unless it runs already
 
     // -- work
     // ---------------------------------------------------------------------------------------------------------
@@ -115,7 +117,7 @@ class Runner {
     // What the target's control says it holds. Not empty: news for the operator.
     std::optional<std::string> target_claims(const std::optional<PeerReport::Claim>& claim, WallNs asked);
     std::vector<Event> take_notices() { return std::exchange(notices_, {}); }
-    bool busy() const { return pending_.size() > 0 || !open_.empty(); }
+    bool busy() const { return pending_.size() > 0 || open_.size() > verifying_.size(); }
 
     RunnerView view(Moment now);
     ChangeCounts
@@ -137,6 +139,7 @@ class Runner {
         WallNs offered_at = 0;
         bool is_mark() const;
         bool is_range() const;
+        bool is_verify() const;
         bool in_order() const;
     };
     using OpenBundles = std::map<wire::BundleId, Open>;
@@ -188,7 +191,7 @@ class Runner {
     void load_durable(const std::string& path, Large& large);
     bool add_range(Draft& draft, const Change& change, Large& large);
     void add_entry(Draft& draft, const Change& change);
-    void seal(Draft&& draft, Moment now);
+    wire::BundleId seal(Draft&& draft, Moment now);
 
     // same_file.cc
     bool may_link(const Change& change) const;
@@ -214,6 +217,17 @@ class Runner {
     void doubt_removed(const std::string& path);
     void know_parents(Draft& draft, const Change& change);
     static void load_order_of(Change& change, const Open& bundle, std::size_t index);
+
+    // verify.cc
+    bool verify_earned() const;
+    bool compose_verify(Moment now);
+    void earn_verify_credit(std::uint64_t payload_bytes);
+    void finish_verify(const Open& bundle, const command::BundleEvent& event, Moment now);
+    void judge_stretch(const Verification::Stretch& stretch, wire::FailReason reason);
+    void repair(const std::string& path, const ObjectRecord& row, wire::FailReason reason);
+    void fold_verification(Moment now);
+    void give_back_verify(const wire::BundleId& id);
+    VerifyView verify_view() const;
 
     // results.cc
     void on_arrived(const Open& bundle);
@@ -325,6 +339,11 @@ class Runner {
     std::vector<Event> notices_;          // of this turn
     bool surge_said_ = false;
     ChangeCounts published_counts_;
+    Verification verification_{{}};
+    std::map<wire::BundleId, std::vector<Verification::Stretch>> verifying_;  // of open_
+    std::size_t verify_entries_ = wire::kFailuresListed;
+    double verify_credit_bytes_ = 0;
+    TimeNs verify_retry_at_ = 0;
     AgeBuckets ages_;
     std::optional<double> oldest_pending_age_s_;
     TimeNs ages_at_ = 0;

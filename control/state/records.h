@@ -97,6 +97,20 @@ inline bool same_file(const Fingerprint& a, const Fingerprint& b) {
            a.mtime_ns == b.mtime_ns && a.kind == ObjectKind::file && b.kind == ObjectKind::file;
 }
 
+struct PublishedFile {  // of it, what is needed to know the version again
+    std::string path;
+    std::uint64_t size = 0;
+    std::int64_t mtime_ns = 0, ctime_ns = 0;
+};
+
+// The last comparison of both ends of a dataset.
+struct VerificationRecord {
+    WallNs started = 0, ended = 0;  // 0: never; under way
+    std::string next_key;           // what has not been compared begins here
+    std::uint64_t next_offset = 0;
+    VerifyCounts counts;
+};
+
 struct RangeRecord {  // bytes of a large object that are durable at the target
     std::uint64_t offset = 0, length = 0;
     bool hole = false;  // of the source's file: durable as it is

@@ -12,7 +12,7 @@ namespace {
 // `objects.key` is the path with every '/' replaced by a zero byte, which no path can contain: so the order
 // of the table is the order of a walk that visits a directory, then its content, then its next sibling
 // (capture/sweep).
-constexpr std::array<const char*, 8> kMigrations = {
+constexpr std::array<const char*, 9> kMigrations = {
     R"sql(
 CREATE TABLE datasets (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -160,6 +160,22 @@ ALTER TABLE datasets ADD COLUMN order_number INTEGER NOT NULL DEFAULT 0;
     // Which ranges nobody brings.
     R"sql(
 ALTER TABLE ranges ADD COLUMN hole INTEGER NOT NULL DEFAULT 0;
+)sql",
+    // How far the comparison of both ends has come.
+    R"sql(
+CREATE TABLE verifications (
+    dataset INTEGER PRIMARY KEY,
+    started INTEGER NOT NULL,
+    ended INTEGER NOT NULL,
+    next_key BLOB NOT NULL,
+    next_offset INTEGER NOT NULL,
+    objects INTEGER NOT NULL,
+    bytes INTEGER NOT NULL,
+    differing INTEGER NOT NULL,
+    missing INTEGER NOT NULL,
+    changed INTEGER NOT NULL,
+    unreadable INTEGER NOT NULL
+) STRICT;
 )sql",
 };
 

@@ -224,7 +224,8 @@ void StateStore::dataset_policy(const DatasetRecord& record) {
 void StateStore::dataset_remove(std::int64_t id) {
     writing();
     for (const char* sql : {"DELETE FROM objects WHERE dataset=?", "DELETE FROM bundles WHERE dataset=?",
-                            "DELETE FROM ranges WHERE dataset=?", "DELETE FROM datasets WHERE id=?"}) {
+                            "DELETE FROM ranges WHERE dataset=?", "DELETE FROM verifications WHERE dataset=?",
+                            "DELETE FROM datasets WHERE id=?"}) {
         Statement(database_, sql).bind(id).run();
     }
 }

@@ -79,6 +79,13 @@ class StateStore {
                                     const wire::ObjectKey& object);
     void ranges_forget(std::int64_t dataset, std::string_view path);  // of every version
 
+    // verification_rows.cc
+    std::optional<VerificationRecord> verification(std::int64_t dataset);
+    void verification_put(std::int64_t dataset, const VerificationRecord& record);
+    // In the order of their keys, from this one on.
+    std::vector<PublishedFile> published_files(std::int64_t dataset, const std::string& from_key,
+                                               std::size_t most);
+
     // rpo_rows.cc. A subject is one dataset as seen from one end.
     std::uint64_t event_add(const Event& event);  // returns its id; forgets the oldest
     std::vector<Event> events();

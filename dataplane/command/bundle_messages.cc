@@ -37,6 +37,7 @@ bool is_reason(std::uint64_t number) noexcept {
         case wire::FailReason::integrity:
         case wire::FailReason::target_attributes:
         case wire::FailReason::target_link:
+        case wire::FailReason::target_missing:
         case wire::FailReason::store_unknown:
         case wire::FailReason::store_closed:
         case wire::FailReason::manifest_malformed:

@@ -55,6 +55,8 @@ const char* to_string(FailReason reason) noexcept {
             return "target_attributes";
         case FailReason::target_link:
             return "target_link";
+        case FailReason::target_missing:
+            return "target_missing";
         case FailReason::store_unknown:
             return "store_unknown";
         case FailReason::store_closed:
@@ -119,9 +121,11 @@ const char* explain(FailReason reason) noexcept {
                    "this repeats, "
                    "check that nobody cleans the store's .longhaul directory.";
         case FailReason::integrity:
-            return "The bytes received differ from the bytes read; the bundle is sent again. If this "
-                   "repeats, test the "
-                   "memory of both nodes.";
+            return "The bytes received, or standing at the target, differ from those read at the source; "
+                   "they "
+                   "are sent again. If this repeats, test the memory and disks of both nodes, and look for "
+                   "others "
+                   "who write at the target.";
         case FailReason::target_attributes:
             return "The target's file system cannot keep an extended attribute or ACL of this object (not "
                    "supported, too large or too many); use a file system that can, mount it with them, or "
@@ -130,6 +134,10 @@ const char* explain(FailReason reason) noexcept {
             return "The file that this one is another name of is not at the target in this version; it is "
                    "sent "
                    "with its bytes, nothing to do.";
+        case FailReason::target_missing:
+            return "A file that was published is not at the target any more; it is sent again. Look for "
+                   "others who "
+                   "remove or rename there.";
         case FailReason::store_unknown:
             return "The target dataplane does not know this store; check that the dataset's target store is "
                    "configured at "

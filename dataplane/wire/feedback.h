@@ -61,9 +61,10 @@ enum class FailReason : std::uint8_t {
     target_name = 22,        // the file system refuses this name (length, encoding)
     target_occupied = 23,    // a directory stands where a file should go, or the reverse
     staging_missing = 24,    // publish of staged ranges that are not (all) here
-    integrity = 25,          // CRC32C of what was received differs from what was read
+    integrity = 25,          // CRC32C of what was received, or stands there, differs from what was read
     target_attributes = 26,  // the file system does not keep an extended attribute or ACL
     target_link = 27,        // the file that it should be a name of is not there in this version
+    target_missing = 28,     // verify: no file stands there
     store_unknown = 32,
     store_closed = 33,
     manifest_malformed = 34,

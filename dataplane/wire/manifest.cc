@@ -3,6 +3,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dataplane/wire/manifest.h"
 
+#include <algorithm>
 #include <limits>
 #include <optional>
 
@@ -22,7 +23,7 @@ constexpr std::uint32_t kModeMax = 07777;
 constexpr std::uint64_t kFileBytesMax = std::numeric_limits<std::int64_t>::max();  // off_t
 
 bool is_known(EntryKind kind) noexcept {
-    return kind >= EntryKind::file && kind <= EntryKind::link;
+    return kind >= EntryKind::file && kind <= EntryKind::verify;
 }
 
 bool has_payload(EntryKind kind) noexcept {
@@ -38,6 +39,8 @@ std::size_t kind_bytes(EntryKind kind) noexcept {
             return 40;
         case EntryKind::assemble:
             return 24;
+        case EntryKind::verify:
+            return 16;
         case EntryKind::directory:
         case EntryKind::symlink:
         case EntryKind::remove:
@@ -89,11 +92,22 @@ const char* fault_of_names(const Entry& entry) noexcept {
     return nullptr;
 }
 
+const char* fault_of_stretch(const Entry& entry, const char* outside) noexcept {
+    if (entry.file_size > kFileBytesMax) return "the size is beyond what a file can have";
+    if (entry.file_offset > entry.file_size || entry.size > entry.file_size - entry.file_offset)
+        return outside;
+    if (entry.size >= kDirectBytesMin && entry.file_offset % kDirectAlignment != 0) {
+        return "a stretch of 64 KiB or more must start on a multiple of 4096 in its file";
+    }
+    return nullptr;
+}
+
 const char* fault_of_place(const Entry& entry, std::uint64_t payload_from,
                            std::uint64_t payload_bytes) noexcept {
     if (entry.size > kFileBytesMax) return "the size is beyond what a file can have";
     if (entry.kind == EntryKind::assemble && entry.file_size > (entry.object == ObjectKey{} ? 0 : entry.size))
         return "its ranges bring more than the object has";
+    if (entry.kind == EntryKind::verify) return fault_of_stretch(entry, "the stretch lies outside its file");
     if (!has_payload(entry.kind)) return nullptr;
     if (entry.payload_offset < payload_from) return "payload entries must ascend without overlap";
     if (entry.payload_offset > payload_bytes || entry.size > payload_bytes - entry.payload_offset) {
@@ -104,15 +118,9 @@ const char* fault_of_place(const Entry& entry, std::uint64_t payload_from,
         return "an entry of 64 KiB or more must start on a multiple of 4096 in the payload";
     }
     if (entry.kind == EntryKind::file) return nullptr;
-    if (entry.file_size > kFileBytesMax) return "the size is beyond what a file can have";
-    if (entry.file_offset > entry.file_size || entry.size > entry.file_size - entry.file_offset) {
-        return "the range lies outside its object";
-    }
+    if (const char* fault = fault_of_stretch(entry, "the range lies outside its object")) return fault;
     if (entry.object == ObjectKey{}) {
         return "object 0 is a hole, of which there are no ranges";
-    }
-    if (direct && entry.file_offset % kDirectAlignment != 0) {
-        return "a range of 64 KiB or more must start on a multiple of 4096 in its object";
     }
     return nullptr;
 }
@@ -173,7 +181,8 @@ void write_entry(const Entry& entry, ByteWriter& writer) noexcept {
         writer.u64(entry.file_offset);
         writer.u64(entry.file_size);
     }
-    if (entry.kind == EntryKind::assemble) writer.u64(entry.file_size);
+    if (entry.kind == EntryKind::verify) writer.u64(entry.file_offset);
+    if (entry.kind == EntryKind::assemble || entry.kind == EntryKind::verify) writer.u64(entry.file_size);
     if (entry.kind == EntryKind::range || entry.kind == EntryKind::assemble) write_id(entry.object, writer);
     if (!entry.attributes.empty()) writer.u32(static_cast<std::uint32_t>(entry.attributes.size()));
     writer.bytes(as_bytes(entry.path));
@@ -199,7 +208,8 @@ bool read_entry(ByteReader& reader, Entry& entry) {
         entry.file_offset = reader.u64();
         entry.file_size = reader.u64();
     }
-    if (entry.kind == EntryKind::assemble) entry.file_size = reader.u64();
+    if (entry.kind == EntryKind::verify) entry.file_offset = reader.u64();
+    if (entry.kind == EntryKind::assemble || entry.kind == EntryKind::verify) entry.file_size = reader.u64();
     if (entry.kind == EntryKind::range || entry.kind == EntryKind::assemble) entry.object = read_id(reader);
     const std::size_t attribute_bytes = (flags & kFlagAttributes) != 0 ? reader.u32() : 0;
     entry.path = as_text(reader.bytes(path_bytes));
@@ -296,6 +306,11 @@ Result<Manifest> parse_manifest(ByteView head) {
     if (reader.remaining() != 0) return malformed("bytes follow the last entry of the manifest");
     if (auto fault = first_fault(manifest)) return malformed(std::move(*fault));
     return manifest;
+}
+
+bool asks_to_verify(const Manifest& manifest) noexcept {
+    return std::any_of(manifest.entries.begin(), manifest.entries.end(),
+                       [](const Entry& entry) { return entry.kind == EntryKind::verify; });
 }
 
 }  // namespace longhaul::wire

@@ -39,6 +39,8 @@ enum class EntryKind : std::uint8_t {
     metadata = 7,   // mode, owner, mtime of an existing file or directory
     mark = 8,  // no file: watermark `mtime_ns` (source time); reported to the target's control when published
     link = 9,  // `path` becomes one more name of the published file `target`, if that has this size and mtime
+    verify =
+        10,  // bytes [file_offset, +size) of the file `path` are read at both ends and compared; none travels
 };
 
 struct Entry {
@@ -49,8 +51,9 @@ struct Entry {
     std::int64_t mtime_ns = 0;  // since the Unix epoch; for `mark` the watermark
     std::uint64_t size = 0;     // file, range: bytes in the payload; assemble: bytes of the whole object
     std::uint64_t payload_offset = 0;  // file, range
-    std::uint64_t file_offset = 0;     // range
-    // range: bytes of the whole object, for preallocation; assemble: bytes of it that ranges bring, the rest are holes
+    std::uint64_t file_offset = 0;     // range, verify
+    // range: bytes of the whole object, for preallocation; verify: of the whole file; assemble: bytes of it that ranges
+    // bring, the rest are holes
     std::uint64_t file_size = 0;
     ObjectKey object;    // range, assemble
     std::string path;    // relative, '/'-separated raw bytes; empty for `range` is allowed at the target
@@ -117,9 +120,11 @@ Result<Manifest> parse_manifest(ByteView head);
 // ok: relative, no empty, "." or ".." component, no NUL, each name <= 255 bytes, whole <= 4095, not below ".longhaul".
 bool path_is_safe(std::string_view path) noexcept;
 
+bool asks_to_verify(const Manifest& manifest) noexcept;  // has a `verify` entry
+
 struct EntryVerdict {
     FailReason reason = FailReason::none;
-    std::uint32_t crc32c = 0;  // of the entry's payload bytes; 0 for entries without payload
+    std::uint32_t crc32c = 0;  // of the entry's payload bytes, of verify those read at the source; else 0
     bool operator==(const EntryVerdict&) const = default;
 };
 struct Trailer {

@@ -166,6 +166,9 @@ void Worker::on_storage_event(const storage::Event& event, TimeNs now) {
         case storage::Event::Kind::read_done:
             end_read(*link->session, token.value, now);
             break;
+        case storage::Event::Kind::verify_read:
+            end_verify_read(*link->session, token.value, now);
+            break;
         case storage::Event::Kind::write_done:
             end_write(*link->session, token.value, now);
             break;

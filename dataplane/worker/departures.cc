@@ -58,7 +58,8 @@ bool Worker::start_waiting(Link& link, TimeNs now) {
         const auto handle = session.sender.offer(
             {bundle.offer.id, bundle.offer.generation, bundle.head, bundle.manifest.payload_bytes}, now);
         if (!handle) break;  // sender is full: later
-        session.readings[*handle] = {bundle.offer.id, std::move(reader).value(), 0, false};
+        session.readings[*handle] = {bundle.offer.id, std::move(reader).value(), 0,
+                                     wire::asks_to_verify(bundle.manifest), false};
         link.waiting.pop_front();
         busy = true;
     }
@@ -79,10 +80,23 @@ bool Worker::request_reads(Link& link, TimeNs now) {
     while (const auto wanted = session.sender.next_trailer_wanted()) {
         const auto reading = session.readings.find(*wanted);
         LH_ASSERT(reading != session.readings.end());
-        session.sender.trailer(*wanted, wire::write_trailer(reading->second.reader->trailer()), now);
         busy = true;
+        if (!reading->second.verifies) {
+            session.sender.trailer(*wanted, wire::write_trailer(reading->second.reader->trailer()), now);
+            continue;
+        }
+        const Token token{link.settings.link, link.group, Token::Kind::verify, session.epoch, *wanted};
+        ++reading->second.reads_open;
+        reading->second.reader->read_to_verify(token.packed());
     }
     return busy;
+}
+
+void Worker::end_verify_read(LinkSession& session, std::uint32_t bundle, TimeNs now) {
+    const auto reading = session.readings.find(bundle);
+    LH_ASSERT(reading != session.readings.end() && reading->second.reads_open > 0);
+    session.sender.trailer(bundle, wire::write_trailer(reading->second.reader->trailer()), now);
+    if (--reading->second.reads_open == 0 && reading->second.settled) session.readings.erase(reading);
 }
 
 bool Worker::collect_results(Link& link) {

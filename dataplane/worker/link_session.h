@@ -32,12 +32,12 @@ struct Lane {
 
 // What a storage event is about. Packed into the 64-bit token that travels through the ring.
 struct Token {
-    enum class Kind : std::uint8_t { read = 1, write = 2, finish = 3 };
+    enum class Kind : std::uint8_t { read = 1, write = 2, finish = 3, verify = 4 };
     std::uint8_t link = 0;
     std::uint8_t group = 0;  // < kGroupsMax
     Kind kind = Kind::read;
     std::uint16_t epoch = 0;  // of the session: events of an older one are ignored
-    std::uint32_t value = 0;  // block index, or bundle handle for finish
+    std::uint32_t value = 0;  // block index, or bundle handle for finish and verify
 
     std::uint64_t packed() const noexcept {
         return std::uint64_t{link} << 56 | std::uint64_t{group} << 52 |
@@ -94,7 +94,8 @@ class LinkSession {
         wire::BundleId id;
         std::unique_ptr<storage::BundleReader> reader;
         std::uint32_t reads_open = 0;
-        bool settled = false;  // ends with its last read: until then that holds a block
+        bool verifies = false;  // something is read only to be compared, before its trailer is made
+        bool settled = false;   // ends with its last read: until then that holds a block
     };
     struct Writing {
         session::ArrivalBook::Key key;

@@ -117,6 +117,7 @@ class Worker {
     bool request_reads(Link& link, TimeNs now);
     bool collect_results(Link& link);
     void end_read(LinkSession& session, std::uint32_t block, TimeNs now);
+    void end_verify_read(LinkSession& session, std::uint32_t bundle, TimeNs now);
     void take_back(const wire::BundleId& id, std::uint32_t below_generation, TimeNs now);
     void settle_outgoing(Link& link, const session::BundleResult& result);
 

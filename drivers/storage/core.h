@@ -15,6 +15,7 @@
 #include "drivers/storage/ring.h"
 #include "drivers/storage/storage.h"
 #include "drivers/storage/store.h"
+#include "drivers/storage/verifier.h"
 
 namespace longhaul::storage {
 
@@ -22,7 +23,7 @@ namespace longhaul::storage {
 struct Devices {
     std::unique_ptr<Ring> ring;
     Disk& disk;
-    Publishing publishing = Publishing::on_its_thread;
+    Helping helping = Helping::on_its_thread;
 };
 
 struct Core {
@@ -31,7 +32,8 @@ struct Core {
           disk(devices.disk),
           ring(std::move(devices.ring)),
           descriptors(descriptors_max),
-          publisher(devices.publishing) {}
+          publisher(devices.helping),
+          verifier(devices.helping) {}
 
     void say(const std::string& text) const {
         if (config.log) config.log(text);
@@ -47,6 +49,7 @@ struct Core {
     std::unique_ptr<Ring> ring;
     Descriptors descriptors;
     Publisher publisher;
+    Verifier verifier;
     std::map<std::pair<StoreNumber, StoreRole>, std::shared_ptr<Store>> stores;
 };
 

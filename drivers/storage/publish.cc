@@ -195,6 +195,7 @@ int Publishing::apply(std::size_t index) {
         case EntryKind::metadata:
             return in_order() ? change_metadata(entry) : 0;
         case EntryKind::mark:
+        case EntryKind::verify:
             return 0;
     }
     return EINVAL;

@@ -17,6 +17,7 @@
 #include "drivers/storage/file.h"
 #include "drivers/storage/payload_map.h"
 #include "drivers/storage/requests.h"
+#include "drivers/storage/same_version.h"
 
 namespace longhaul::storage {
 
@@ -26,34 +27,18 @@ using wire::FailReason;
 
 namespace {
 
-constexpr std::int64_t kNanosecondsInSecond = 1'000'000'000;
-
-std::int64_t nanoseconds(const timespec& time) noexcept {
-    return static_cast<std::int64_t>(time.tv_sec) * kNanosecondsInSecond + time.tv_nsec;
-}
-
-// Is the open file still the one that the walk saw?
-FailReason compare(Disk& disk, int fd, const Entry& entry) {
-    struct stat found {};
-    if (disk.fstat(fd, found) != 0) return source_reason(errno);
-    const std::uint64_t size = entry.kind == EntryKind::range ? entry.file_size : entry.size;
-    const bool same = S_ISREG(found.st_mode) && static_cast<std::uint64_t>(found.st_size) == size &&
-                      nanoseconds(found.st_mtim) == entry.mtime_ns &&
-                      (entry.ctime_ns == 0 || nanoseconds(found.st_ctim) == entry.ctime_ns);
-    return same ? FailReason::none : FailReason::source_changed;
-}
-
 class Reader final : public BundleReader, public FileUser {
   public:
     Reader(std::shared_ptr<Core> core, std::shared_ptr<Store> store, const wire::Manifest& manifest)
         : core_(std::move(core)),
           store_(std::move(store)),
-          manifest_(manifest),
-          map_(manifest_),
-          sources_(manifest_.entries.size()) {}
+          manifest_(std::make_shared<const wire::Manifest>(manifest)),
+          map_(*manifest_),
+          sources_(manifest_->entries.size()) {}
     ~Reader() override;
 
     void read(std::uint64_t payload_offset, MutableByteView into, std::uint64_t token) override;
+    void read_to_verify(std::uint64_t token) override;
     wire::Trailer trailer() override;
 
   private:
@@ -73,10 +58,12 @@ class Reader final : public BundleReader, public FileUser {
 
     std::shared_ptr<Core> core_;
     std::shared_ptr<Store> store_;
-    const wire::Manifest manifest_;
+    const std::shared_ptr<const wire::Manifest> manifest_;  // shared with the verify job
     const PayloadMap map_;
     std::vector<Source> sources_;
     Requests requests_;
+    std::shared_ptr<VerifyJob> verify_;
+    std::vector<wire::EntryVerdict> verified_;  // empty: nothing was
     bool abandoned_ = false;
 };
 
@@ -85,12 +72,15 @@ Reader::~Reader() {
     for (Source& source : sources_)
         if (source.file) source.file->fail(FailReason::cancelled);
     core_->ring->drain_group(this);
+    if (!verify_) return;
+    verify_->done = nullptr;
+    verify_->cancelled.store(true, std::memory_order_relaxed);
 }
 
 File& Reader::file_of(std::uint32_t index) {
     Source& source = sources_[index];
     if (!source.file) {
-        const Entry& entry = manifest_.entries[index];
+        const Entry& entry = manifest_->entries[index];
         File::Spec spec;
         spec.store = store_.get();
         spec.directory = store_->root.get();
@@ -109,7 +99,7 @@ FailReason Reader::opened(File& file, int fd) {
     if (core_->disk.fstat(fd, found) != 0) return source_reason(errno);
     if (source.inode != 0 && source.inode != found.st_ino) return FailReason::source_changed;
     source.inode = found.st_ino;
-    if (const FailReason reason = compare(core_->disk, fd, manifest_.entries[file.entry()]);
+    if (const FailReason reason = compare_version(core_->disk, fd, manifest_->entries[file.entry()]);
         reason != FailReason::none)
         return reason;
     const int flags = core_->disk.get_flags(fd);
@@ -130,7 +120,7 @@ void Reader::read(std::uint64_t payload_offset, MutableByteView into, std::uint6
             std::memset(memory, 0, piece.bytes);
             return;
         }
-        const Entry& entry = manifest_.entries[piece.entry];
+        const Entry& entry = manifest_->entries[piece.entry];
         File& file = file_of(piece.entry);
         Operation& part = file.take(Operation::Code::read);
         part.memory = memory;
@@ -147,12 +137,12 @@ void Reader::read(std::uint64_t payload_offset, MutableByteView into, std::uint6
 
 void Reader::settled(File& file, Operation& operation, FailReason reason) {
     Source& source = sources_[file.entry()];
-    const Entry& entry = manifest_.entries[file.entry()];
+    const Entry& entry = manifest_->entries[file.entry()];
     if (source.reason == FailReason::none && reason == FailReason::none) {
         source.crc.add(operation.entry_offset, {operation.memory, operation.bytes});
         if (source.crc.bytes() == entry.size && !source.checked) {
             source.checked = true;
-            source.reason = compare(core_->disk, operation.fd, entry);
+            source.reason = compare_version(core_->disk, operation.fd, entry);
             if (source.reason != FailReason::none) ++core_->stats.entries_failed;
             file.close_when_idle();
         }
@@ -174,12 +164,30 @@ void Reader::finish_part(std::uint64_t request) {
     core_->events.push_back(std::move(event));
 }
 
+void Reader::read_to_verify(std::uint64_t token) {
+    LH_ASSERT(!verify_ && verified_.empty());
+    verify_ = std::make_shared<VerifyJob>();
+    verify_->store = store_;
+    verify_->manifest = manifest_;
+    verify_->verdicts.resize(manifest_->entries.size());
+    verify_->done = [this, token](VerifyJob& job) {
+        core_->stats.bytes_verified += job.bytes_read;
+        verified_ = std::move(job.verdicts);
+        verify_.reset();
+        Event event;
+        event.kind = Event::Kind::verify_read;
+        event.token = token;
+        core_->events.push_back(std::move(event));
+    };
+    core_->verifier.start(verify_);
+}
+
 wire::Trailer Reader::trailer() {
-    LH_ASSERT(requests_.open_count() == 0);
+    LH_ASSERT(requests_.open_count() == 0 && !verify_);
     wire::Trailer trailer;
-    trailer.id = manifest_.id;
-    trailer.generation = manifest_.generation;
-    trailer.verdicts.resize(manifest_.entries.size());
+    trailer.id = manifest_->id;
+    trailer.generation = manifest_->generation;
+    trailer.verdicts.resize(manifest_->entries.size());
     for (const std::uint32_t index : map_.entries()) {
         wire::EntryVerdict& verdict = trailer.verdicts[index];
         const Source& source = sources_[index];
@@ -187,6 +195,10 @@ wire::Trailer Reader::trailer() {
         if (verdict.reason == FailReason::none && !source.checked)
             verdict.reason = FailReason::internal;  // never read in full
         if (verdict.reason == FailReason::none) verdict.crc32c = source.crc.value();
+    }
+    for (std::size_t i = 0; i < trailer.verdicts.size(); ++i) {
+        if (manifest_->entries[i].kind != EntryKind::verify) continue;
+        trailer.verdicts[i] = verified_.empty() ? wire::EntryVerdict{FailReason::internal, 0} : verified_[i];
     }
     return trailer;
 }

@@ -18,6 +18,9 @@
 // last stands in the staging file `order`, flushed before the stages are told; a bundle that does not follow it is
 // refused (superseded), whoever asked. Its entries become visible in manifest order up to the first hard failure.
 //
+// A `verify` entry is read from the disk at both ends (O_DIRECT where it can be), on a helper's thread; the target compares
+// its CRC32C with the trailer's, and touches nothing.
+//
 // Directory and in-place metadata is set last, deepest first. A failed entry holds back the bundle's `mark` entries: they
 // fail with its reason. Set-id bits are given only together with the owner; extended attributes and POSIX ACLs as the entry
 // names them, or the entry fails (attributes.h). Made on any thread; the thread that first
@@ -53,6 +56,7 @@ struct StorageConfig {
 
 struct StorageStats {
     std::uint64_t bytes_read = 0, bytes_written = 0, direct_bytes_read = 0, direct_bytes_written = 0;
+    std::uint64_t bytes_verified = 0;  // read from the disk to be compared with the other end's
     std::uint64_t files_opened = 0, files_published = 0, entries_failed = 0, fdatasyncs = 0,
                   directory_fsyncs = 0, file_system_flushes = 0;
     std::uint64_t order_refusals = 0;  // bundles told to publish out of their order; refused
@@ -66,6 +70,7 @@ struct Event {
         write_done,    // token; never fails: the entry's failure is remembered for finish
         bundle_stage,  // token given to finish(); status is durable, then published (or failed)
         mark,          // token given to finish(); a `mark` entry was published: store, watermark_ns
+        verify_read,   // token given to read_to_verify(): trailer() may be asked for
         staged,  // token given to finish(); PublishRule::in_order: flushed, invisible, waits for release();
                  // position is what the store has published last
     };
@@ -88,7 +93,9 @@ class BundleReader {
     // Fills into[0, bytes) from payload [payload_offset, +bytes); gaps between entries become zeros. Reads are
     // submitted in ascending order of offset. `into` lies in the registered arena.
     virtual void read(std::uint64_t payload_offset, MutableByteView into, std::uint64_t token) = 0;
-    // After every read is done (LH_ASSERT): verdict and CRC32C of each entry.
+    // Once, if wire::asks_to_verify(manifest): reads from the disk what is only compared, on a helper's thread.
+    virtual void read_to_verify(std::uint64_t token) = 0;
+    // After every read is done, that to verify too (LH_ASSERT): verdict and CRC32C of each entry.
     virtual wire::Trailer trailer() = 0;
 };
 

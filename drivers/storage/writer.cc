@@ -1,6 +1,6 @@
 // Writing one bundle at the target.
 //
-//   writing ──finish──▶ syncing (every staged file: fdatasync) ──▶ publishing (PublishJob) ──▶ reported
+//   writing ──finish──▶ [verifying (VerifyJob) ──▶] syncing (every staged file: fdatasync) ──▶ publishing (PublishJob) ──▶ reported
 //
 // Bytes go to staging as they come, in any order. finish() drops the entries that the source, the disk or the
 // CRC has failed, has all the others flushed at once, and hands the bundle to the publisher; a bundle of many
@@ -57,7 +57,7 @@ class Writer final : public BundleWriter, public FileUser {
     void release() override;
 
   private:
-    enum class State : std::uint8_t { writing, syncing, staged, publishing, reported };
+    enum class State : std::uint8_t { writing, verifying, syncing, staged, publishing, reported };
 
     struct Target {
         std::string name;  // in staging; empty until the first byte comes
@@ -81,6 +81,8 @@ class Writer final : public BundleWriter, public FileUser {
     void fail(std::uint32_t index, FailReason reason);
     void finish_part(std::uint64_t request);
     void judge(const wire::Trailer& trailer);
+    void verify(const wire::Trailer& trailer);
+    void verified(const VerifyJob& job, const std::vector<wire::EntryVerdict>& source);
     void sync_all();
     void one_synced();
     void stage();
@@ -101,6 +103,7 @@ class Writer final : public BundleWriter, public FileUser {
     std::vector<Target> targets_;
     Requests requests_;
     std::shared_ptr<PublishJob> job_;
+    std::shared_ptr<VerifyJob> verify_;
     State state_ = State::writing;
     std::uint64_t finish_token_ = 0;
     std::size_t syncs_ = 0;
@@ -115,6 +118,10 @@ Writer::~Writer() {
         if (target.tail) target.tail->fail(FailReason::cancelled);
     }
     core_->ring->drain_group(this);
+    if (verify_) {
+        verify_->done = nullptr;
+        verify_->cancelled.store(true, std::memory_order_relaxed);
+    }
     if (job_) {
         job_->done = nullptr;
         job_->cancelled.store(true, std::memory_order_relaxed);  // what it has not published yet, it removes
@@ -268,6 +275,30 @@ void Writer::finish(const wire::Trailer& trailer, std::uint64_t token) {
         trailer.verdicts.size() != manifest_->entries.size())
         return report_failure(FailReason::manifest_malformed);
     judge(trailer);
+    if (wire::asks_to_verify(*manifest_)) return verify(trailer);
+    sync_all();
+}
+
+void Writer::verify(const wire::Trailer& trailer) {
+    state_ = State::verifying;
+    verify_ = std::make_shared<VerifyJob>();
+    verify_->store = store_;
+    verify_->manifest = manifest_;
+    verify_->verdicts = trailer.verdicts;
+    verify_->done = [this, source = trailer.verdicts](VerifyJob& job) { verified(job, source); };
+    core_->verifier.start(verify_);
+}
+
+void Writer::verified(const VerifyJob& job, const std::vector<wire::EntryVerdict>& source) {
+    core_->stats.bytes_verified += job.bytes_read;
+    for (std::size_t i = 0; i < targets_.size(); ++i) {
+        FailReason& reason = targets_[i].reason;
+        if (manifest_->entries[i].kind != EntryKind::verify || reason != FailReason::none) continue;
+        reason = job.verdicts[i].reason;
+        if (reason == FailReason::none && job.verdicts[i].crc32c != source[i].crc32c)
+            reason = FailReason::integrity;
+    }
+    verify_.reset();
     sync_all();
 }
 

@@ -165,6 +165,15 @@ class TwoSites(unittest.TestCase):
         except Failed as error:
             self.fail("\n".join([str(error), *last]))
 
+    def payload_counted(self, expected):
+        """payload_sent(), once what is known to have been sent is in it: a view of a link may be older than the replica."""
+        wait_for(lambda: self.payload_sent() >= expected, 30, f"{expected} bytes to be counted as sent")
+        return self.payload_sent()
+
+    def payload_sent(self):
+        """Bytes of bundles, heads included, that east has put on the link."""
+        return self.world.link("east")["measured"]["tx_payload_bytes"]
+
     def failures(self, name="data"):
         """The objects that do not arrive, by path."""
         answer = self.world.rest("east", "GET", f"/v1/datasets/{name}/failures")

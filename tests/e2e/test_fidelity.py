@@ -161,15 +161,6 @@ class Fidelity(TwoSites):
         found = os.listxattr(os.path.join(self.replica, "tool"))
         self.assertEqual([name for name in found if not name.startswith("security.selinux")], [])
 
-    def payload_counted(self, expected):
-        """The same, once what is known to have been sent is in it: a view of a link may be older than the replica."""
-        wait_for(lambda: self.payload_sent() >= expected, 30, f"{expected} bytes to be counted as sent")
-        return self.payload_sent()
-
-    def payload_sent(self):
-        """Bytes of bundles, heads included, that east has put on the link."""
-        return self.world.link("east")["measured"]["tx_payload_bytes"]
-
 
 if __name__ == "__main__":
     unittest.main()

@@ -135,7 +135,7 @@ inline std::string attributes(bool directory) {
 // Entries with payload are laid one behind the other from `place`, aligned when they must be.
 inline wire::Entry entry(std::uint64_t& place) {
     wire::Entry entry;
-    entry.kind = static_cast<wire::EntryKind>(1 + below(9));
+    entry.kind = static_cast<wire::EntryKind>(1 + below(10));
     entry.mode = static_cast<std::uint32_t>(below(010000));
     entry.uid = any<std::uint32_t>();
     entry.gid = any<std::uint32_t>();
@@ -146,7 +146,7 @@ inline wire::Entry entry(std::uint64_t& place) {
     if (entry.kind == wire::EntryKind::symlink) entry.target = "../" + path();
     if (entry.kind == wire::EntryKind::link) entry.target = path() + "/other";
     const bool bare = entry.kind == wire::EntryKind::symlink || entry.kind == wire::EntryKind::remove ||
-                      entry.kind == wire::EntryKind::mark;
+                      entry.kind == wire::EntryKind::mark || entry.kind == wire::EntryKind::verify;
     if (!bare)
         entry.attributes =
             attributes(entry.kind == wire::EntryKind::directory || entry.kind == wire::EntryKind::metadata);
@@ -154,6 +154,10 @@ inline wire::Entry entry(std::uint64_t& place) {
     if (range || entry.kind == wire::EntryKind::assemble)
         entry.object = {any<std::uint64_t>(), any<std::uint64_t>() | 1};
     if (entry.kind == wire::EntryKind::assemble) entry.file_size = below(entry.size + 1);
+    if (entry.kind == wire::EntryKind::verify) {
+        entry.file_size = entry.size;
+        entry.size = below(entry.size + 1);
+    }
     if (!range && entry.kind != wire::EntryKind::file) return entry;
     entry.size = below(4) == 0 ? below(1 << 20) : below(5000);
     const bool direct = entry.size >= wire::kDirectBytesMin;

@@ -39,6 +39,7 @@ TEST(RpoSim, TheLagIsNeverBelowTheLossAndNeverFarAboveIt) {
         totals.excess_max_s);
     if (count < 20) return;
     EXPECT_GT(totals.breaches, 0u) << "nothing was tried";
+    EXPECT_GT(totals.files_compared, 0u) << "both ends were never compared";
     EXPECT_GT(totals.target_judged, totals.ticks / 4) << "the target hardly ever knew anything";
 }
 

@@ -73,6 +73,9 @@ void World::judge() {
     const auto below = [](std::optional<WallNs> a, std::optional<WallNs> b) { return !a || (b && *a <= *b); };
     ASSERT_TRUE(below(w.w_pub, w.w_dur) && below(w.w_dur, w.w_xfer) && below(w.w_xfer, w.w_disc)) << replay();
     ++totals_.source_judged;
+    const VerifyCounts& compared = seen.dataset.verify.counts;  // nobody touches this target
+    ASSERT_EQ(compared.differing + compared.missing, 0u) << replay();
+    totals_.files_compared = std::max(totals_.files_compared, compared.objects);
     check("source", view, loss_s, 0);
 
     const WallNs wall_now = moment().wall;

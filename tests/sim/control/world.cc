@@ -160,6 +160,7 @@ void World::disturb() {
         if (after > before) leaps_.emplace_back(after, static_cast<double>(after - before) / 1e9);
     }
     if (random_.chance(0.01)) static_cast<void>(runner_->release_deletes());
+    if (random_.chance(0.01)) runner_->verify_start(moment());
 }
 
 void World::change_phase() {
@@ -269,7 +270,9 @@ void World::carry() {
         bundle.event.stage = wire::Stage::published;
         for (std::uint32_t i = 0; i < bundle.manifest.entries.size(); ++i) {
             const auto& entry = bundle.manifest.entries[i];
-            auto reason = random_.chance(0.01) ? FailReason::target_io : apply(entry, bundle.read[i]);
+            // What cannot be read back is as good as lost; here nothing is.
+            const auto trouble = entry.kind == EntryKind::verify ? FailReason::limit : FailReason::target_io;
+            auto reason = random_.chance(0.01) ? trouble : apply(entry, bundle.read[i]);
             if (reason == FailReason::none) continue;
             ++bundle.event.failed_entries;
             bundle.event.failures.push_back({i, reason});
@@ -296,7 +299,9 @@ void World::report(Flying& bundle) {
 }
 
 FailReason World::read(const wire::Entry& entry) const {
-    if (entry.kind != EntryKind::file && entry.kind != EntryKind::range) return FailReason::none;
+    const bool reads =
+        entry.kind == EntryKind::file || entry.kind == EntryKind::range || entry.kind == EntryKind::verify;
+    if (!reads) return FailReason::none;
     const auto& state = history_.at(entry.path).back().state;
     if (!state) return FailReason::source_vanished;
     return state->print.ctime_ns == entry.ctime_ns ? FailReason::none : FailReason::source_changed;
@@ -321,6 +326,12 @@ FailReason World::apply(const wire::Entry& entry, FailReason read_as) {
         case EntryKind::range:
             if (read_as == FailReason::none) staged_[entry.object][entry.file_offset] = entry.size;
             return read_as;
+        case EntryKind::verify: {
+            if (read_as != FailReason::none) return read_as;
+            const auto there = target_.find(entry.path);
+            if (there == target_.end()) return FailReason::target_missing;
+            return there->second == entry.ctime_ns ? FailReason::none : FailReason::integrity;
+        }
         default:
             if (read_as != FailReason::none) return read_as;
     }

@@ -26,7 +26,7 @@ Target::Target(SimulatedDisk& disk, Expectation& said, std::uint64_t seed,
     StorageConfig config;
     config.queue_depth = kQueueDepth;
     storage_ = make_storage_on(
-        config, {std::make_unique<SimulatedRing>(disk, kQueueDepth, seed), disk, Publishing::when_collected},
+        config, {std::make_unique<SimulatedRing>(disk, kQueueDepth, seed), disk, Helping::when_collected},
         kFilesOpenMin + random_.below(kFilesOpenMax - kFilesOpenMin + 1));
 }
 

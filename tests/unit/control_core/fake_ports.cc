@@ -252,7 +252,8 @@ void FakePorts::carry(const wire::BundleId& id_in_queue, std::unique_lock<std::m
 wire::FailReason FakePorts::read_source(const wire::Entry& entry, const std::string& root,
                                         std::string& bytes) {
     const std::string path = root + "/" + entry.path;
-    const std::uint64_t size = entry.kind == wire::EntryKind::range ? entry.file_size : entry.size;
+    const bool stretch = entry.kind == wire::EntryKind::range || entry.kind == wire::EntryKind::verify;
+    const std::uint64_t size = stretch ? entry.file_size : entry.size;
     const int fd = open(path.c_str(), O_RDONLY | O_NOFOLLOW);
     if (fd < 0)
         return errno == EACCES ? wire::FailReason::source_permission : wire::FailReason::source_vanished;
@@ -288,7 +289,7 @@ wire::FailReason FakePorts::publish(const std::string& path, ModelObject object)
 
 wire::FailReason FakePorts::apply(const wire::Entry& entry, const std::string& root) {
     if (const auto failing = failing_.find(entry.path);
-        failing != failing_.end() && failing->second.second > 0) {
+        failing != failing_.end() && failing->second.second > 0 && entry.kind != wire::EntryKind::verify) {
         --failing->second.second;
         return failing->second.first;
     }
@@ -348,6 +349,16 @@ wire::FailReason FakePorts::apply(const wire::Entry& entry, const std::string& r
             if (!same) return wire::FailReason::target_link;
             object.bytes = found->second.bytes;
             return publish(entry.path, std::move(object));
+        }
+        case wire::EntryKind::verify: {
+            if (const auto reason = read_source(entry, root, object.bytes); reason != wire::FailReason::none)
+                return reason;
+            const auto found = tree_.find(entry.path);
+            if (found == tree_.end() || found->second.kind != 'f') return wire::FailReason::target_missing;
+            const auto& there = found->second.bytes;
+            const bool same = there.size() == entry.file_size &&
+                              there.compare(entry.file_offset, entry.size, object.bytes) == 0;
+            return same ? wire::FailReason::none : wire::FailReason::integrity;
         }
         case wire::EntryKind::mark:
             marks_.push_back(entry.mtime_ns);

@@ -11,6 +11,7 @@
 #include <list>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <string>
 #include <thread>
@@ -73,6 +74,15 @@ class FakePorts final : public Ports {
     }
     void set_store(std::uint64_t store) {
         locked([&] { store_ = store; });
+    }
+    // As others do at the target: other bytes, or nothing. Its dates stay.
+    void tamper(const std::string& path, const std::optional<std::string>& bytes) {
+        locked([&] {
+            if (bytes)
+                tree_.at(path).bytes = *bytes;
+            else
+                tree_.erase(path);
+        });
     }
     void clear_target() {
         locked([&] { tree_.clear(); });

@@ -13,6 +13,7 @@ namespace longhaul::control::test {
 namespace {
 
 using nlohmann::json;
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::MatchesRegex;
 using ::testing::Not;
@@ -93,6 +94,18 @@ TEST_F(Cli, SteersDatasets) {
     EXPECT_THAT(longhaul("datasets release-deletes lake").output,
                 HasSubstr("released 0 held deletes of lake"));
     EXPECT_EQ(longhaul("datasets release-deletes nothing").status, 1);
+    EXPECT_THAT(longhaul("verify lake --status").output, HasSubstr("never"));
+    const Outcome verified = longhaul("verify lake --wait");
+    EXPECT_EQ(verified.status, 0);
+    EXPECT_THAT(verified.output, AllOf(HasSubstr("done"), HasSubstr("2023-11-14T22:14:20"), HasSubstr("41")));
+    EXPECT_EQ(longhaul("verify nothing").status, 1);
+    ASSERT_EQ(longhaul("datasets create --name rotten --source posix:/rot --target west=posix:/rot").status,
+              0);
+    EXPECT_EQ(longhaul("verify rotten").status, 0);
+    const Outcome rotten = longhaul("verify rotten --wait");
+    EXPECT_EQ(rotten.status, 1);
+    EXPECT_THAT(rotten.output, HasSubstr("longhaul events names the files"));
+    EXPECT_EQ(longhaul("datasets remove rotten").status, 0);
     EXPECT_EQ(longhaul("datasets remove lake").status, 0);
     EXPECT_EQ(longhaul("datasets remove lake").status, 1);
     const Outcome wrong =

@@ -117,6 +117,15 @@ Result<void> FakeCore::dataset_rescan(const std::string& name) {
     if (!view) return view.error();
     return {};
 }
+Result<DatasetView> FakeCore::dataset_verify(const std::string& name) {
+    const auto found = views.find(name);
+    if (found == views.end()) return Error{ErrorCode::not_found, "there is no dataset " + name};
+    auto& verify = found->second.verify;
+    verify.started = 1'700'000'000'000'000'000;
+    verify.ended = verify.started + 60'000'000'000;
+    verify.counts = {41, 4'100, name == "rotten" ? 1u : 0u, 0, 2, 0};
+    return found->second;
+}
 Result<std::uint64_t> FakeCore::dataset_release_deletes(const std::string& name) {
     const auto view = dataset(name);
     if (!view) return view.error();

@@ -59,6 +59,7 @@ class FakeCore : public Core {
     Result<DatasetView> dataset(const std::string& name) override;
     std::vector<DatasetView> datasets() override;
     Result<void> dataset_rescan(const std::string& name) override;
+    Result<DatasetView> dataset_verify(const std::string& name) override;
     Result<std::uint64_t> dataset_release_deletes(const std::string& name) override;
     Result<Plan> dataset_plan(const DatasetSpec& spec) override;
     Result<LinkImpact> link_impact(const std::string& link, double window_s) override;

@@ -82,7 +82,7 @@ struct Staged {
         }
     }
     void publish_all() {
-        Publisher publisher(Publishing::on_its_thread);
+        Publisher publisher(Helping::on_its_thread);
         for (const auto& job : jobs)
             publisher.start(job);
         publisher.finish_all();

@@ -323,6 +323,11 @@ wire::Trailer Rig::read_all(const wire::Manifest& manifest, std::vector<std::uin
         }
         events.clear();
     }
+    if (wire::asks_to_verify(manifest)) {
+        const auto token = next_token();
+        reader.value()->read_to_verify(token);
+        until([&] { return seen(Event::Kind::verify_read, token); }, "verify_read");
+    }
     return reader.value()->trailer();
 }
 

@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "dataplane/wire/attributes.h"
+
 namespace longhaul::wire {
 namespace {
 
@@ -57,6 +59,10 @@ Manifest sample() {
     name.size = large.size;
     Entry mark = entry_of(EntryKind::mark, "");
     mark.mode = 0;
+    Entry verify = entry_of(EntryKind::verify, "table/huge.parquet");
+    verify.size = 1 << 20;
+    verify.file_offset = std::uint64_t{1} << 30;
+    verify.file_size = range.file_size;
     manifest.entries = {entry_of(EntryKind::directory, "table"),
                         small,
                         empty,
@@ -67,12 +73,13 @@ Manifest sample() {
                         entry_of(EntryKind::remove, "table/old \xff\n name"),
                         entry_of(EntryKind::metadata, "table"),
                         mark,
-                        name};
+                        name,
+                        verify};
     return manifest;
 }
 
 constexpr std::size_t kSmall = 1, kEmpty = 2, kLarge = 3, kRange = 4, kAssemble = 5, kLink = 6, kRemove = 7,
-                      kMark = 9, kName = 10;
+                      kMark = 9, kName = 10, kVerify = 11;
 
 Bytes written(const Manifest& manifest) {
     auto bytes = write_manifest(manifest);
@@ -147,7 +154,7 @@ const std::vector<Change>& faults() {
              m.place = {1, 1};
          }},
         {"kind 0", [](Manifest& m) { m.entries[kRemove].kind = static_cast<EntryKind>(0); }},
-        {"kind 10", [](Manifest& m) { m.entries[kRemove].kind = static_cast<EntryKind>(10); }},
+        {"kind 11", [](Manifest& m) { m.entries[kRemove].kind = static_cast<EntryKind>(11); }},
         {"mode", [](Manifest& m) { m.entries[kRemove].mode = 010000; }},
         {"absolute path", [](Manifest& m) { m.entries[kRemove].path = "/etc/passwd"; }},
         {"parent", [](Manifest& m) { m.entries[kRemove].path = "a/../../b"; }},
@@ -174,6 +181,17 @@ const std::vector<Change>& faults() {
         {"object offset overflows",
          [](Manifest& m) { m.entries[kRange].file_offset = ~std::uint64_t{4095}; }},
         {"object too large", [](Manifest& m) { m.entries[kRange].file_size = std::uint64_t{1} << 63; }},
+        {"verify nothing", [](Manifest& m) { m.entries[kVerify].path = ""; }},
+        {"verify another store's file", [](Manifest& m) { m.entries[kVerify].path = "../passwd"; }},
+        {"verify misaligned", [](Manifest& m) { m.entries[kVerify].file_offset += 512; }},
+        {"verify behind the end",
+         [](Manifest& m) { m.entries[kVerify].file_offset = m.entries[kVerify].file_size; }},
+        {"verify an impossible file",
+         [](Manifest& m) { m.entries[kVerify].file_size = std::uint64_t{1} << 63; }},
+        {"verify with attributes",
+         [](Manifest& m) {
+             m.entries[kVerify].attributes = write_attributes({{"user.a", "b"}});
+         }},
         {"range of a hole", [](Manifest& m) { m.entries[kRange].object = {}; }},
         {"more than the object", [](Manifest& m) { m.entries[kAssemble].file_size += 4097; }},
         {"ranges of a hole", [](Manifest& m) { m.entries[kAssemble].object = {}; }},
@@ -356,7 +374,7 @@ TEST(TrailerCodec, HostileBytesAreRefused) {
         EXPECT_FALSE(parse_trailer(cut).ok()) << length;
     }
     for (const auto& [offset, value] : std::vector<std::pair<std::size_t, std::uint8_t>>{
-             {0, 'X'}, {4, 0xff}, {5, 0xff}, {7, 48}, {7, 31}, {31, 2}, {31, 4}, {28, 0xff}, {32, 28}}) {
+             {0, 'X'}, {4, 0xff}, {5, 0xff}, {7, 48}, {7, 31}, {31, 2}, {31, 4}, {28, 0xff}, {32, 29}}) {
         Bytes bytes = whole;
         bytes[offset] = value;
         EXPECT_FALSE(parse_trailer(bytes).ok()) << "byte " << offset;

@@ -1,0 +1,111 @@
+// One stretch after the other, through one buffer.
+// SPDX-License-Identifier: Apache-2.0
+#include "drivers/storage/verifier.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdlib>
+#include <memory>
+
+#include "dataplane/fec/crc32c.h"
+#include "drivers/storage/errors.h"
+#include "drivers/storage/same_version.h"
+
+namespace longhaul::storage {
+
+using wire::Entry;
+using wire::EntryKind;
+using wire::FailReason;
+
+namespace {
+
+constexpr std::size_t kBufferBytes = 1u << 20;
+
+struct Free {
+    void operator()(std::uint8_t* memory) const noexcept { std::free(memory); }
+};
+using Buffer = std::unique_ptr<std::uint8_t, Free>;
+
+class Reading {
+  public:
+    Reading(VerifyJob& job, std::uint8_t* buffer)
+        : job_(job),
+          disk_(job.store->disk),
+          at_source_(job.store->role == StoreRole::source),
+          buffer_(buffer) {}
+
+    FailReason read(const Entry& entry, std::uint32_t& crc) {
+        int fd = open(entry, direct_ && entry.file_offset % wire::kDirectAlignment == 0);
+        if (fd == -EINVAL && direct_) {
+            direct_ = false;
+            fd = open(entry, false);
+        }
+        if (fd < 0) return reason_of(-fd);
+        const UniqueFd file(disk_, fd);
+        if (const FailReason reason = look(fd, entry); reason != FailReason::none) return reason;
+        if (const FailReason reason = sum(fd, entry, crc); reason != FailReason::none) return reason;
+        return look(fd, entry);
+    }
+
+  private:
+    int open(const Entry& entry, bool direct) {
+        const int flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC | (direct ? O_DIRECT : 0);
+        return open_beneath(disk_, job_.store->root.get(), entry.path, static_cast<std::uint64_t>(flags));
+    }
+
+    FailReason look(int fd, const Entry& entry) {
+        if (at_source_) return compare_version(disk_, fd, entry);
+        struct stat found {};
+        if (disk_.fstat(fd, found) != 0) return target_reason(errno);
+        if (!S_ISREG(found.st_mode)) return FailReason::target_missing;
+        const bool same = static_cast<std::uint64_t>(found.st_size) == entry.file_size;
+        return same ? FailReason::none : FailReason::integrity;
+    }
+
+    FailReason sum(int fd, const Entry& entry, std::uint32_t& crc) {
+        crc = 0;
+        for (std::uint64_t done = 0; done < entry.size;) {
+            if (job_.cancelled.load(std::memory_order_relaxed)) return FailReason::cancelled;
+            const ssize_t got = disk_.pread(fd, {buffer_, kBufferBytes}, entry.file_offset + done);
+            if (got < 0 && errno == EINTR) continue;
+            if (got < 0) return reason_of(errno);
+            if (got == 0) return at_source_ ? FailReason::source_changed : FailReason::integrity;
+            const auto bytes = std::min(static_cast<std::uint64_t>(got), entry.size - done);
+            crc = fec::crc32c(crc, {buffer_, static_cast<std::size_t>(bytes)});
+            job_.bytes_read += bytes;
+            done += bytes;
+        }
+        return FailReason::none;
+    }
+
+    FailReason reason_of(int error) const noexcept {
+        if (at_source_) return source_reason(error);
+        const bool gone = error == ENOENT || error == ENOTDIR || error == ELOOP || error == ENXIO;
+        return gone ? FailReason::target_missing : target_reason(error);
+    }
+
+    VerifyJob& job_;
+    Disk& disk_;
+    const bool at_source_;
+    std::uint8_t* const buffer_;
+    bool direct_ = true;
+};
+
+}  // namespace
+
+void Verifier::work(VerifyJob& job) {
+    const Buffer buffer(static_cast<std::uint8_t*>(std::aligned_alloc(wire::kDirectAlignment, kBufferBytes)));
+    Reading reading(job, buffer.get());
+    const auto& entries = job.manifest->entries;
+    for (std::size_t i = 0; i < entries.size(); ++i) {
+        wire::EntryVerdict& verdict = job.verdicts[i];
+        if (entries[i].kind != EntryKind::verify || verdict.reason != FailReason::none) continue;
+        verdict.reason = buffer ? reading.read(entries[i], verdict.crc32c) : FailReason::limit;
+        if (verdict.reason != FailReason::none) verdict.crc32c = 0;
+    }
+}
+
+}  // namespace longhaul::storage
