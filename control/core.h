@@ -292,7 +292,9 @@ class Ports {
   public:
     virtual ~Ports() = default;
     // Dataplane. Never blocks longer than a few ms; unavailable when it is not connected: Core tries again later.
-    virtual Result<void> store_open(std::uint64_t store, const std::string& directory, bool target) = 0;
+    // `marked`: a target that was opened before; its directory has to bear the store's mark.
+    virtual Result<void> store_open(std::uint64_t store, const std::string& directory, bool target,
+                                    bool marked) = 0;
     // Lets go of a source's directory. What still reads from it fails, and may be offered again once it is open anew.
     virtual void store_close(std::uint64_t store) = 0;
     virtual Result<bool> bundle_offer(const command::BundleOfferMessage& offer,

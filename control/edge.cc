@@ -98,8 +98,8 @@ void Edge::stop() {
 // ---- Ports: called by the core
 // ---------------------------------------------------------------------------------------
 
-Result<void> Edge::store_open(std::uint64_t store, const std::string& directory, bool target) {
-    return dataplane_.store_open(store, directory, target);
+Result<void> Edge::store_open(std::uint64_t store, const std::string& directory, bool target, bool marked) {
+    return dataplane_.store_open(store, directory, target, marked);
 }
 
 void Edge::store_close(std::uint64_t store) {

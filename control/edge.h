@@ -35,7 +35,8 @@ class Edge final : public Ports, private DataplaneListener {
     std::uint16_t peer_port() const { return peer_port_; }  // 0: there are no other sites
     LinkBook& links() { return links_; }
 
-    Result<void> store_open(std::uint64_t store, const std::string& directory, bool target) override;
+    Result<void> store_open(std::uint64_t store, const std::string& directory, bool target,
+                            bool marked) override;
     void store_close(std::uint64_t store) override;
     Result<bool> bundle_offer(const command::BundleOfferMessage& offer,
                               std::vector<std::uint8_t> head) override;

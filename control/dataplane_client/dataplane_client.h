@@ -70,7 +70,7 @@ class DataplaneClient {
     std::string down_reason() const;
 
     Result<command::StatusReport> status();
-    Result<void> store_open(std::uint64_t store, const std::string& directory, bool target);
+    Result<void> store_open(std::uint64_t store, const std::string& directory, bool target, bool marked);
     Result<void> store_close(std::uint64_t store);
     Result<void> link_add(const command::LinkSettings& settings);
     Result<command::LinkOffer> link_prepare(std::uint8_t link);

@@ -94,9 +94,12 @@ Result<command::StatusReport> DataplaneClient::status() {
     return command::status_report_from(answer.value());
 }
 
-Result<void> DataplaneClient::store_open(std::uint64_t store, const std::string& directory, bool target) {
-    return nothing_else(request(
-        "store_open", {{"store", store}, {"directory", directory}, {"role", target ? "target" : "source"}}));
+Result<void> DataplaneClient::store_open(std::uint64_t store, const std::string& directory, bool target,
+                                         bool marked) {
+    return nothing_else(request("store_open", {{"store", store},
+                                               {"directory", directory},
+                                               {"role", target ? "target" : "source"},
+                                               {"marked", marked}}));
 }
 
 Result<void> DataplaneClient::store_close(std::uint64_t store) {

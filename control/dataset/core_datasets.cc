@@ -146,7 +146,11 @@ Result<TargetAccepted> CoreLoop::accept_target(const std::string& source_site, c
     if (source_site.empty() || source_site == config_.site)
         return Error{ErrorCode::invalid_argument,
                      "the source's site must be another site than " + config_.site};
-    auto directory = place_store(config_.allowed_roots, spec.target.store);
+    const auto held = call<std::string>(
+        [&, this](Moment) -> Result<std::string> { return targets_.directory_of(source_site, spec.name); });
+    if (!held) return held.error();
+    // A directory that held a replica is not made anew.
+    auto directory = place_store(config_.allowed_roots, spec.target.store, held.value());
     if (!directory) return directory.error();
     return call<TargetAccepted>([&, this](Moment now) -> Result<TargetAccepted> {
         std::vector<std::string> sources;

@@ -26,6 +26,7 @@ bool of_the_bundle(wire::FailReason reason) {
     switch (reason) {
         case wire::FailReason::store_unknown:
         case wire::FailReason::store_closed:
+        case wire::FailReason::store_gone:
         case wire::FailReason::limit:
         case wire::FailReason::cancelled:
         case wire::FailReason::superseded:
@@ -40,6 +41,12 @@ bool next_write_may_hide(const Change& change) {
     if (change.print.kind != ObjectKind::file) return false;
     const bool bytes_sent = change.action == Action::create && !change.link_to;
     return bytes_sent || change.print.ctime_ns - change.print.mtime_ns < kRacyNs;
+}
+
+// The target's control has to open it (again).
+bool store_lost(wire::FailReason reason) {
+    return reason == wire::FailReason::store_unknown || reason == wire::FailReason::store_closed ||
+           reason == wire::FailReason::store_gone;
 }
 
 bool source_moved(wire::FailReason reason) {
@@ -125,7 +132,7 @@ void Runner::finish(OpenBundles::iterator found, const command::BundleEvent& eve
 
     const bool whole = event.stage == wire::Stage::failed;
     whole ? ++stats_.bundles_failed : ++stats_.bundles_published;
-    if (event.reason == wire::FailReason::store_unknown || event.reason == wire::FailReason::store_closed) {
+    if (whole && store_lost(event.reason)) {
         target_problem_ = wire::explain(event.reason);
         wants_accept_ = true;
     } else if (!whole) {

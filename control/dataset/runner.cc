@@ -108,7 +108,7 @@ void Runner::hold_store(Moment now) {
     }
     if (store_open_ || !wanted || now.steady < store_retry_at_) return;
     const std::string directory = record_.spec.source.substr(std::string_view("posix:").size());
-    const auto opened = ports_.store_open(store, directory, false);
+    const auto opened = ports_.store_open(store, directory, false, false);
     store_open_ = opened.ok();
     store_stale_ = false;
     store_problem_ = opened ? std::string() : "the dataplane cannot open the source: " + opened.error().text;

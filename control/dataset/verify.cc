@@ -51,6 +51,7 @@ bool unanswered(wire::FailReason reason) {
     switch (reason) {
         case wire::FailReason::store_unknown:
         case wire::FailReason::store_closed:
+        case wire::FailReason::store_gone:
         case wire::FailReason::manifest_malformed:
         case wire::FailReason::limit:
         case wire::FailReason::cancelled:

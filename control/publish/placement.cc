@@ -78,7 +78,8 @@ Result<std::string> directory_of_store(const std::string& store) {
     return directory;
 }
 
-Result<std::string> place_store(const std::vector<std::string>& allowed_roots, const std::string& store) {
+Result<std::string> place_store(const std::vector<std::string>& allowed_roots, const std::string& store,
+                                const std::string& held) {
     namespace fs = std::filesystem;
     if (allowed_roots.empty())
         return Error{ErrorCode::permission_denied,
@@ -97,7 +98,13 @@ Result<std::string> place_store(const std::vector<std::string>& allowed_roots, c
     for (const auto& allowed : allowed_roots) {
         const std::string root = fs::canonical(allowed, failure).string();
         if (failure || !beneath(root, wanted)) continue;
-        if (wanted.size() > root.size()) {
+        if (wanted == held && !fs::is_directory(wanted, failure))
+            return Error{
+                ErrorCode::not_found,
+                "directory " + shown_path(wanted) +
+                    ", which held the replica, is gone: mount or put it back, and replication resumes by "
+                    "itself; if what it held is lost, remove the dataset and create it again"};
+        if (wanted != held && wanted.size() > root.size()) {
             const std::string relative = wanted.substr(root == "/" ? 1 : root.size() + 1);
             if (auto made = create_beneath(root, relative); !made) return made.error();
         }

@@ -63,6 +63,10 @@ Result<TargetAccepted> Targets::accept(const std::string& site, const DatasetSpe
             record.rpo_target_s = spec.rpo_target_s;
             record.rescan_s = spec.rescan_s;
             state_.target_put(record);
+            entry.open =
+                false;  // asked for once more, because something failed: is it still the same directory?
+            open_store(entry);
+            if (connected_ && !entry.open) return Error{ErrorCode::unavailable, entry.problem};
             return TargetAccepted{store};
         }
         if (same)
@@ -81,13 +85,19 @@ Result<TargetAccepted> Targets::accept(const std::string& site, const DatasetSpe
                          "directory " + shown_path(directory) + " overlaps " + shown_path(source) +
                              ", the source of a dataset of this site: choose another one"};
     Entry entry;
-    entry.record = {new_store_number(), site,          spec.name, directory,
-                    spec.rpo_target_s,  spec.rescan_s, now,       std::nullopt};
+    entry.record = {new_store_number(), site, spec.name,    directory, spec.rpo_target_s,
+                    spec.rescan_s,      now,  std::nullopt, false};
     entry.heard_at = now;
     state_.target_put(entry.record);
     const auto store = entry.record.store;
     open_store(targets_.emplace(store, std::move(entry)).first->second);
     return TargetAccepted{store};
+}
+
+std::string Targets::directory_of(const std::string& site, const std::string& dataset) const {
+    for (const auto& [store, entry] : targets_)
+        if (entry.record.site == site && entry.record.dataset == dataset) return entry.record.directory;
+    return {};
 }
 
 Result<void> Targets::release(const std::string& site, const std::string& dataset) {
@@ -102,8 +112,13 @@ Result<void> Targets::release(const std::string& site, const std::string& datase
 
 void Targets::open_store(Entry& entry) {
     if (!connected_ || entry.open) return;
-    const auto opened = ports_.store_open(entry.record.store, entry.record.directory, true);
+    auto& record = entry.record;
+    const auto opened = ports_.store_open(record.store, record.directory, true, record.marked);
     entry.open = opened.ok();
+    if (entry.open && !record.marked) {
+        record.marked = true;
+        state_.target_put(record);
+    }
     entry.problem = opened ? std::string() : "the dataplane cannot open the store: " + opened.error().text;
 }
 

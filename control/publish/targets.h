@@ -35,6 +35,8 @@ class Targets {
     Result<TargetAccepted> accept(const std::string& site, const DatasetSpec& spec,
                                   const std::string& directory, const std::vector<std::string>& sources_here,
                                   WallNs now);
+    std::string directory_of(const std::string& site,
+                             const std::string& dataset) const;  // empty: no replica here
     Result<void> release(const std::string& site, const std::string& dataset);
 
     void on_dataplane_up();

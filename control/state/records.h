@@ -68,6 +68,7 @@ struct TargetRecord {
     double rpo_target_s = 0, rescan_s = 0;
     WallNs accepted = 0;
     std::optional<WallNs> w_pub;
+    bool marked = false;  // its directory has been opened, and bears its number
 };
 
 // What an entry of a bundle in flight was made of, beyond what the manifest says of it.

@@ -161,7 +161,7 @@ ALTER TABLE datasets ADD COLUMN order_number INTEGER NOT NULL DEFAULT 0;
     R"sql(
 ALTER TABLE ranges ADD COLUMN hole INTEGER NOT NULL DEFAULT 0;
 )sql",
-    // How far the comparison of both ends has come.
+    // How far the comparison of both ends has come; whether a target's directory bears its store's mark.
     R"sql(
 CREATE TABLE verifications (
     dataset INTEGER PRIMARY KEY,
@@ -176,6 +176,7 @@ CREATE TABLE verifications (
     changed INTEGER NOT NULL,
     unreadable INTEGER NOT NULL
 ) STRICT;
+ALTER TABLE targets ADD COLUMN marked INTEGER NOT NULL DEFAULT 0;
 )sql",
 };
 

@@ -277,10 +277,12 @@ std::vector<DatasetRecord> StateStore::datasets() {
 void StateStore::target_put(const TargetRecord& record) {
     writing();
     Statement put(database_,
-                  "INSERT INTO targets VALUES (?,?,?,?,?,?,?,?) ON CONFLICT (store) DO UPDATE SET "
-                  "rpo_target_s=excluded.rpo_target_s,rescan_s=excluded.rescan_s,w_pub=excluded.w_pub");
+                  "INSERT INTO targets VALUES (?,?,?,?,?,?,?,?,?) ON CONFLICT (store) DO UPDATE SET "
+                  "rpo_target_s=excluded.rpo_target_s,rescan_s=excluded.rescan_s,w_pub=excluded.w_pub,"
+                  "marked=excluded.marked");
     put.bind(record.store).bind_text(record.site).bind_text(record.dataset).bind_text(record.directory);
     put.bind(record.rpo_target_s).bind(record.rescan_s).bind(record.accepted).bind(record.w_pub);
+    put.bind(std::int64_t{record.marked ? 1 : 0});
     put.run();
 }
 
@@ -290,13 +292,15 @@ void StateStore::target_remove(std::uint64_t store) {
 }
 
 std::vector<TargetRecord> StateStore::targets() {
-    Statement query(database_,
-                    "SELECT store,site,dataset,directory,rpo_target_s,rescan_s,accepted,w_pub FROM targets "
-                    "ORDER BY accepted");
+    Statement query(
+        database_,
+        "SELECT store,site,dataset,directory,rpo_target_s,rescan_s,accepted,w_pub,marked FROM targets "
+        "ORDER BY accepted");
     std::vector<TargetRecord> records;
     while (query.step()) {
         records.push_back({query.number(0), query.text(1), query.text(2), query.text(3), query.real(4),
-                           query.real(5), query.integer(6), query.optional_integer(7)});
+                           query.real(5), query.integer(6), query.optional_integer(7),
+                           query.integer(8) != 0});
     }
     return records;
 }

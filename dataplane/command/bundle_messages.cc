@@ -44,6 +44,7 @@ bool is_reason(std::uint64_t number) noexcept {
         case wire::FailReason::limit:
         case wire::FailReason::cancelled:
         case wire::FailReason::superseded:
+        case wire::FailReason::store_gone:
         case wire::FailReason::internal:
             return true;
     }

@@ -16,7 +16,8 @@
 //   request        fields                                    answer
 //   hello          control (instance id)                     boot_id, version, pid, ports[]
 //   status         -                                         StatusReport
-//   store_open     store, directory, role                    -
+//   store_open     store, directory, role, marked (false:    -
+//                  a target's directory takes its mark)
 //   store_close    store                                     -
 //   link_add       LinkSettings; again with the same id:     -     (may be repeated)
 //                  rate, share, mode, goal, parity change live

@@ -139,6 +139,7 @@ Result<void> Node::store_open(const Json& request, std::uint64_t sequence) {
     fields.read("store", open.store);
     fields.read("directory", open.directory);
     fields.read("role", role);
+    fields.read("marked", open.marked);
     if (fields.ok() && role != "source" && role != "target")
         fields.refuse("role", "must be \"source\" or \"target\"");
     if (!fields.ok()) return fields.error();

@@ -69,6 +69,8 @@ const char* to_string(FailReason reason) noexcept {
             return "cancelled";
         case FailReason::superseded:
             return "superseded";
+        case FailReason::store_gone:
+            return "store_gone";
         case FailReason::internal:
             return "internal";
     }
@@ -158,6 +160,12 @@ const char* explain(FailReason reason) noexcept {
             return "A newer generation of this bundle, or of the order that it belongs to, replaced it; "
                    "nothing to do: "
                    "the source sends its changes again.";
+        case FailReason::store_gone:
+            return "The directory of the target store was removed, renamed, unmounted or mounted over; put "
+                   "it back and "
+                   "replication resumes by itself. If what it held is lost for good, remove the dataset and "
+                   "create "
+                   "it again.";
         case FailReason::internal:
             return "An internal limit or defect stopped this bundle; look at the dataplane's log and report "
                    "it.";

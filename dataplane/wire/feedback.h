@@ -71,6 +71,7 @@ enum class FailReason : std::uint8_t {
     limit = 35,  // a named bound of the receiver (entries, open bundles)
     cancelled = 36,
     superseded = 37,  // a newer generation of this bundle, or a newer run of its order, exists
+    store_gone = 38,  // another directory, or none, stands where the store was opened: nothing was touched
     internal = 63,
 };
 const char* to_string(FailReason reason) noexcept;  // snake_case, stable

@@ -39,7 +39,8 @@ void Worker::answer(std::uint64_t request, Result<void> result) {
 }
 
 void Worker::obey(OpenStore& command, TimeNs) {
-    answer(command.request, storage_->open_store(command.store, command.directory, command.role));
+    answer(command.request,
+           storage_->open_store(command.store, command.directory, command.role, command.marked));
 }
 
 void Worker::obey(CloseStore& command, TimeNs) {

@@ -27,6 +27,7 @@ struct OpenStore {
     storage::StoreNumber store = 0;
     std::string directory;
     storage::StoreRole role = storage::StoreRole::source;
+    bool marked = false;  // Storage::open_store
 };
 struct CloseStore {
     std::uint64_t request = 0;

@@ -54,11 +54,20 @@ class Publishing {
           tree_(disk_, job.store->root.get()) {}
 
     void run() {
-        if (in_order() && !job_.discard_only) return run_in_order();
-        apply();
+        // What is put into a directory that has no name any more is lost.
+        if (!job_.discard_only && !stands()) return fail_all(FailReason::store_gone);
+        if (in_order() && !job_.discard_only)
+            run_in_order();
+        else
+            apply();
+        if (!job_.discard_only) static_cast<void>(stands());  // or what was told to be there is not
     }
 
   private:
+    bool stands() {
+        job_.store_gone = !job_.store->is_at(job_.store->directory);
+        return !job_.store_gone;
+    }
     bool waits(EntryKind kind) const noexcept {  // for the renames that move its mtime
         return is_in_place(kind) && !(in_order() && kind == EntryKind::metadata);
     }

@@ -32,6 +32,7 @@ struct PublishJob {
     std::uint64_t files_published = 0;
     std::uint64_t directory_fsyncs = 0;
     std::uint64_t file_system_flushes = 0;
+    bool store_gone = false;                // out: its directory stands no more; nothing was published
     bool out_of_order = false;              // out: not the next of its order; nothing was published
     bool place_taken = false;               // out, in order: what follows it may be published
     std::function<void(PublishJob&)> done;  // owner thread only; cleared when the writer is gone

@@ -53,7 +53,8 @@ class WorkerStorage final : public Storage {
     explicit WorkerStorage(std::shared_ptr<Core> core) : core_(std::move(core)) {}
     ~WorkerStorage() override;
 
-    Result<void> open_store(StoreNumber store, const std::string& directory, StoreRole role) override;
+    Result<void> open_store(StoreNumber store, const std::string& directory, StoreRole role,
+                            bool marked) override;
     void close_store(StoreNumber store) override;
     bool has_store(StoreNumber store, StoreRole role) const override {
         return core_->stores.contains({store, role});
@@ -95,14 +96,19 @@ WorkerStorage::~WorkerStorage() {
     core_->stores.clear();
 }
 
-Result<void> WorkerStorage::open_store(StoreNumber number, const std::string& directory, StoreRole role) {
+Result<void> WorkerStorage::open_store(StoreNumber number, const std::string& directory, StoreRole role,
+                                       bool marked) {
     if (const auto already = find(number, role)) {
         if (already->is_at(directory)) return {};
-        return Error{ErrorCode::already_exists, "store " + std::to_string(number) + " is open on " +
-                                                    already->directory + ": close it before opening it on " +
-                                                    directory};
+        if (already->is_at(already->directory) || role == StoreRole::source)
+            return Error{ErrorCode::already_exists, "store " + std::to_string(number) + " is open on " +
+                                                        already->directory +
+                                                        ": close it before opening it on " + directory};
+        already->closed = true;  // its directory has gone
+        core_->stores.erase({number, role});
     }
-    auto opened = open_store_directory(core_->disk, number, directory, role, core_->config.staging_age_max_s);
+    auto opened =
+        open_store_directory(core_->disk, number, directory, role, core_->config.staging_age_max_s, marked);
     if (!opened) return opened.error();
     core_->stores.emplace(std::pair(number, role), std::move(opened).value());
     return {};

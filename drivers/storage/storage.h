@@ -14,6 +14,9 @@
 // files gather ranges and live until assembled or older than `staging_age_max`; `d-*` (empty, same age) say that an object
 // was assembled, so that an `assemble` offered again after a crash succeeds.
 //
+// A bundle is published only where the store's directory still stands under the name that it was opened by, else it fails with
+// store_gone and nothing is touched: what is put into a directory that was removed or mounted over is lost.
+//
 // A bundle with PublishRule::in_order is flushed, then waits (Event::staged) for release(). What the store has published
 // last stands in the staging file `order`, flushed before the stages are told; a bundle that does not follow it is
 // refused (superseded), whoever asked. Its entries become visible in manifest order up to the first hard failure.
@@ -116,7 +119,10 @@ class BundleWriter {
 class Storage {
   public:
     virtual ~Storage() = default;
-    virtual Result<void> open_store(StoreNumber store, const std::string& directory, StoreRole role) = 0;
+    // A target's directory bears its store's number, from the first time that it is opened. `marked`: it has been opened
+    // before, and not_found says that this is not the directory that was (an empty mount point, or made anew).
+    virtual Result<void> open_store(StoreNumber store, const std::string& directory, StoreRole role,
+                                    bool marked = false) = 0;
     virtual void close_store(StoreNumber store) = 0;  // bundles in work on it fail with store_closed
     virtual bool has_store(StoreNumber store, StoreRole role) const = 0;
     // The manifest is validated (parse_manifest) by the caller. Fails with a FailReason name in the text.

@@ -6,6 +6,7 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <ctime>
 #include <vector>
@@ -19,6 +20,7 @@ namespace {
 
 constexpr const char* kPrivateName = ".longhaul";
 constexpr const char* kStagingName = "staging";
+constexpr const char* kMarkName = "store";
 
 Error store_error(int error_number, const std::string& directory, const std::string& what) {
     const std::string text = directory + ": " + what + " (" + error_text(error_number) + ")";
@@ -71,13 +73,53 @@ void clean_staging(Disk& disk, int staging, bool alone, std::uint64_t age_max_s)
     }
 }
 
-Result<void> open_staging(Store& store, std::uint64_t staging_age_max_s) {
+std::string mark_of(const Store& store) {
+    return std::to_string(store.number) + "\n";
+}
+
+bool bears_mark(const Store& store) {
+    const std::string path = std::string(kPrivateName) + "/" + kMarkName;
+    const UniqueFd file(store.disk,
+                        open_beneath(store.disk, store.root.get(), path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
+    if (!file) return false;
+    const std::string wanted = mark_of(store);
+    std::vector<std::uint8_t> found(wanted.size() + 1);
+    const ssize_t got = store.disk.pread(file.get(), found, 0);
+    return got == static_cast<ssize_t>(wanted.size()) &&
+           std::equal(wanted.begin(), wanted.end(), found.begin());
+}
+
+Error mark_missing(const Store& store) {
+    return {ErrorCode::not_found,
+            store.directory + ": this is not the directory that the replica was put into (no mark of store " +
+                std::to_string(store.number) +
+                " in .longhaul/store): mount or put back the one that was, and replication resumes by "
+                "itself; if what "
+                "it held is lost, remove the dataset at its source and create it again"};
+}
+
+Result<void> make_mark(const Store& store, int outer) {
+    const UniqueFd file(store.disk, open_beneath(store.disk, outer, kMarkName,
+                                                 O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600));
+    const std::string mark = mark_of(store);
+    const bool written =
+        file && store.disk.pwrite(file.get(), as_bytes(mark), 0) == static_cast<ssize_t>(mark.size()) &&
+        store.disk.fsync(file.get()) == 0;
+    if (!written) return store_error(errno, store.directory, "cannot write .longhaul/store");
+    return {};
+}
+
+Result<void> open_staging(Store& store, std::uint64_t staging_age_max_s, bool marked) {
+    if (marked && !bears_mark(store)) return mark_missing(store);
     auto outer = private_directory(store.disk, store.root.get(), kPrivateName, store.directory);
     if (!outer) return outer.error();
     auto inner = private_directory(store.disk, outer.value().get(), kStagingName, store.directory);
     if (!inner) return inner.error();
     store.staging = std::move(inner).value();
     drop_default_acl(store.disk, store.staging.get());
+    if (!bears_mark(store)) {
+        if (auto made = make_mark(store, outer.value().get()); !made) return made;
+    }
     if (store.disk.fsync(outer.value().get()) != 0 || store.disk.fsync(store.root.get()) != 0)
         return store_error(errno, store.directory, "cannot make the staging directory durable");
 
@@ -122,7 +164,7 @@ bool Store::is_at(const std::string& other_directory) const {
 
 Result<std::shared_ptr<Store>> open_store_directory(Disk& disk, StoreNumber number,
                                                     const std::string& directory, StoreRole role,
-                                                    std::uint64_t staging_age_max_s) {
+                                                    std::uint64_t staging_age_max_s, bool marked) {
     auto store = std::make_shared<Store>(disk);
     store->number = number;
     store->role = role;
@@ -138,7 +180,7 @@ Result<std::shared_ptr<Store>> open_store_directory(Disk& disk, StoreNumber numb
     store->device = root.st_dev;
     store->inode = root.st_ino;
     if (role == StoreRole::target) {
-        if (auto staged = open_staging(*store, staging_age_max_s); !staged) return staged.error();
+        if (auto staged = open_staging(*store, staging_age_max_s, marked); !staged) return staged.error();
     }
     return store;
 }

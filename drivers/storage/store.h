@@ -7,6 +7,7 @@
 //   open o-<object>                                 ranges of a large object, across bundles and restarts
 //   d-<object>                                 empty: this object was assembled, so that a repeated
 //   `assemble` succeeds
+// Beside it <root>/.longhaul/store holds the store's number, by which the directory is known again.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -82,7 +83,7 @@ struct Store {
 // rare command.
 Result<std::shared_ptr<Store>> open_store_directory(Disk& disk, StoreNumber number,
                                                     const std::string& directory, StoreRole role,
-                                                    std::uint64_t staging_age_max_s);
+                                                    std::uint64_t staging_age_max_s, bool marked);
 
 // The serial is unique in this process, so that a late removal never meets a newer file of the same entry.
 std::string bundle_staging_name(const wire::Manifest& manifest, std::size_t entry, std::uint64_t serial);

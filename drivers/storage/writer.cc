@@ -394,8 +394,10 @@ void Writer::published(PublishJob& job) {
     for (std::size_t i = 0; i < targets_.size(); ++i)
         targets_[i].reason = job.reasons[i];
     const bool refused = job.out_of_order;
+    const bool gone = job.store_gone;
     place_taken_ = job.place_taken;
     job_.reset();
+    if (gone) return report_failure(FailReason::store_gone);
     if (!refused) return report();
     ++core_->stats.order_refusals;
     report_failure(FailReason::superseded);

@@ -29,7 +29,7 @@ class MemoryPorts final : public Ports {
         core_ = core;
     }
 
-    Result<void> store_open(std::uint64_t, const std::string&, bool) override { return {}; }
+    Result<void> store_open(std::uint64_t, const std::string&, bool, bool) override { return {}; }
     void store_close(std::uint64_t) override {}
     Result<bool> bundle_offer(const command::BundleOfferMessage& offer, std::vector<std::uint8_t>) override {
         command::BundleEvent event;

@@ -63,7 +63,7 @@ class MemoryStorage final : public storage::Storage {
   public:
     explicit MemoryStorage(std::size_t held_writes_max) { completions_.held_writes_max = held_writes_max; }
 
-    Result<void> open_store(storage::StoreNumber, const std::string&, storage::StoreRole) override {
+    Result<void> open_store(storage::StoreNumber, const std::string&, storage::StoreRole, bool) override {
         return {};
     }
     void close_store(storage::StoreNumber) override {}

@@ -47,7 +47,7 @@ class World final : public Ports {
     };
     enum class Phase : std::uint8_t { idle, steady, burst, deletes };
 
-    Result<void> store_open(std::uint64_t, const std::string&, bool) override { return {}; }
+    Result<void> store_open(std::uint64_t, const std::string&, bool, bool) override { return {}; }
     void store_close(std::uint64_t) override {}
     Result<bool> bundle_offer(const command::BundleOfferMessage& offer,
                               std::vector<std::uint8_t> head) override;

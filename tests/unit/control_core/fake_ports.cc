@@ -93,7 +93,7 @@ void FakePorts::fail_bundles(wire::FailReason reason, int times) {
     locked([&] { failing_bundles_ = {reason, times}; });
 }
 
-Result<void> FakePorts::store_open(std::uint64_t store, const std::string& directory, bool target) {
+Result<void> FakePorts::store_open(std::uint64_t store, const std::string& directory, bool target, bool) {
     return locked([&]() -> Result<void> {
         if (!connected_) return Error{ErrorCode::unavailable, "not connected"};
         stores_.emplace(store, target);

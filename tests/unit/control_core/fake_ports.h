@@ -125,7 +125,8 @@ class FakePorts final : public Ports {
         return locked([&] { return stores_; });
     }
 
-    Result<void> store_open(std::uint64_t store, const std::string& directory, bool target) override;
+    Result<void> store_open(std::uint64_t store, const std::string& directory, bool target,
+                            bool marked) override;
     void store_close(std::uint64_t store) override;
     Result<bool> bundle_offer(const command::BundleOfferMessage& offer,
                               std::vector<std::uint8_t> head) override;

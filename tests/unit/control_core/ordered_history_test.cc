@@ -64,7 +64,7 @@ class World final : public Ports {
 
   private:
     // ---- Ports of the source's control ----
-    Result<void> store_open(std::uint64_t, const std::string&, bool) override { return {}; }
+    Result<void> store_open(std::uint64_t, const std::string&, bool, bool) override { return {}; }
     void store_close(std::uint64_t) override {}
     Result<bool> bundle_offer(const command::BundleOfferMessage&, std::vector<std::uint8_t> head) override {
         auto manifest = wire::parse_manifest(head);

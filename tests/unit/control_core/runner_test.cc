@@ -13,7 +13,7 @@ namespace fs = std::filesystem;
 
 class Recorder final : public Ports {  // takes every bundle and carries none
   public:
-    Result<void> store_open(std::uint64_t, const std::string&, bool) override {
+    Result<void> store_open(std::uint64_t, const std::string&, bool, bool) override {
         ++opened;
         return {};
     }

@@ -46,13 +46,13 @@ class DataplaneClientTest : public ::testing::Test {
 // one.
 TEST_F(DataplaneClientTest, WaitsForADataplane) {
     start();
-    const auto refused = edge_.store_open(1, "/lake", false);
+    const auto refused = edge_.store_open(1, "/lake", false, false);
     EXPECT_EQ(refused.error().code, ErrorCode::unavailable);
     EXPECT_THAT(refused.error().text, HasSubstr("dataplane"));
     dataplane_.start();
     ASSERT_TRUE(eventually([&] { return core_.ups_seen() == 1; }));
     EXPECT_EQ(core_.ups.at(0).boot_id, dataplane_.boot_id());
-    EXPECT_TRUE(edge_.store_open(1, "/lake", true).ok());
+    EXPECT_TRUE(edge_.store_open(1, "/lake", true, true).ok());
     const json request = dataplane_.requests("store_open").at(0);
     EXPECT_EQ(request.at("role"), "target");
     EXPECT_EQ(request.at("directory"), "/lake");
@@ -115,7 +115,7 @@ TEST_F(DataplaneClientTest, CarriesOffersAndRefusals) {
     EXPECT_EQ(dataplane_.last_blob(), head);
     EXPECT_EQ(dataplane_.requests("bundle_offer").at(0).at("source_store"), 18'000'000'000'000'000'000u);
     dataplane_.refuse("store_open", Error{ErrorCode::permission_denied, "cannot open /x"});
-    const auto refused = edge_.store_open(2, "/x", false);
+    const auto refused = edge_.store_open(2, "/x", false, false);
     EXPECT_EQ(refused.error().code, ErrorCode::permission_denied);
     EXPECT_EQ(refused.error().text, "cannot open /x");
 }

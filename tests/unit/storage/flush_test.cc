@@ -54,7 +54,7 @@ struct Staged {
     std::vector<std::string> done;
 
     explicit Staged(int staging_flags) {
-        auto opened = open_store_directory(linux_disk(), 2, target.path(), StoreRole::target, 3600);
+        auto opened = open_store_directory(linux_disk(), 2, target.path(), StoreRole::target, 3600, false);
         EXPECT_TRUE(opened.ok());
         store = std::move(opened).value();
         store->staging = UniqueFd(linux_disk(), ::open((target / ".longhaul/staging").c_str(),
@@ -137,7 +137,7 @@ TEST(Flush, AfterOneThatFailedOpenBundlesFail) {
 TEST(Flush, SlowOnesAreAvoidedForAWhile) {
     TemporaryDirectory source, target;
     const wire::Manifest manifest = files(source, 40);
-    auto opened = open_store_directory(linux_disk(), 2, target.path(), StoreRole::target, 3600);
+    auto opened = open_store_directory(linux_disk(), 2, target.path(), StoreRole::target, 3600, false);
     ASSERT_TRUE(opened.ok());
     opened.value()->flush_singly = 2;
     for (const bool together : {false, false, true, true})

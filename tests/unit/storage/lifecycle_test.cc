@@ -54,6 +54,54 @@ TEST(Stores, OpenAndClose) {
     EXPECT_EQ(writer.error().text.find("store_unknown"), 0u);
 }
 
+// The directory that a store was first opened on is known again; another in its place is refused, and what comes for the
+// store meanwhile is not put into a directory that has lost its name.
+TEST(Stores, TheDirectoryIsKnownByItsMark) {
+    TemporaryDirectory source, base;
+    put_file(source / "one", "first");
+    const std::string target = base / "replica";
+    std::filesystem::create_directory(target);
+    Rig rig;
+    rig.open(source.path(), target);
+    const auto send = [&] {
+        ManifestMaker maker(source.path(), 2);
+        maker.file("one");
+        maker.mark(5);
+        return rig.transfer(maker.take());
+    };
+    ASSERT_EQ(send().last.failed_entries, 0u);
+    EXPECT_EQ(get_file(target + "/.longhaul/store"), "2\n");
+
+    std::filesystem::rename(target, base / "away");
+    const auto refuse = [&](const char* what) {
+        put_file(source / "one", "second");
+        const Outcome outcome = send();
+        EXPECT_EQ(outcome.last.stage, Stage::failed) << what;
+        EXPECT_EQ(outcome.last.reason, FailReason::store_gone) << what;
+        EXPECT_TRUE(outcome.marks.empty()) << what;
+        EXPECT_EQ(get_file(base / "away/one"), "first") << what;
+    };
+    refuse("nothing stands there");
+    std::filesystem::create_directory(target);
+    refuse("another directory stands there");
+    const auto other = rig->open_store(2, target, StoreRole::target, true);
+    ASSERT_FALSE(other.ok());
+    EXPECT_EQ(other.error().code, ErrorCode::not_found);
+    EXPECT_NE(other.error().text.find("not the directory that the replica was put into"), std::string::npos);
+    EXPECT_FALSE(exists(target + "/.longhaul")) << "it was touched";
+
+    std::filesystem::remove(target);
+    std::filesystem::rename(base / "away", target);
+    ASSERT_TRUE(rig->open_store(2, target, StoreRole::target, true).ok());
+    ASSERT_EQ(send().last.failed_entries, 0u);
+    EXPECT_EQ(get_file(target + "/one"), "second");
+
+    rig->close_store(2);  // another store may be begun there, by who says that it is new
+    EXPECT_FALSE(rig->open_store(3, target, StoreRole::target, true).ok());
+    EXPECT_TRUE(rig->open_store(3, target, StoreRole::target).ok());
+    EXPECT_EQ(get_file(target + "/.longhaul/store"), "3\n");
+}
+
 // A symlink where our private directory should be is not entered.
 TEST(Stores, StagingIsNeverASymlink) {
     TemporaryDirectory target, outside;
