@@ -15,6 +15,21 @@
 
 namespace longhaul::control {
 
+// Says nothing of this entry.
+inline bool of_the_bundle(wire::FailReason reason) {
+    switch (reason) {
+        case wire::FailReason::store_unknown:
+        case wire::FailReason::store_closed:
+        case wire::FailReason::store_gone:
+        case wire::FailReason::limit:
+        case wire::FailReason::cancelled:
+        case wire::FailReason::superseded:
+            return true;
+        default:
+            return false;
+    }
+}
+
 class Failures {
   public:
     explicit Failures(std::string dataset) : dataset_(std::move(dataset)) {}

@@ -21,21 +21,6 @@ Observed observed_of(const Change& change) {
             change.racy};
 }
 
-// Says nothing of this entry.
-bool of_the_bundle(wire::FailReason reason) {
-    switch (reason) {
-        case wire::FailReason::store_unknown:
-        case wire::FailReason::store_closed:
-        case wire::FailReason::store_gone:
-        case wire::FailReason::limit:
-        case wire::FailReason::cancelled:
-        case wire::FailReason::superseded:
-            return true;
-        default:
-            return false;
-    }
-}
-
 // Of a file that only got a name or a mode the ctime is young because of that: a write would show in its mtime.
 bool next_write_may_hide(const Change& change) {
     if (change.print.kind != ObjectKind::file) return false;

@@ -48,19 +48,8 @@ Verification::Outcome outcome_of(wire::FailReason reason) {
 
 // Says nothing of the file: it is asked again.
 bool unanswered(wire::FailReason reason) {
-    switch (reason) {
-        case wire::FailReason::store_unknown:
-        case wire::FailReason::store_closed:
-        case wire::FailReason::store_gone:
-        case wire::FailReason::manifest_malformed:
-        case wire::FailReason::limit:
-        case wire::FailReason::cancelled:
-        case wire::FailReason::superseded:
-        case wire::FailReason::internal:
-            return true;
-        default:
-            return false;
-    }
+    return of_the_bundle(reason) || reason == wire::FailReason::manifest_malformed ||
+           reason == wire::FailReason::internal;
 }
 
 }  // namespace

@@ -18,37 +18,7 @@ constexpr std::array kStages{wire::Stage::complete, wire::Stage::durable, wire::
 
 // A reason this build has no name for must not reach a switch elsewhere. The compiler keeps the list whole.
 bool is_reason(std::uint64_t number) noexcept {
-    if (number > 0xff) return false;
-    switch (static_cast<wire::FailReason>(number)) {
-        case wire::FailReason::none:
-        case wire::FailReason::source_vanished:
-        case wire::FailReason::source_changed:
-        case wire::FailReason::source_io:
-        case wire::FailReason::source_permission:
-        case wire::FailReason::target_no_space:
-        case wire::FailReason::target_quota:
-        case wire::FailReason::target_read_only:
-        case wire::FailReason::target_permission:
-        case wire::FailReason::target_io:
-        case wire::FailReason::target_path:
-        case wire::FailReason::target_name:
-        case wire::FailReason::target_occupied:
-        case wire::FailReason::staging_missing:
-        case wire::FailReason::integrity:
-        case wire::FailReason::target_attributes:
-        case wire::FailReason::target_link:
-        case wire::FailReason::target_missing:
-        case wire::FailReason::store_unknown:
-        case wire::FailReason::store_closed:
-        case wire::FailReason::manifest_malformed:
-        case wire::FailReason::limit:
-        case wire::FailReason::cancelled:
-        case wire::FailReason::superseded:
-        case wire::FailReason::store_gone:
-        case wire::FailReason::internal:
-            return true;
-    }
-    return false;
+    return number <= 0xff && wire::is_known(static_cast<wire::FailReason>(number));
 }
 
 void read_failures(FieldReader& fields, std::vector<wire::EntryFailure>& out) {
