@@ -58,6 +58,11 @@ class Tally:
         return f"{self.passed} passed, {self.failed} failed" + (f", {self.skipped} skipped" if self.skipped else "")
 
 
+# Sanitizer builds read each target's sources as one: the headers, and what they instantiate, once for all of them. The
+# release build reads file by file, which proves that each includes what it uses.
+AS_ONE = ["-Dunity=on", "-Dunity_size=1000"]
+
+
 # ---- running one thing ------------------------------------------------------------------------------------------------
 
 _children, _lock = set(), threading.Lock()
@@ -313,7 +318,7 @@ def phase_asan(options):
     suites = ("unit", "property", "sim")
     folder, tally = built("asan", "clang++-14", [
         "--buildtype=debugoptimized", "-Doptimization=1", "-Db_sanitize=address,undefined", "-Db_lundef=false",
-        "-Dnode_programs=true"],
+        "-Dnode_programs=true", *AS_ONE],
         lambda folder: targets_of(tests_in(folder, suites), folder), options, 2400)
     if folder:
         tests = chosen(tests_in(folder, suites), options)
@@ -325,7 +330,8 @@ def phase_fuzz(options):
     """clang's libFuzzer over every parser of bytes from outside, a short run each."""
     folder, tally = built("fuzz", "clang++-14", [
         "--buildtype=debugoptimized", "-Dfuzz=true", "-Db_sanitize=address,undefined", "-Db_lundef=false",
-        "-Dnode_programs=false", "-Dcpp_args=-fsanitize=fuzzer-no-link"], lambda folder: targets_of(tests_in(folder, ("fuzz",)), folder), options, 1200)
+        "-Dnode_programs=false", "-Dcpp_args=-fsanitize=fuzzer-no-link", *AS_ONE],
+        lambda folder: targets_of(tests_in(folder, ("fuzz",)), folder), options, 1200)
     if folder:
         tests = chosen(tests_in(folder, ("fuzz",)), options)
         if not tests and not options.patterns:
@@ -339,7 +345,7 @@ TSAN_TESTS = r"^unit-(control[-_]core|control[-_]edge|worker)"
 
 def phase_tsan(options):
     """ThreadSanitizer over the parts that have threads: control, its edge, the worker's mailbox."""
-    folder, tally = built("tsan", "g++", ["--buildtype=debugoptimized", "-Doptimization=1", "-Db_sanitize=thread", "-Db_lundef=false"],
+    folder, tally = built("tsan", "g++", ["--buildtype=debugoptimized", "-Doptimization=1", "-Db_sanitize=thread", "-Db_lundef=false", *AS_ONE],
                           lambda folder: targets_of(tests_in(folder, pattern=TSAN_TESTS), folder), options, 1500)
     if folder:
         tests = chosen(tests_in(folder, pattern=TSAN_TESTS), options)

@@ -19,8 +19,8 @@ namespace longhaul::control {
 namespace {
 
 constexpr int kTimeoutS = 5;
-constexpr std::chrono::milliseconds kPatience{500};
-constexpr std::size_t kAtOnce = 100;
+constexpr std::chrono::milliseconds kHookPatience{500};
+constexpr std::size_t kHookBatch = 100;
 constexpr std::size_t kSecretBytesMin = 16;
 
 }  // namespace
@@ -105,8 +105,8 @@ void Webhook::run() {
             const std::scoped_lock lock(mutex_);
             if (stopping_) return;
         }
-        if (!core_.wait_for_event(after, kPatience)) continue;
-        for (const auto& event : core_.events(after, kAtOnce)) {
+        if (!core_.wait_for_event(after, kHookPatience)) continue;
+        for (const auto& event : core_.events(after, kHookBatch)) {
             if (!deliver(event)) return;
             {
                 const std::scoped_lock lock(mutex_);

@@ -12,7 +12,7 @@ namespace longhaul::wire {
 namespace {
 
 constexpr std::size_t kFixedBytes = 5;
-constexpr std::size_t kNameBytesMax = 255;  // Linux: XATTR_NAME_MAX
+constexpr std::size_t kAttributeNameBytesMax = 255;  // Linux: XATTR_NAME_MAX
 constexpr std::string_view kUser = "user.";
 
 struct Piece {
@@ -39,7 +39,7 @@ std::string write_attributes(std::vector<Attribute> attributes) {
               [](const Attribute& a, const Attribute& b) { return a.name < b.name; });
     std::vector<std::uint8_t> bytes;
     for (const Attribute& attribute : attributes) {
-        LH_ASSERT(!attribute.name.empty() && attribute.name.size() <= kNameBytesMax &&
+        LH_ASSERT(!attribute.name.empty() && attribute.name.size() <= kAttributeNameBytesMax &&
                   attribute.value.size() <= kAttributeValueMax);
         const std::size_t from = bytes.size();
         bytes.resize(from + kFixedBytes + attribute.name.size() + attribute.value.size());

@@ -12,8 +12,8 @@
 namespace longhaul::wire {
 namespace {
 
-constexpr std::uint32_t kMagic = 0x4c484d33;       // "LHM3"
-constexpr std::uint32_t kMagicVersionMask = 0xff;  // one ASCII digit
+constexpr std::uint32_t kHeadMagic = 0x4c484d33;       // "LHM3"
+constexpr std::uint32_t kHeadMagicVersionMask = 0xff;  // one ASCII digit
 constexpr std::uint8_t kFlagAttributes = 0x01;
 constexpr std::size_t kAttributesLengthBytes = 4;  // before the path, with kFlagAttributes only
 constexpr std::size_t kManifestFixedBytes = kHeadPrefixBytes + 16;
@@ -231,10 +231,10 @@ Result<HeadPrefix> parse_head_prefix(ByteView head) {
     prefix.generation = reader.u32();
     const std::uint32_t reserved = reader.u32();
     if (!reader.ok()) return malformed("the bundle head is cut off before its prefix ends");
-    if (magic != kMagic && (magic & ~kMagicVersionMask) == (kMagic & ~kMagicVersionMask))
+    if (magic != kHeadMagic && (magic & ~kHeadMagicVersionMask) == (kHeadMagic & ~kHeadMagicVersionMask))
         return malformed(
             "the bundle head is of another version than 3: run the same Longhaul version at both sites");
-    if (magic != kMagic) return malformed("the bundle head does not begin with LHM3");
+    if (magic != kHeadMagic) return malformed("the bundle head does not begin with LHM3");
     if (prefix.head_bytes < kManifestFixedBytes || prefix.head_bytes > kHeadBytesMax) {
         return malformed("the bundle head claims an impossible length");
     }
@@ -256,7 +256,7 @@ Result<std::vector<std::uint8_t>> write_manifest(const Manifest& manifest) {
     }
     std::vector<std::uint8_t> out(bytes);
     ByteWriter writer(out);
-    writer.u32(kMagic);
+    writer.u32(kHeadMagic);
     writer.u32(static_cast<std::uint32_t>(bytes));
     writer.u64(manifest.payload_bytes);
     write_id(manifest.id, writer);

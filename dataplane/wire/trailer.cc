@@ -5,7 +5,7 @@
 namespace longhaul::wire {
 namespace {
 
-constexpr std::uint32_t kMagic = 0x4c485431;  // "LHT1"
+constexpr std::uint32_t kTrailerMagic = 0x4c485431;  // "LHT1"
 constexpr std::size_t kTrailerFixedBytes = 32;
 constexpr std::size_t kVerdictBytes = 5;
 
@@ -20,7 +20,7 @@ Result<std::uint32_t> parse_trailer_bytes(ByteView first_bytes) {
     const std::uint32_t magic = reader.u32();
     const std::uint32_t bytes = reader.u32();
     if (!reader.ok()) return malformed("the bundle trailer is cut off before its prefix ends");
-    if (magic != kMagic) return malformed("the bundle trailer does not begin with LHT1");
+    if (magic != kTrailerMagic) return malformed("the bundle trailer does not begin with LHT1");
     if (bytes < kTrailerFixedBytes || bytes > kTrailerFixedBytes + kEntriesMax * kVerdictBytes ||
         (bytes - kTrailerFixedBytes) % kVerdictBytes != 0) {
         return malformed("the bundle trailer claims an impossible length");
@@ -32,7 +32,7 @@ std::vector<std::uint8_t> write_trailer(const Trailer& trailer) {
     LH_ASSERT(trailer.verdicts.size() <= kEntriesMax);
     std::vector<std::uint8_t> out(kTrailerFixedBytes + trailer.verdicts.size() * kVerdictBytes);
     ByteWriter writer(out);
-    writer.u32(kMagic);
+    writer.u32(kTrailerMagic);
     writer.u32(static_cast<std::uint32_t>(out.size()));
     writer.u64(trailer.id.high);
     writer.u64(trailer.id.low);

@@ -18,6 +18,9 @@
 
 namespace longhaul::storage {
 
+// Signed, as dates are: before 1970 they are below 0.
+inline constexpr std::int64_t kNanosecondsInSecond = 1'000'000'000;
+
 class Disk {
   public:
     virtual int open(const char* path, int flags) = 0;  // a store's root, as the operator wrote it

@@ -16,8 +16,6 @@ namespace longhaul::storage {
 
 namespace {
 
-constexpr std::int64_t kNanosecondsInSecond = 1'000'000'000;
-
 struct Times {
     timespec both[2];
 };

@@ -12,8 +12,6 @@ namespace longhaul::storage {
 
 namespace {
 
-constexpr std::int64_t kNanosecondsInSecond = 1'000'000'000;
-
 std::int64_t nanoseconds(const timespec& time) noexcept {
     return static_cast<std::int64_t>(time.tv_sec) * kNanosecondsInSecond + time.tv_nsec;
 }

@@ -7,8 +7,6 @@ namespace {
 
 using congestion::Mode;
 
-constexpr std::uint64_t kRate = 100'000'000;
-constexpr TimeNs kRtt = 50 * kMillisecond;
 constexpr TimeNs kBegin = 4 * kSecond;
 constexpr double kFullFlow = 0.85;  // of the path; `shared` and `scavenger` hold a little back
 constexpr double kRecoveryRtts = 3;

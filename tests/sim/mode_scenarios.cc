@@ -10,8 +10,6 @@ namespace {
 
 using congestion::Mode;
 
-constexpr std::uint64_t kRate = 100'000'000;
-constexpr TimeNs kRtt = 50 * kMillisecond;
 constexpr TimeNs kQueue = 40 * kMillisecond;  // of the path's buffer at its rate
 constexpr std::uint64_t kPoliced = kRate * 7 / 10;
 

@@ -11,6 +11,10 @@
 
 namespace longhaul::sim {
 
+// The bottleneck that most of them share.
+inline constexpr std::uint64_t kRate = 100'000'000;  // bit/s
+inline constexpr TimeNs kRtt = 50 * kMillisecond;
+
 struct Accepted {
     std::string what;  // with its unit
     std::function<double(const PathRecord&)> measure;

@@ -6,9 +6,6 @@
 namespace longhaul::sim {
 namespace {
 
-constexpr std::uint64_t kMiB = 1u << 20;
-constexpr std::uint64_t kGigabit = 1'000'000'000;
-
 const char* name_of(fec::Goal goal) {
     return goal == fec::Goal::throughput ? "throughput"
            : goal == fec::Goal::balanced ? "balanced"

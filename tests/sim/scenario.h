@@ -15,6 +15,9 @@
 
 namespace longhaul::sim {
 
+inline constexpr std::uint64_t kMiB = 1u << 20;
+inline constexpr std::uint64_t kGigabit = 1'000'000'000;  // bit/s
+
 struct BundlePlan {
     unsigned from = 0;  // endpoint 0 or 1 sends it to the other
     std::uint64_t payload_bytes = 0;

@@ -7,9 +7,6 @@
 namespace longhaul::sim {
 namespace {
 
-constexpr std::uint64_t kMiB = 1u << 20;
-constexpr std::uint64_t kGigabit = 1'000'000'000;
-
 Change change(TimeNs at, Change::Kind kind, unsigned direction = 2, std::uint64_t value = 0) {
     return {at, kind, direction, value};
 }

@@ -10,9 +10,9 @@
 namespace longhaul::storage::sim {
 namespace {
 
-constexpr Survival kSurvivals[] = {Survival::nothing,    Survival::names_only, Survival::content_only,
-                                   Survival::everything, Survival::random,     Survival::random,
-                                   Survival::random};
+constexpr Survival kSurvivalsOfCrashes[] = {
+    Survival::nothing, Survival::names_only, Survival::content_only, Survival::everything,
+    Survival::random,  Survival::random,     Survival::random};
 
 constexpr std::uint64_t kCrashPointsPerRestart = 3;
 
@@ -56,7 +56,7 @@ class Crashes : public testing::TestWithParam<Promise> {
 
     void crash_here(const SimulatedDisk& disk, const Expectation& said) {
         ++crash_points_;
-        for (const Survival survival : kSurvivals) {
+        for (const Survival survival : kSurvivalsOfCrashes) {
             const Image image = disk.crash(survival, random_);
             ASSERT_EQ(said.check(image), "")
                 << "crash point " << crash_points_ << ", survival " << int(survival) << ", wave "
@@ -69,7 +69,7 @@ class Crashes : public testing::TestWithParam<Promise> {
         if (random_.below(kCrashPointsPerRestart) != 0) return;
         // One of the images is started again, once nothing of the crashed one is on the stack: both
         // would want the same tree's turn to publish.
-        const Survival survival = kSurvivals[random_.below(std::size(kSurvivals))];
+        const Survival survival = kSurvivalsOfCrashes[random_.below(std::size(kSurvivalsOfCrashes))];
         to_restart_.push_back({disk.crash(survival, random_), said, waves_published_});
     }
 
@@ -102,7 +102,7 @@ TEST_P(Crashes, AtEveryMoment) {
     restart_all();
     EXPECT_EQ(said.check_complete(disk.seen()), "");
     RecordProperty("crash_points", static_cast<int>(crash_points_));
-    std::printf("%lu crash points, %zu images each\n", crash_points_, std::size(kSurvivals));
+    std::printf("%lu crash points, %zu images each\n", crash_points_, std::size(kSurvivalsOfCrashes));
     EXPECT_GT(crash_points_, 300u);
 }
 

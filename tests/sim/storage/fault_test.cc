@@ -11,7 +11,7 @@ namespace longhaul::storage::sim {
 namespace {
 
 constexpr unsigned kOpensMax = 2;
-constexpr Survival kSurvivals[] = {Survival::nothing, Survival::names_only, Survival::random};
+constexpr Survival kSurvivalsOfFaults[] = {Survival::nothing, Survival::names_only, Survival::random};
 
 // The whole history with the given fault; returns how many calls that took.
 std::uint64_t live_through(const History& history, std::uint64_t seed, std::optional<std::uint64_t> first_run,
@@ -31,7 +31,7 @@ std::uint64_t live_through(const History& history, std::uint64_t seed, std::opti
         ADD_FAILURE() << wrong;
     EXPECT_EQ(said.check_complete(disk.seen()), "");
     Random random(seed);
-    for (const Survival survival : kSurvivals)
+    for (const Survival survival : kSurvivalsOfFaults)
         EXPECT_EQ(said.check(disk.crash(survival, random)), "") << "after a crash at the end";
     // A removal that failed leaves something in staging until the store is opened the next time.
     SimulatedDisk later(Journal::ordered, disk.seen());
@@ -60,12 +60,12 @@ TEST_P(Faults, OfEveryCall) {
     std::printf("%lu calls\n", calls);
 }
 
-std::string name_of(const testing::TestParamInfo<Fault>& fault) {
+std::string name_of_fault(const testing::TestParamInfo<Fault>& fault) {
     return std::string(fault.param.error == EIO ? "EIO" : "ENOSPC") +
            (fault.param.first_run ? "InOrder" : "");
 }
 INSTANTIATE_TEST_SUITE_P(Errors, Faults, testing::Values(Fault{EIO, {}}, Fault{ENOSPC, {}}, Fault{EIO, 1}),
-                         name_of);
+                         name_of_fault);
 
 // Calls that fail by chance, in other orders of completion, until the disk is well again.
 TEST(FaultsByChance, OfOneWhile) {

@@ -43,7 +43,7 @@ TEST_P(SickDisk, IsNamedAndRecoveredFrom) {
     EXPECT_TRUE(target.wrong().empty());
 }
 
-std::string name_of(const testing::TestParamInfo<Sickness>& sickness) {
+std::string name_of_sickness(const testing::TestParamInfo<Sickness>& sickness) {
     return std::string(wire::to_string(sickness.param.name));
 }
 INSTANTIATE_TEST_SUITE_P(Errors, SickDisk,
@@ -51,7 +51,7 @@ INSTANTIATE_TEST_SUITE_P(Errors, SickDisk,
                                          Sickness{EDQUOT, FailReason::target_quota},
                                          Sickness{EROFS, FailReason::target_read_only},
                                          Sickness{ENOSPC, FailReason::target_no_space}),
-                         name_of);
+                         name_of_sickness);
 
 // Too little room for one file: it is named, what fits arrives beside it, and room brings it.
 TEST(FullDisk, TakesWhatFits) {

@@ -22,7 +22,7 @@ constexpr unsigned kOffersMax = 30;
 
 Target::Target(SimulatedDisk& disk, Expectation& said, std::uint64_t seed,
                std::optional<std::uint64_t> first_run)
-    : disk_(disk), said_(said), random_(seed), run_(first_run) {
+    : said_(said), random_(seed), run_(first_run) {
     StorageConfig config;
     config.queue_depth = kQueueDepth;
     storage_ = make_storage_on(

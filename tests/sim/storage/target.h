@@ -53,7 +53,6 @@ class Target {
     std::vector<Bundle> ranges_of_missing_objects(const History& history,
                                                   const std::vector<Bundle>& wave) const;
 
-    SimulatedDisk& disk_;
     Expectation& said_;
     Random random_;
     std::unique_ptr<Storage> storage_;

@@ -31,9 +31,9 @@ struct Version {  // of one path, since `time`
     std::optional<Observed> state;  // nullopt: absent
 };
 
-class World final : public Ports {
+class CopiesWorld final : public Ports {
   public:
-    explicit World(std::uint64_t seed) : random_(seed), ids_(~seed), seed_(seed) {
+    explicit CopiesWorld(std::uint64_t seed) : random_(seed), ids_(~seed), seed_(seed) {
         // Every step commits: in memory, where there is such a file system, a history takes a tenth of the
         // time.
         const fs::path memory = "/dev/shm";
@@ -46,7 +46,7 @@ class World final : public Ports {
             history_[path] = {{0, std::nullopt}};
         boot(true);
     }
-    ~World() override {
+    ~CopiesWorld() override {
         runner_.reset();
         state_.reset();
         fs::remove_all(directory_);
@@ -484,7 +484,7 @@ TEST(History, NoWatermarkClaimsMoreThanTheTargetHolds) {
                                                    : 300;
     std::uint64_t links = 0;
     for (std::uint64_t seed = first; seed <= last && !HasFailure(); ++seed) {
-        World world(seed);
+        CopiesWorld world(seed);
         world.run();
         links += world.links();
     }

@@ -29,9 +29,9 @@ using test::Past;
 using wire::EntryKind;
 using wire::FailReason;
 
-class World final : public Ports {
+class OrderedWorld final : public Ports {
   public:
-    explicit World(std::uint64_t seed) : random_(seed), ids_(~seed), seed_(seed) {
+    explicit OrderedWorld(std::uint64_t seed) : random_(seed), ids_(~seed), seed_(seed) {
         const fs::path memory = "/dev/shm";
         const fs::path above = access(memory.c_str(), W_OK) == 0 ? memory : fs::temp_directory_path();
         std::string pattern = above.string() + "/longhaul-ordered-XXXXXX";
@@ -40,7 +40,7 @@ class World final : public Ports {
         config_.bundle_entries_max = 3;
         boot(true);
     }
-    ~World() override {
+    ~OrderedWorld() override {
         runner_.reset();
         state_.reset();
         fs::remove_all(directory_);
@@ -561,7 +561,7 @@ TEST(OrderedHistory, AReaderSeesNoChangeWithoutThoseBeforeIt) {
                                                    : 200;
     std::uint64_t shown = 0;
     for (std::uint64_t seed = first; seed <= last && !HasFailure(); ++seed) {
-        World world(seed);
+        OrderedWorld world(seed);
         world.run();
         shown += world.shown_changes();
     }

@@ -3,22 +3,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <set>
 
+#include "tests/unit/crypto/digits.h"
 #include "tests/unit/crypto/fixture.h"
 
 namespace longhaul::crypto {
 namespace {
 
 using fixture::Bytes;
+using fixture::bytes_of;
 using fixture::Packet;
 
 class Seal : public fixture::DeviceTest {};
-
-Bytes bytes_of(std::string_view digits) {
-    Bytes bytes;
-    for (std::size_t i = 0; i + 1 < digits.size(); i += 2)
-        bytes.push_back(static_cast<std::uint8_t>(std::stoul(std::string(digits.substr(i, 2)), nullptr, 16)));
-    return bytes;
-}
 
 // Proves that the oracle is AES-256-GCM: test case 16 of the GCM specification (McGrew and Viega).
 TEST(Oracle, PublishedVector) {

@@ -10,15 +10,12 @@
 #include <string>
 #include <vector>
 
+#include "tests/unit/crypto/digits.h"
+
 namespace longhaul::crypto {
 namespace {
 
-std::vector<std::uint8_t> bytes_of(std::string_view digits) {
-    std::vector<std::uint8_t> bytes;
-    for (std::size_t i = 0; i + 1 < digits.size(); i += 2)
-        bytes.push_back(static_cast<std::uint8_t>(std::stoul(std::string(digits.substr(i, 2)), nullptr, 16)));
-    return bytes;
-}
+using fixture::bytes_of;
 
 std::vector<std::uint8_t> counting(std::uint8_t first, std::size_t count) {
     std::vector<std::uint8_t> bytes(count);
