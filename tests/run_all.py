@@ -148,6 +148,15 @@ def tail(text, lines):
     return "\n".join(text.splitlines()[-lines:])
 
 
+def end_of(output):
+    """The first finding of a sanitizer, which may stand far above the end, and the end."""
+    lines = output.splitlines()
+    first = next((i for i, line in enumerate(lines) if re.search(r"(WARNING|ERROR): \w+Sanitizer|: runtime error: ", line)), None)
+    if first is None or first >= len(lines) - 60:
+        return tail(output, 60)
+    return "\n".join(lines[first:first + 80]) + "\n...\n" + tail(output, 20)
+
+
 def compiler_errors(output):
     """What failed, without the hundreds of steps that did not."""
     lines = [line for line in output.splitlines() if not re.match(r"\[\d+/\d+\] ", line)]
@@ -212,7 +221,7 @@ def run_meson_test(test, phase, build, environment, scale):
             tally.skip(name, tail(output, 1) or "says so by exit code 77")
         elif unsaid:
             reason = f"not within {timeout} s" if code is None else f"ended with {code}"
-            tally.fail(name, f"{reason}\n{tail(output, 60)}", again)
+            tally.fail(name, f"{reason}\n{end_of(output)}", again)
         elif code != 0 and not tally.failures:
             tally.failures.append(Failure(name, tail(output, 60), again))
     print(f"  {'ok  ' if not tally.failed else 'FAIL'}  {test['name']}: {tally.line()} ({time.monotonic() - began:.1f} s)", flush=True)
