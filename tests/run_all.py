@@ -148,7 +148,7 @@ def tail(text, lines):
     return "\n".join(text.splitlines()[-lines:])
 
 
-def end_of(output):
+def finding_and_end(output):
     """The first finding of a sanitizer, which may stand far above the end, and the end."""
     lines = output.splitlines()
     first = next((i for i, line in enumerate(lines) if re.search(r"(WARNING|ERROR): \w+Sanitizer|: runtime error: ", line)), None)
@@ -221,7 +221,7 @@ def run_meson_test(test, phase, build, environment, scale):
             tally.skip(name, tail(output, 1) or "says so by exit code 77")
         elif unsaid:
             reason = f"not within {timeout} s" if code is None else f"ended with {code}"
-            tally.fail(name, f"{reason}\n{end_of(output)}", again)
+            tally.fail(name, f"{reason}\n{finding_and_end(output)}", again)
         elif code != 0 and not tally.failures:
             tally.failures.append(Failure(name, tail(output, 60), again))
     print(f"  {'ok  ' if not tally.failed else 'FAIL'}  {test['name']}: {tally.line()} ({time.monotonic() - began:.1f} s)", flush=True)

@@ -12,9 +12,7 @@ using nlohmann::json;
 
 namespace {
 
-constexpr std::chrono::milliseconds kStreamPatience{500};
 constexpr unsigned kSilentTurnsMax = 20;  // then a comment, so that both ends see a connection that is gone
-constexpr std::size_t kStreamBatch = 100;
 
 bool read_id(const std::string& text, std::uint64_t& id) {
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), id);
@@ -83,13 +81,13 @@ Reply EventStreams::follow(std::uint64_t after) {
                     begun = false]() mutable -> std::optional<std::string> {
         if (*stopping) return std::nullopt;
         if (!std::exchange(begun, true)) return ": longhaul events after " + std::to_string(after) + "\n\n";
-        if (!core_.wait_for_event(after, kStreamPatience)) {
+        if (!core_.wait_for_event(after, kFollowPatience)) {
             if (++silent < kSilentTurnsMax) return std::string();
             silent = 0;
             return std::string(": still here\n\n");
         }
         std::string out;
-        for (const auto& event : core_.events(after, kStreamBatch)) {
+        for (const auto& event : core_.events(after, kFollowBatch)) {
             if (after > 0 && event.id > after + 1)
                 out += ": " + std::to_string(event.id - after - 1) +
                        " events were dropped before they were read\n\n";

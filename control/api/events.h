@@ -6,12 +6,19 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
+#include <cstddef>
 #include <memory>
 
 #include "control/core.h"
 #include "control/http/server.h"
 
 namespace longhaul::control {
+
+// How streams and the webhook follow the log: so many events at once, and so long a wait for the next one before they
+// look whether they are to stop.
+inline constexpr std::size_t kFollowBatch = 100;
+inline constexpr std::chrono::milliseconds kFollowPatience{500};
 
 class EventStreams {
   public:

@@ -11,6 +11,7 @@
 #include <cstdio>
 #include <fstream>
 
+#include "control/api/events.h"
 #include "control/api/views.h"
 #include "dataplane/command/messages.h"
 
@@ -19,8 +20,6 @@ namespace longhaul::control {
 namespace {
 
 constexpr int kTimeoutS = 5;
-constexpr std::chrono::milliseconds kHookPatience{500};
-constexpr std::size_t kHookBatch = 100;
 constexpr std::size_t kSecretBytesMin = 16;
 
 }  // namespace
@@ -105,8 +104,8 @@ void Webhook::run() {
             const std::scoped_lock lock(mutex_);
             if (stopping_) return;
         }
-        if (!core_.wait_for_event(after, kHookPatience)) continue;
-        for (const auto& event : core_.events(after, kHookBatch)) {
+        if (!core_.wait_for_event(after, kFollowPatience)) continue;
+        for (const auto& event : core_.events(after, kFollowBatch)) {
             if (!deliver(event)) return;
             {
                 const std::scoped_lock lock(mutex_);
