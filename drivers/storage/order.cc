@@ -38,27 +38,34 @@ wire::OrderPlace read_order(Disk& disk, int staging) {
 
 OrderLock::OrderLock(Disk& disk, int staging) : disk_(disk), staging_(staging) {
     const int fd = open_beneath(disk, staging, kOrderName, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-    if (fd < 0) return;
+    if (fd < 0) {
+        error_ = -fd;
+        return;
+    }
     UniqueFd file(disk, fd);
-    while (disk.flock(file.get(), LOCK_EX) != 0)
-        if (errno != EINTR) return;
+    while (disk.flock(file.get(), LOCK_EX) != 0) {
+        if (errno == EINTR) continue;
+        error_ = errno;
+        return;
+    }
     position_ = position_in(disk, file.get());
     file_ = std::move(file);
 }
 
-bool OrderLock::advance(const wire::OrderPlace& place) {
+int OrderLock::advance(const wire::OrderPlace& place) {
     Record record{};
     ByteWriter writer(record);
     writer.u64(place.run);
     writer.u64(place.number);
     writer.u64(~place.run);
     writer.u64(~place.number);
-    if (disk_.pwrite(file_.get(), record, 0) != static_cast<ssize_t>(record.size())) return false;
-    if (disk_.fsync(file_.get()) != 0) return false;
+    const ssize_t written = disk_.pwrite(file_.get(), record, 0);
+    if (written != static_cast<ssize_t>(record.size())) return written < 0 ? errno : EIO;
+    if (disk_.fsync(file_.get()) != 0) return errno;
     const bool first = position_ == wire::OrderPlace{};
-    if (first && disk_.fsync(staging_) != 0) return false;
+    if (first && disk_.fsync(staging_) != 0) return errno;
     position_ = place;
-    return true;
+    return 0;
 }
 
 }  // namespace longhaul::storage

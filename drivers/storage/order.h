@@ -15,14 +15,15 @@ wire::OrderPlace read_order(Disk& disk, int staging);
 class OrderLock {
   public:
     OrderLock(Disk& disk, int staging);
-    bool held() const noexcept { return static_cast<bool>(file_); }
+    int error() const noexcept { return error_; }  // 0: it is held
     const wire::OrderPlace& position() const noexcept { return position_; }
-    bool advance(const wire::OrderPlace& place);  // false: it is not durable, the place is not taken
+    int advance(const wire::OrderPlace& place);  // an errno: it is not durable, the place is not taken
 
   private:
     Disk& disk_;
     const int staging_;  // borrowed
     UniqueFd file_;
+    int error_ = 0;
     wire::OrderPlace position_;
 };
 

@@ -123,15 +123,16 @@ void Publishing::apply() {
 // is applied again: nothing later has been.
 void Publishing::run_in_order() {
     OrderLock order(disk_, staging_);
-    if (!order.held()) return fail_all(FailReason::target_io);
+    if (order.error() != 0) return fail_all(target_reason(order.error()));
     if (!wire::follows(job_.manifest->place, order.position())) {
         job_.out_of_order = true;
         return fail_all(FailReason::superseded);
     }
     apply();
     if (!shows_all_it_must()) return;
-    job_.place_taken = order.advance(job_.manifest->place);
-    if (!job_.place_taken) fail_all(FailReason::target_io);
+    const int error = order.advance(job_.manifest->place);
+    job_.place_taken = error == 0;
+    if (error != 0) fail_all(target_reason(error));
 }
 
 void Publishing::fail_all(FailReason reason) {
