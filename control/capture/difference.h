@@ -40,6 +40,9 @@ struct Observation {
     // `ordered` goes by it). A file's or symlink's ctime, a directory's birth, or the ctime of an ancestor (or of the
     // directory itself) that was renamed since; of something that is gone, when it was found gone.
     std::int64_t changed_by_ns = 0;
+    // A directory that went before this sweep could look into it. What is recorded beneath it was not met, though it may
+    // have gone before the sweep began: only the next one tells.
+    bool content_unseen = false;
 };
 
 enum class Difference : std::uint8_t {

@@ -129,9 +129,9 @@ class Sweeper {
             cannot_read(directory, key, listing.error().text);
             return;
         }
-        // Vanished since its parent was listed: that happened after this sweep began, the next one will tell.
-        if (!listing.value()) {
-            leave_out_subtree(key);
+        if (!listing.value()) {  // vanished since its parent was listed
+            const bool may_remove = !other_root_ && !withhold_removals_;
+            if (leave_out_subtree(key) && may_remove) emit({directory, std::nullopt, file_clock(), true});
             return;
         }
         Frame frame;

@@ -89,11 +89,14 @@ std::optional<SweepRequest> Runner::take_scan() {
 
 void Runner::scanned(std::vector<Observation>&& observations) {
     if (outdated(scanning_since_)) return;
-    for (const auto& seen : observations)
-        if (crossings_.believed(Crossings::kScan, seen.path))
-            observe(seen.path, seen.now, scanning_since_);
-        else
+    for (const auto& seen : observations) {
+        if (seen.content_unseen) continue;  // a scan proves nothing of what it did not find
+        if (!crossings_.believed(Crossings::kScan, seen.path)) {
             look_soon(seen.path);
+            continue;
+        }
+        observe(seen.path, seen.now, scanning_since_);
+    }
 }
 
 void Runner::end_scan(const SweepResult& result) {

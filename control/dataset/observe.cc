@@ -55,6 +55,10 @@ void Runner::sweeping(const SweepResult& so_far) {
 
 void Runner::found(std::vector<Observation>&& observations) {
     for (const auto& seen : observations) {
+        if (seen.content_unseen) {
+            not_looked_into(seen.path);
+            continue;
+        }
         if (!crossings_.believed(Crossings::kSweep, seen.path)) {
             look_soon(seen.path);  // the other eye looked after this sweep began: its word is proof enough
             continue;
@@ -63,6 +67,29 @@ void Runner::found(std::vector<Observation>&& observations) {
         when.changed_by_ns = seen.changed_by_ns;
         observe(seen.path, seen.now, when);
     }
+}
+
+// What is found beneath it from now on may have happened before this sweep began.
+void Runner::not_looked_into(const std::string& directory) {
+    const bool fresh = unseen_.emplace(directory, record_.sweeps).second;
+    if (fresh) ledger_.unseen.add(record_.sweeps);
+}
+
+SweepNumber Runner::first_possible(const std::string& path, SweepNumber first) const {
+    if (unseen_.empty()) return first;
+    for (std::string_view above = parent_of(path); !above.empty(); above = parent_of(above))
+        if (const auto unseen = unseen_.find(above); unseen != unseen_.end())
+            first = std::min(first, unseen->second);
+    return first;
+}
+
+// A later sweep has looked at everything once more.
+void Runner::all_looked_into() {
+    std::erase_if(unseen_, [this](const auto& unseen) {
+        if (unseen.second >= record_.sweeps) return false;
+        ledger_.unseen.remove(unseen.second);
+        return true;
+    });
 }
 
 void Runner::end_sweep(const SweepResult& result, Moment now) {
@@ -104,6 +131,7 @@ void Runner::end_sweep(const SweepResult& result, Moment now) {
         for (auto change = pending_.list(Place::in_flight).begin();
              change != pending_.list(Place::in_flight).end(); ++change)
             if (change->arrived && needs_second_look(*change)) pending_.set_durable(change, false);
+        all_looked_into();
         ledger_.completed_clean(record_.sweeps, sweep_started_);
         activity_.looked(sweep_started_);
         discovered_once_ = true;
@@ -160,6 +188,7 @@ void Runner::looked_up(std::vector<Observation>&& observations) {
 
 void Runner::observe(const std::string& path, const std::optional<Observed>& now, Sighting when) {
     auto change = pending_.find(path);
+    when.first = first_possible(path, when.first);
     if (change && (*change)->place == Place::in_flight) {
         Change& flying = **change;
         // It differs from what was last seen of this path: that is all that is known of its age.

@@ -18,6 +18,7 @@ namespace {
 constexpr std::int64_t kBeforeAll_ns =
     1;  // the cut of what was in flight when the process before this one ended
 constexpr std::int64_t kUndo_ns = std::numeric_limits<std::int64_t>::min();  // before all else of its epoch
+constexpr std::size_t kRenamesInARow = 16;
 constexpr TimeNs kFollowUpMin = 100 * kMillisecond;
 constexpr TimeNs kFollowUpIdle = 9;  // a sweep that follows up is at most a tenth of the time
 constexpr TimeNs kRunHoldMin = 100 * kMillisecond, kRunHoldMax = 10 * kSecond;
@@ -64,9 +65,14 @@ void Runner::close_epoch() {
         change->cut_ns = cut;
         admitted.push_back(change);
     });
+    std::sort(admitted.begin(), admitted.end(),
+              [](const auto& a, const auto& b) { return release_of(*a) < release_of(*b); });
     for (const auto change : admitted) {
         queue_.insert(release_of(*change));
-        static_cast<void>(becomes_large(change));  // its ranges need no order: they are not visible
+        // Its ranges need no order: they are not visible. Unless a name may do, which is known when its turn has come.
+        const bool has_giver = may_link(*change) && pending_.giver_of(change->print, change->path) != nullptr;
+        choose_name(*change);
+        if (!has_giver) static_cast<void>(becomes_large(change));
     }
     // In flight, and not needed any more: what it does at the target has to be undone before this epoch shows.
     for (const auto& change : pending_.list(Place::in_flight))
@@ -102,6 +108,33 @@ void Runner::requeue(Pending::Handle change) {
         held_ = true;
     else
         queue_.insert(release_of(*change));
+}
+
+// Something else stands where a directory above it has to be: at the target, until it has gone, or at the source by now.
+bool Runner::name_is_taken(const std::string& path) {
+    for (std::string_view above = parent_of(path); !above.empty(); above = parent_of(above)) {
+        const auto found = pending_.find(above);
+        if (!found) continue;
+        const Change& change = **found;
+        const bool other_kind = change.action == Action::create && change.print.kind != ObjectKind::directory;
+        if (change.action == Action::remove || other_kind) return true;
+    }
+    return false;
+}
+
+// By one tick of the source's clock files were renamed in a row, as when logs rotate: who gives its name away goes after
+// those who want its file, or that would travel once more.
+Pending::Handle Runner::first_of_its_tick(Pending::Handle change) {
+    for (std::size_t steps = 0; change->takes_name && steps < kRenamesInARow; ++steps) {
+        const auto row = state_.object(record_.id, change->path);
+        if (!row || !row->published || row->print.ctime_ns == 0) break;
+        const Change* heir = pending_.heir_of(row->print, change->path);
+        const bool same_tick = heir != nullptr && may_link(*heir) && heir->place == Place::objects &&
+                               heir->cut_ns == change->cut_ns && heir->changed_by_ns == change->changed_by_ns;
+        if (!same_tick) break;
+        change = *pending_.find(heir->path);
+    }
+    return change;
 }
 
 bool Runner::take_in_order(Draft& draft, Pending::Handle change) {
@@ -148,7 +181,13 @@ Runner::Turn Runner::turn_of(const Release& next, Pending::Handle change) {
         held_ = held_ || !delete_hold_.holds();  // an operator's word is not awaited by sweeping
         return Turn::over;
     }
+    if (name_is_taken(change->path)) {
+        change->cut_ns = 0;
+        held_ = held_ || !delete_hold_.holds();
+        return Turn::over;
+    }
     if (change->place == Place::backoff) return Turn::waits;
+    choose_name(*change);
     return becomes_large(change) ? Turn::waits : Turn::goes;
 }
 
@@ -161,6 +200,13 @@ bool Runner::compose_in_order(Moment now) {
     while (!queue_.empty()) {
         const auto change = pending_.find(queue_.begin()->path);
         const Turn turn = change ? turn_of(*queue_.begin(), *change) : Turn::over;
+        if (turn == Turn::goes) {
+            const auto first = first_of_its_tick(*change);
+            if (first != *change && turn_of(release_of(*first), first) == Turn::goes) {
+                if (!take_in_order(draft, first)) break;
+                continue;  // its own turn will find it in flight
+            }
+        }
         if (turn == Turn::waits || (turn == Turn::goes && !take_in_order(draft, *change))) break;
         queue_.erase(queue_.begin());
     }
@@ -205,8 +251,10 @@ void Runner::begin_run(Moment now) {
     run_hold_until_ = now.steady + run_hold_;
 }
 
-// Dates are not kept: what was in flight goes before all else, in the order in which it was numbered.
+// Dates are not kept: what was in flight goes before all else, in the order in which it was numbered. Ranges have no
+// number: the next clean sweep says to which epoch their file belongs.
 void Runner::load_order_of(Change& change, const Open& bundle, std::size_t index) {
+    if (!bundle.in_order()) return date(change, change.print.ctime_ns, false);
     constexpr std::int64_t kLongAgo = std::numeric_limits<std::int64_t>::min() / 2;
     const std::uint64_t number = std::min<std::uint64_t>(bundle.manifest.place.number, 1ull << 40);
     change.cut_ns = kBeforeAll_ns;

@@ -307,7 +307,8 @@ void Runner::failed(Pending::Handle change, wire::FailReason reason, Moment now)
     if (change->link_to && !of_the_bundle(reason)) send_bytes_instead(change);
     if (reason == wire::FailReason::target_link) {
         pending_.set_durable(change, false);
-        return pending_.ready(change);
+        pending_.ready(change);
+        return requeue(change);
     }
     const TimeNs wait = failures_->failed(path, reason, now.wall);
     if (reason == wire::FailReason::integrity)

@@ -161,6 +161,9 @@ class Runner {
     void replace_by_kind(std::optional<Pending::Handle> change, const std::string& path, const Observed& now,
                          ObjectKind was, Sighting when);
     void drop(Pending::Handle change);
+    void not_looked_into(const std::string& directory);
+    SweepNumber first_possible(const std::string& path, SweepNumber first) const;
+    void all_looked_into();
     void touch(const std::string& directory, SweepNumber first);
     Pending::Handle look_later(const std::string& path, ObjectKind kind, SweepNumber first);
     void forget_large(const std::string& path);
@@ -211,12 +214,14 @@ class Runner {
     bool compose_in_order(Moment now);
     Turn turn_of(const Release& next, Pending::Handle change);
     bool take_in_order(Draft& draft, Pending::Handle change);
+    bool name_is_taken(const std::string& path);
+    Pending::Handle first_of_its_tick(Pending::Handle change);
     bool order_broken_by(const Open& bundle, const command::BundleEvent& event) const;
     static bool sent_back(const Open& bundle, const command::BundleEvent& event);
     void begin_run(Moment now);
     void doubt_removed(const std::string& path);
     void know_parents(Draft& draft, const Change& change);
-    static void load_order_of(Change& change, const Open& bundle, std::size_t index);
+    void load_order_of(Change& change, const Open& bundle, std::size_t index);
 
     // verify.cc
     bool verify_earned() const;
@@ -272,6 +277,7 @@ class Runner {
 
     SweepLedger ledger_;
     Pending pending_{ledger_};
+    std::map<std::string, SweepNumber, std::less<>> unseen_;  // directories: Observation::content_unseen
     std::unordered_map<std::string, LateNews> news_;
     std::map<std::string, Large> larges_;
     std::uint64_t large_durable_bytes_ = 0;

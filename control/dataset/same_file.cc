@@ -6,8 +6,9 @@
 //     there, unless these fail or wait for it in turn, as in a swap of two names: then one of them goes as bytes;
 //   - a second new name waits for the first, whose bytes are on their way, as for a name whose metadata are;
 //   - a name for which anything has been sent since its row was written gives its file to nobody (object_in_doubt).
-// The target checks size and mtime once more, and when it refuses, bytes are sent. Mode `copy` keeps its objects
-// apart, and where bundles are published in an order of their own (consistency), names are not known to be there in time.
+// Under consistency `ordered` the bundles' own order makes it true: whatever was composed before a name shows before it,
+// whatever is composed later goes later. So nobody waits, and who gives the file may still be on its way.
+// The target checks size and mtime once more, and when it refuses, bytes are sent. Mode `copy` keeps its objects apart.
 // SPDX-License-Identifier: Apache-2.0
 #include "control/dataset/runner.h"
 
@@ -23,8 +24,7 @@ bool is_new_file(const Change& change) {
 
 bool Runner::may_link(const Change& change) const {
     return is_new_file(change) && !change.as_bytes && change.print.birth_ns != 0 &&
-           record_.spec.mode == Mode::namespace_ && record_.spec.consistency == Consistency::object &&
-           !larges_.contains(change.path);
+           record_.spec.mode == Mode::namespace_ && !larges_.contains(change.path);
 }
 
 // The path whose change has to be through before this one may go.
@@ -51,6 +51,10 @@ void Runner::choose_name(Change& change) {
         change.link_to = std::make_unique<std::string>(path);
         return;
     }
+    if (!ordered()) return;
+    const Change* giver = pending_.giver_of(change.print, change.path);
+    if (giver != nullptr && giver->place == Place::in_flight && !news_.contains(giver->path))
+        change.link_to = std::make_unique<std::string>(giver->path);
 }
 
 // A removal that is half of a rename is none to the delete hold. Whichever half a sweep finds first.

@@ -38,10 +38,16 @@ std::optional<SweepNumber> PendingBySweep::oldest() const {
     return count_.begin()->first;
 }
 
+std::optional<WallNs> SweepLedger::before(const PendingBySweep& pending) const {
+    const auto waiting = pending.oldest(), unknown = unseen.oldest();
+    return watermark(clean_, waiting && unknown ? std::min(*waiting, *unknown) : waiting ? waiting : unknown);
+}
+
 void SweepLedger::completed_clean(SweepNumber number, WallNs started) {
     LH_ASSERT(clean_.empty() || number > clean_.back().number);
     // What precedes the latest sweep below every pending change can never be the answer again.
-    const auto oldest = std::min(unpublished.oldest().value_or(number), undurable.oldest().value_or(number));
+    const auto oldest = std::min({unpublished.oldest().value_or(number), undurable.oldest().value_or(number),
+                                  unseen.oldest().value_or(number)});
     while (clean_.size() > 1 && clean_[1].number < oldest)
         clean_.pop_front();
     if (clean_.size() >= kSweepsRemembered) clean_.erase(clean_.begin() + kSweepsRemembered / 2);

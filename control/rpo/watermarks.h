@@ -56,17 +56,21 @@ class SweepLedger {
     void completed_clean(SweepNumber number, WallNs started);
     void forget_sweeps() { clean_.clear(); }  // what they compared with is void
 
+    PendingBySweep unseen;  // directories that went before a sweep looked into them: what had changed there?
+
     // Each holds all of the one before it: what is published is durable, what is durable has arrived.
     PendingBySweep unarrived, undurable, unpublished;
 
-    std::optional<WallNs> discovered() const { return watermark(clean_, std::nullopt); }
-    std::optional<WallNs> transferred() const { return watermark(clean_, unarrived.oldest()); }
-    std::optional<WallNs> durable() const { return watermark(clean_, undurable.oldest()); }
-    std::optional<WallNs> published() const { return watermark(clean_, unpublished.oldest()); }
+    std::optional<WallNs> discovered() const { return watermark(clean_, unseen.oldest()); }
+    std::optional<WallNs> transferred() const { return before(unarrived); }
+    std::optional<WallNs> durable() const { return before(undurable); }
+    std::optional<WallNs> published() const { return before(unpublished); }
     // Changes first seen by this sweep happened after this time; nullopt: no clean sweep came before.
     std::optional<WallNs> not_before(SweepNumber first) const { return watermark(clean_, first); }
 
   private:
+    std::optional<WallNs> before(const PendingBySweep& pending) const;
+
     std::deque<CleanSweep> clean_;
 };
 

@@ -30,15 +30,17 @@ TEST(RpoSim, TheLagIsNeverBelowTheLossAndNeverFarAboveIt) {
     std::printf(
         "%llu seeds, %.0f virtual days, %llu ticks, judged %llu at the source and %llu at the target; %llu "
         "changes, "
-        "%llu cuts, %llu clocks set, %llu breaches; largest excess %.2f of the bound\n",
+        "%llu cuts, %llu clocks set, %llu breaches, %llu bundles in order; largest excess %.2f of the "
+        "bound\n",
         static_cast<unsigned long long>(count), totals.virtual_days,
         static_cast<unsigned long long>(totals.ticks), static_cast<unsigned long long>(totals.source_judged),
         static_cast<unsigned long long>(totals.target_judged),
         static_cast<unsigned long long>(totals.changes), static_cast<unsigned long long>(totals.cuts),
         static_cast<unsigned long long>(totals.clocks_set), static_cast<unsigned long long>(totals.breaches),
-        totals.excess_max_s);
+        static_cast<unsigned long long>(totals.in_order), totals.excess_max_s);
     if (count < 20) return;
     EXPECT_GT(totals.breaches, 0u) << "nothing was tried";
+    EXPECT_GT(totals.in_order, 0u) << "nothing was published in order";
     EXPECT_GT(totals.files_compared, 0u) << "both ends were never compared";
     EXPECT_GT(totals.target_judged, totals.ticks / 4) << "the target hardly ever knew anything";
 }

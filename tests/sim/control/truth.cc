@@ -1,9 +1,11 @@
 // What is held against what, at every tick.
 //
 //   never below:  reported lag >= age of the oldest change that the target does not hold
-//   never above:  reported lag <= that age + proof interval + stated transfer time; what the target has taken within the
-//                 last transfer time still counts as missing, for a proof needs that long to come back;
-//                 while nothing is wrong; while something is, the age of the trouble counts like a change
+//   never above:  reported lag <= that age + proof interval (two of them under `ordered`) + stated transfer time.
+//                 What the target has taken within the last transfer time still counts as missing, for a proof needs
+//                 that long to come back. While something is wrong, or what piled up meanwhile is on its way, the age
+//                 of the trouble counts like a change, on top of what counted as missing when it began: the proof of
+//                 that cannot come either.
 // SPDX-License-Identifier: Apache-2.0
 #include <gtest/gtest.h>
 
@@ -16,6 +18,7 @@ namespace longhaul::control::sim {
 namespace {
 
 constexpr double kSweepMax_s = 31, kTickBusy_s = 2;
+constexpr std::uint64_t kUnderWayBytes = 6 * 8192 + 36'000;  // that the stated transfer time allows for
 
 }  // namespace
 
@@ -33,6 +36,7 @@ bool World::holds(const std::string& path, const std::optional<Observed>& state)
 // Of every path, what came after the newest version that the target holds is lost. Older versions are forgotten.
 double World::true_loss_s() {
     TimeNs oldest = now_;
+    missing_bytes_ = 0;
     for (auto& [path, versions] : history_) {
         for (std::size_t i = versions.size(); i-- > 0;) {
             if (!holds(path, versions[i].state)) continue;
@@ -41,10 +45,24 @@ double World::true_loss_s() {
         }
         const bool whole = holds(path, versions.back().state);
         if (whole) continue;
+        if (versions.back().state) missing_bytes_ += versions.back().state->print.size;
         const bool first_held = holds(path, versions.front().state);
         oldest = std::min(oldest, first_held ? versions[1].time : versions.front().time);
     }
     return static_cast<double>(now_ - oldest) / 1e9;
+}
+
+double World::transfer_s() const {
+    return 4 * static_cast<double>(rtt_) / 1e9 + static_cast<double>(kUnderWayBytes) / rate_Bps_ +
+           8 * kTickBusy_s;
+}
+
+// With what the target has taken so lately that the proof may still be on its way.
+double World::unproven_loss_s() const {
+    double worst_s = 0;
+    for (const auto& [when, lost_s] : losses_)
+        if (static_cast<double>(now_ - when) / 1e9 <= transfer_s()) worst_s = std::max(worst_s, lost_s);
+    return worst_s;
 }
 
 // A clock that leapt ahead makes every lag too large by as much, until there is a proof from after it.
@@ -60,8 +78,8 @@ void World::judge() {
     losses_.emplace_back(now_, loss_s);
     while (now_ - losses_.front().first > 600 * kSecond)
         losses_.pop_front();
-    if (disturbed()) {
-        if (!episode_began_) episode_began_ = now_;
+    if (disturbed() || missing_bytes_ > kUnderWayBytes) {
+        if (!episode_) episode_ = {now_, unproven_loss_s()};
         calm_since_ = now_;
     }
     if (!control_up()) return;
@@ -123,18 +141,15 @@ void World::check(const char* who, const RpoView& view, double loss_s, double sl
         << who << " reports less than would be lost: " << *view.rpo_lag_s << " s of " << loss_s << " s, "
         << view.quality << " " << view.quality_reason << ": " << replay();
 
-    const double transfer_s =
-        4 * static_cast<double>(rtt_) / 1e9 + (6 * 8192.0 + 36'000) / rate_Bps_ + 8 * kTickBusy_s;
-    const double proof_s = spec_.rescan_s + kSweepMax_s;
+    const double transfer_s = this->transfer_s();
+    // Under `ordered` what changes while a sweep runs is shown by the proof of the next one.
+    const double proof_s = (ordered() ? 2 : 1) * (spec_.rescan_s + kSweepMax_s);
     const double grace_s = proof_s + transfer_s;
-    if (episode_began_ && static_cast<double>(now_ - calm_since_) / 1e9 > grace_s) episode_began_.reset();
-    double recent_s = loss_s;
-    for (const auto& [when, lost_s] : losses_)
-        if (const double ago_s = static_cast<double>(now_ - when) / 1e9; ago_s <= transfer_s)
-            recent_s = std::max(recent_s, lost_s);
-    const double trouble_s = episode_began_ ? static_cast<double>(now_ - *episode_began_) / 1e9 : 0;
+    if (episode_ && static_cast<double>(now_ - calm_since_) / 1e9 > grace_s) episode_.reset();
+    const double trouble_s =
+        episode_ ? static_cast<double>(now_ - episode_->began) / 1e9 + episode_->missing_s : 0;
     const double leapt_s = leapt_since_s(*view.watermarks.w_pub);
-    const double excess_s = *view.rpo_lag_s - std::max(recent_s, trouble_s) - leapt_s;
+    const double excess_s = *view.rpo_lag_s - std::max(unproven_loss_s(), trouble_s) - leapt_s;
     totals_.excess_max_s = std::max(totals_.excess_max_s, excess_s / (proof_s + transfer_s + slack_s));
     ASSERT_LE(excess_s, proof_s + transfer_s + slack_s)
         << who << " reports " << *view.rpo_lag_s << " s, true loss " << loss_s << " s, trouble for "

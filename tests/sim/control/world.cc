@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <utility>
 
 namespace longhaul::control::sim {
 
@@ -29,6 +30,7 @@ World::World(std::uint64_t seed, double hours, Totals& totals)
     spec_.name = "lake";
     spec_.source = "posix:/nowhere";
     spec_.target = {"west", "posix:/replica"};
+    spec_.consistency = random_.chance(0.5) ? Consistency::ordered : Consistency::object;
     spec_.rescan_s = 120 + random_.unit() * 240;
     spec_.rpo_target_s = 3 * spec_.rescan_s;
     const bool many = random_.chance(0.05);
@@ -151,7 +153,8 @@ void World::disturb() {
         if (control_up()) runner_->on_dataplane_up({}, moment());
     }
     if (random_.chance(0.0005) && control_up()) control_back_at_ = now_ + within(0.1, 900);
-    if (random_.chance(0.001)) {
+    // Under `ordered` a clock that is set back leaves no order until it has caught up.
+    if (!ordered() && random_.chance(0.001)) {
         ++totals_.clocks_set;
         const WallNs before = clock_->read(wall(), now_);
         const double far_s = random_.chance(0.3) ? 600 : 2;
@@ -225,14 +228,20 @@ void World::look_at(const std::string& path) {
     const auto& state = history_.at(path).back().state;
     const auto& row = rows_.at(path);
     if (difference(row ? &*row : nullptr, state ? &*state : nullptr) != Difference::none)
-        runner_->found({{path, state}});
+        runner_->found({observation(path)});
+}
+
+Observation World::observation(const std::string& path) const {
+    const Version& now = history_.at(path).back();
+    const TimeNs changed_by = now.state ? now.time : now_;  // of what is gone nobody knows when it went
+    return {path, now.state, static_cast<WallNs>(changed_by) + kEpoch + wall_set_};
 }
 
 void World::turn() {
     if (!looking_up_.empty()) {
         std::vector<Observation> seen;
         for (const auto& path : looking_up_)
-            seen.push_back({path, history_.at(path).back().state});
+            seen.push_back(observation(path));
         looking_up_.clear();
         runner_->looked_up(std::move(seen));
     }
@@ -258,24 +267,20 @@ Result<bool> World::bundle_offer(const command::BundleOfferMessage&, std::vector
     return true;
 }
 
-// At most one step of each bundle a tick: it is applied, and half a round trip later that is known here.
+// At most one step of each bundle a tick: it is applied, and half a round trip later that is known here. One that is
+// published in order waits for the one before it.
 void World::carry() {
     if (!link_up()) return;
-    for (auto& bundle : flying_) {
-        if (!bundle.applied_at || now_ < *bundle.applied_at) continue;
-        bundle.applied_at.reset();
-        bundle.reported_at = now_ + rtt_ / 2;
-        bundle.event.id = bundle.manifest.id;
-        bundle.event.generation = bundle.manifest.generation;
-        bundle.event.stage = wire::Stage::published;
-        for (std::uint32_t i = 0; i < bundle.manifest.entries.size(); ++i) {
-            const auto& entry = bundle.manifest.entries[i];
-            // What cannot be read back is as good as lost; here nothing is.
-            const auto trouble = entry.kind == EntryKind::verify ? FailReason::limit : FailReason::target_io;
-            auto reason = random_.chance(0.01) ? trouble : apply(entry, bundle.read[i]);
-            if (reason == FailReason::none) continue;
-            ++bundle.event.failed_entries;
-            bundle.event.failures.push_back({i, reason});
+    bool any = true;
+    while (std::exchange(any, false)) {
+        for (auto& bundle : flying_) {
+            if (!bundle.applied_at || now_ < *bundle.applied_at || !has_its_turn(bundle)) continue;
+            any = true;
+            bundle.applied_at.reset();
+            bundle.reported_at = now_ + rtt_ / 2;
+            bundle.event.id = bundle.manifest.id;
+            bundle.event.generation = bundle.manifest.generation;
+            if (bundle.event.stage != wire::Stage::failed) apply(bundle);
         }
     }
     if (!control_up()) return;  // the dataplane keeps it until it is asked
@@ -290,7 +295,44 @@ void World::carry() {
     }
 }
 
+// False: something before it is still under way. What comes too late, or waits in vain, is sent back.
+bool World::has_its_turn(Flying& bundle) {
+    const auto& place = bundle.manifest.place;
+    if (bundle.manifest.publish != wire::PublishRule::in_order || wire::follows(place, door_)) return true;
+    if (place > door_ && now_ < *bundle.applied_at + PublishOrder::kGapPatience_ns) return false;
+    bundle.event.stage = wire::Stage::failed;
+    bundle.event.reason = FailReason::superseded;
+    return true;
+}
+
+void World::apply(Flying& bundle) {
+    bundle.event.stage = wire::Stage::published;
+    const bool in_order = bundle.manifest.publish == wire::PublishRule::in_order;
+    bool stopped = false;
+    for (std::uint32_t i = 0; i < bundle.manifest.entries.size(); ++i) {
+        const auto& entry = bundle.manifest.entries[i];
+        // What cannot be read back is as good as lost; here nothing is.
+        const auto trouble = entry.kind == EntryKind::verify ? FailReason::limit : FailReason::target_io;
+        auto reason = random_.chance(0.01) ? trouble : FailReason::none;
+        if (stopped) reason = FailReason::cancelled;
+        if (reason == FailReason::none) reason = apply(entry, bundle.read[i]);
+        if (reason == FailReason::none) continue;
+        ++bundle.event.failed_entries;
+        bundle.event.failures.push_back({i, reason});
+        const bool passed_over = reason == FailReason::source_changed ||
+                                 reason == FailReason::source_vanished || entry.kind == EntryKind::remove;
+        stopped = stopped || (in_order && !passed_over);
+    }
+    if (!in_order || stopped) return;
+    door_ = bundle.manifest.place;
+    ++totals_.in_order;
+}
+
 void World::report(Flying& bundle) {
+    if (bundle.event.stage == wire::Stage::failed) {
+        static_cast<void>(runner_->on_bundle(bundle.event, moment()));
+        return;
+    }
     for (const auto stage : {wire::Stage::complete, wire::Stage::durable, wire::Stage::published}) {
         bundle.event.stage = stage;
         if (stage == wire::Stage::published || bundle.event.failed_entries == 0)

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "control/dataset/runner.h"
+#include "control/publish/publish_order.h"
 #include "control/publish/targets.h"
 #include "control/rpo/alarms.h"
 #include "control/rpo/slo.h"
@@ -24,7 +25,7 @@ namespace longhaul::control::sim {
 
 struct Totals {
     std::uint64_t ticks = 0, source_judged = 0, target_judged = 0, changes = 0, breaches = 0, cuts = 0,
-                  clocks_set = 0, files_compared = 0;
+                  clocks_set = 0, files_compared = 0, in_order = 0;
     double excess_max_s = 0, virtual_days = 0;
 };
 
@@ -70,7 +71,10 @@ class World final : public Ports {
     void put(const std::string& path);
     void sweep();
     void look_at(const std::string& path);
+    Observation observation(const std::string& path) const;
     void carry();
+    bool has_its_turn(Flying& bundle);
+    void apply(Flying& bundle);
     wire::FailReason read(const wire::Entry& entry) const;
     wire::FailReason apply(const wire::Entry& entry, wire::FailReason read_as);
     void report(Flying& bundle);
@@ -80,11 +84,18 @@ class World final : public Ports {
     void judge();
     void check(const char* who, const RpoView& view, double loss_s, double slack_s);
     double true_loss_s();
-    bool disturbed() const { return !link_up() || !control_up() || !clean_ || trouble_at_ == now_; }
+    double transfer_s() const;
+    double unproven_loss_s() const;
+    bool disturbed() const {
+        return !link_up() || !control_up() || !clean_ || trouble_at_ == now_ || never_rests();
+    }
+    // Under `ordered` a file that changes during every sweep holds the published watermark (control/publish/README.md).
+    bool never_rests() const { return ordered() && phase_ == Phase::burst; }
     double leapt_since_s(WallNs watermark) const;
     bool holds(const std::string& path, const std::optional<Observed>& state) const;
     std::string replay() const;
 
+    bool ordered() const { return spec_.consistency == Consistency::ordered; }
     bool link_up() const { return now_ >= link_back_at_; }
     bool control_up() const { return now_ >= control_back_at_; }
     WallNs wall() const { return static_cast<WallNs>(now_) + kEpoch + wall_set_; }
@@ -128,6 +139,7 @@ class World final : public Ports {
     WallNs target_skew_ = 0;
     std::map<std::string, std::int64_t> target_;  // path -> ctime of the version that stands there
     std::map<wire::ObjectKey, std::map<std::uint64_t, std::uint64_t>> staged_;
+    wire::OrderPlace door_;  // what was published in order so far
 
     // control at both ends
     std::unique_ptr<StateStore> state_;
@@ -141,7 +153,12 @@ class World final : public Ports {
 
     // what excuses a lag above the true loss
     std::deque<std::pair<TimeNs, double>> losses_;  // of the last ten minutes
-    std::optional<TimeNs> episode_began_;           // something is wrong, or was until shortly ago
+    struct Episode {
+        TimeNs began = 0;
+        double missing_s = 0;  // what counted as lost then
+    };
+    std::uint64_t missing_bytes_ = 0;
+    std::optional<Episode> episode_;  // something is wrong, or was until shortly ago
     TimeNs calm_since_ = 0, trouble_at_ = 0;
     std::vector<std::pair<WallNs, double>>
         leaps_;  // the source clock after it, and by how much it leapt ahead

@@ -385,6 +385,7 @@ class CopiesWorld final : public Ports {
             record.spec.name = "lake";
             record.spec.source = "posix:/nowhere";
             record.spec.target = {"west", "posix:/replica"};
+            record.spec.consistency = Consistency::object;
             record.spec.rescan_s = 0.5;
             record.target_store = 7;
             ASSERT_EQ(state_->dataset_add(record), 1);

@@ -36,8 +36,8 @@ class OrderedSource {
         std::int64_t born = 0;
     };
     std::string any_name() {
-        static const char* kDirectories[] = {"", "", "d/", "e/", "d/sub/"};
-        return kDirectories[random_.below(5)] + std::string(1, static_cast<char>('p' + random_.below(6)));
+        static const char* kDirectories[] = {"", "", "d/", "e/", "d/sub/", "p/"};
+        return kDirectories[random_.below(6)] + std::string(1, static_cast<char>('p' + random_.below(6)));
     }
     bool directory_stands(std::string_view path) const {
         if (path.empty()) return true;
@@ -67,34 +67,62 @@ class OrderedSource {
         const std::string path = any_name();
         if (!directory_stands(parent_of(path))) return;
         const auto found = tree.find(path);
+        if (found != tree.end() && found->second.directory) return;
         if (dice < 6) {
-            Node& node = tree[path];
-            if (node.inode == 0 || random_.chance(0.5))
-                node.inode = ++inodes_;  // renamed into place, or rewritten
-            node.version = clock_;
-            node.ctime = stamp();
+            if (found == tree.end() || random_.chance(0.5)) {  // made, or renamed into place from elsewhere
+                lose_name(path);
+                tree[path] = {false, clock_, stamp(), ++inodes_, 0};
+            } else {
+                return rewrite(found->second.inode);
+            }
         } else if (found == tree.end()) {
             return;
-        } else if (dice < 8) {
-            tree.erase(found);
+        } else if (dice < 7) {
+            lose_name(path);
         } else {
             const std::string to = any_name();
-            if (to == path || !directory_stands(parent_of(to))) return;
-            Node node = found->second;
-            node.ctime = stamp();
-            tree.erase(found);
+            const auto replaced = tree.find(to);
+            const bool stays = replaced != tree.end() &&
+                               (replaced->second.inode == found->second.inode || replaced->second.directory);
+            if (stays || !directory_stands(parent_of(to))) return;
+            const Node node = found->second;
+            lose_name(to);
+            if (dice < 9) tree.erase(path);  // a rename; otherwise one more hard link
             tree[to] = node;
-            note(to);
+            stamp_names(node.inode);
             touch_parent(to);
+            if (dice == 9) return;
         }
         note(path);
         touch_parent(path);
     }
 
-    void change_directory() {
-        static const char* kNames[] = {"d", "e", "d/sub"};
-        const std::string path = kNames[random_.below(3)];
+    // What happens to one name of a file changes the file: all of its names are as new as that.
+    void stamp_names(std::uint64_t inode) {
+        for (auto& [name, node] : tree) {
+            if (node.inode != inode) continue;
+            node.ctime = stamp();
+            note(name);
+        }
+    }
+    void lose_name(const std::string& path) {
         const auto found = tree.find(path);
+        if (found == tree.end()) return;
+        const std::uint64_t inode = found->second.inode;
+        tree.erase(found);
+        stamp_names(inode);
+    }
+    void rewrite(std::uint64_t inode) {  // in place: under all of its names at once
+        for (auto& [name, node] : tree)
+            if (node.inode == inode) node.version = clock_;
+        stamp_names(inode);
+    }
+
+    void change_directory() {
+        static const char* kNames[] = {"d", "e", "d/sub", kOfAnyKind};
+        const std::string path = kNames[random_.below(4)];
+        const auto found = tree.find(path);
+        if (path == kOfAnyKind) return change_kind();
         if (found == tree.end()) {
             if (!directory_stands(parent_of(path))) return;
             tree[path] = {true, stamp(), stamp(), ++inodes_, stamp()};
@@ -131,6 +159,29 @@ class OrderedSource {
         }
     }
 
+    // A directory, a file, a directory: all that was beneath it is gone at once.
+    void change_kind() {
+        const std::string path = kOfAnyKind, below = path + "/";
+        const bool was_file = tree.contains(path) && !tree.at(path).directory;
+        std::vector<std::string> gone;
+        for (const auto& [name, node] : tree)
+            if (name == path || name.starts_with(below)) gone.push_back(name);
+        for (const auto& name : gone)
+            lose_name(name);
+        if (was_file)
+            tree[path] = {true, stamp(), stamp(), ++inodes_, stamp()};
+        else
+            tree[path] = {false, clock_, stamp(), ++inodes_, 0};
+        for (const auto& name : gone)
+            if (name != path) note(name);
+        note(path);
+        touch_parent(path);
+    }
+    // Whether what stands there comes late because another kind of object has to go first.
+    static bool may_come_late(const std::string& path) {
+        return path == kOfAnyKind || path.starts_with(std::string(kOfAnyKind) + "/");
+    }
+
     Observed observed(const Node& node) const {
         Observed seen;
         seen.print.kind = node.directory ? ObjectKind::directory : ObjectKind::file;
@@ -138,12 +189,16 @@ class OrderedSource {
         seen.print.mtime_ns = node.version;
         seen.print.ctime_ns = node.ctime;
         seen.print.inode = node.inode;
+        seen.print.birth_ns = node.directory ? 0 : static_cast<std::int64_t>(node.inode);
+        for (const auto& [name, other] : tree)
+            seen.print.names += !node.directory && other.inode == node.inode ? 1 : 0;
         seen.print.mode = node.directory ? 0755 : 0644;
         seen.born_ns = node.born;
         seen.racy = !node.directory && clock_ - node.ctime < kRacyNs;
         return seen;
     }
 
+    static constexpr const char* kOfAnyKind = "p";  // now a file, now a directory
     std::map<std::string, Node> tree;
     std::map<std::string, std::vector<Past>> history;
 

@@ -46,6 +46,7 @@ class RunnerTest : public ::testing::Test {
         record.spec.name = "lake";
         record.spec.source = "posix:/nowhere";
         record.spec.target = {"west", "posix:/replica"};
+        record.spec.consistency = Consistency::object;
         record.target_store = 7;
         state_->dataset_add(record);
         boot({});

@@ -63,6 +63,8 @@ DatasetSpec Site::spec() const {
     wanted.name = "lake";
     wanted.source = "posix:" + source;
     wanted.target = {"west", "posix:/replica/lake"};
+    wanted.consistency =
+        Consistency::object;  // the order of history is the file system's clock's, not the test's
     wanted.rpo_target_s = 7200;
     wanted.rescan_s = 3600;  // tests say when
     return wanted;
