@@ -33,14 +33,14 @@ struct Target {
 inline constexpr double kWeightMin = 0.01, kWeightMax = 1000;
 
 enum class Mode : std::uint8_t { namespace_, copy };  // "namespace": deletes propagate; "copy": they never do
-// "object": each object as soon as it is durable; "ordered": control/publish/README.md; "group": refused
+// "object": each object as soon as it is durable; "ordered": control/publish/README.md
 enum class Consistency : std::uint8_t { object, ordered };
 struct DatasetSpec {
     std::string name;    // [a-z0-9][a-z0-9-]{0,62}
     std::string source;  // "posix:/lake"
     Target target;
     Mode mode = Mode::namespace_;
-    Consistency consistency = Consistency::object;
+    Consistency consistency = Consistency::ordered;
     double rpo_target_s = 300;
     std::string traffic = "bulk";  // class: latency | bulk | scavenger
     double rescan_s = 10;

@@ -116,7 +116,8 @@ po::options_description all_options() {
          {"mode", "MODE",
           "namespace (deletes propagate) or copy; of a link: reserved, shared, scavenger or delay"},
          {"consistency", "WHICH",
-          "object, or ordered: what shows is a prefix of the source's history (default object)"},
+          "ordered: what shows is a prefix of the source's history (default), or object: each as soon as it "
+          "is there"},
          {"traffic", "CLASS", "latency, bulk or scavenger"},
          {"link", "NAME", "only this link; with datasets set \"\": the scheduler chooses"},
          {"delete-hold-share", "SHARE", "hold deletes of more than this share of the objects (default 0.01)"},

@@ -12,6 +12,7 @@ from core import ROOT, built
 from processes import Failed, go_ahead_of_others
 
 RUNS = 3
+CONSISTENCIES = ("ordered", "object")
 TURN_MS, CHANGES_PER_SECOND, MEMORY_MIB = 100, 50_000, 512
 MIB = 1 << 20
 
@@ -24,13 +25,13 @@ def arguments():
     return parser
 
 
-def once(path, options):
+def once(path, options, consistency):
     # Sources in memory, so that the walk is not a disk's; the state where a state directory is.
     memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
     source, state = tempfile.mkdtemp(prefix="longhaul-bench-", dir=memory), tempfile.mkdtemp(prefix="longhaul-bench-", dir="/var/tmp")
     try:
         command = [path, "--datasets", options.datasets, "--links", options.links, "--turns", "50", "--changes",
-                   options.changes, "--source", source, "--state", state]
+                   options.changes, "--consistency", consistency, "--source", source, "--state", state]
         done = subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=1200,
                               start_new_session=True, preexec_fn=go_ahead_of_others)
         if done.returncode:
@@ -43,7 +44,7 @@ def once(path, options):
 
 def row_of(run):
     turns, changes = sorted(run["schedule"]["turn_ms"]), run["changes"]
-    return {"datasets": run["schedule"]["datasets"], "links": run["schedule"]["links"],
+    return {"consistency": changes["consistency"], "datasets": run["schedule"]["datasets"], "links": run["schedule"]["links"],
             "turn_ms": round(statistics.median(turns), 2), "turn_ms_worst": round(turns[-1], 2),
             "changes": changes["changes"], "seconds": round(changes["seconds"], 2),
             "cpu_seconds": round(changes["cpu_seconds"], 2), "changes_per_second": round(changes["changes_per_second"]),
@@ -54,10 +55,10 @@ def row_of(run):
 def measure(options, runs, build):
     path = built(build, "tests/bench/control/bench-control")
     rows = []
-    for _ in range(runs):
-        row = row_of(once(path, options))
+    for run in range(runs * len(CONSISTENCIES)):
+        row = row_of(once(path, options, CONSISTENCIES[run % len(CONSISTENCIES)]))
         rows.append(row)
-        print(f"turn of {row['datasets']} datasets x {row['links']} links: {row['turn_ms']} ms (worst {row['turn_ms_worst']}); "
+        print(f"{row['consistency']}: turn of {row['datasets']} datasets x {row['links']} links: {row['turn_ms']} ms (worst {row['turn_ms_worst']}); "
               f"{row['changes']} changes in {row['seconds']} s ({row['cpu_seconds']} s of cores; the walk alone "
               f"{row['walk_seconds']} s): {row['changes_per_second']}/s, {row['memory_peak_mib']} MiB; load average "
               f"{os.getloadavg()[0]:.1f}", flush=True)
@@ -65,11 +66,13 @@ def measure(options, runs, build):
 
 
 def bars_of(rows):
-    def bar(name, key, unit, limit, at_least):
-        values = sorted(row[key] for row in rows)
+    def bar(name, key, unit, limit, at_least, of=CONSISTENCIES):
+        values = sorted(row[key] for row in rows if row["consistency"] in of)
         value = statistics.median(values)
         return {"name": f"{name} ({values[0]}..{values[-1]})", "value": value, "unit": unit, "bar": limit,
                 "pass": value >= limit if at_least else value <= limit}
-    return [bar("turn of the scheduler", "turn_ms", "ms", TURN_MS, False),
-            bar("changes captured, bundled and settled", "changes_per_second", "/s", CHANGES_PER_SECOND, True),
-            bar("memory at its peak", "memory_peak_mib", "MiB", MEMORY_MIB, False)]
+    bars = [bar("turn of the scheduler", "turn_ms", "ms", TURN_MS, False)]
+    for which in CONSISTENCIES:
+        bars += [bar(f"{which}: changes captured, bundled and settled", "changes_per_second", "/s", CHANGES_PER_SECOND, True, (which,)),
+                 bar(f"{which}: memory at its peak", "memory_peak_mib", "MiB", MEMORY_MIB, False, (which,))]
+    return bars

@@ -139,7 +139,7 @@ class Encounter:
             end_all(self.started)
             self.started.clear()
             self.world.create_dataset("share", source, os.path.join(self.folder, "replicas", "share"), rescan_s=3600,
-                                      rpo_target_s=7200)
+                                      rpo_target_s=7200, consistency="object")
             time.sleep(options.ramp)
             yield "longhaul alone", self.watch.window(options.alone, [])
             client = self.tcp(options.ramp + options.window + 30)

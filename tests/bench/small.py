@@ -32,6 +32,8 @@ def arguments():
     parser.add_argument("--rate", type=int, default=1_000_000_000, metavar="BPS", help="of each direction (default 1e9)")
     parser.add_argument("--tools", type=words(("longhaul", *TOOLS)), default=["longhaul", *TOOLS], metavar="TOOL,...",
                         help="default longhaul," + ",".join(TOOLS))
+    parser.add_argument("--consistency", choices=("ordered", "object"), default="ordered",
+                        help="of Longhaul's dataset (default ordered)")
     parser.add_argument("--congestion", type=words(TCP), default=list(TCP), metavar="NAME,...", help="default bbr,cubic")
     parser.add_argument("--limit", type=float, default=120, metavar="SECONDS", help="for each transfer (default 120)")
     return parser
@@ -70,7 +72,7 @@ def longhaul(options, build, top, link, source):
     with longhaul_side.world_of(build, os.path.join(work, "world"), link, os.path.dirname(replica)) as world:
         world.start()
         began = time.monotonic()
-        world.create_dataset("small", source, replica)
+        world.create_dataset("small", source, replica, consistency=options.consistency)
 
         def published():
             # Asked seldom: a look costs the nodes some of the same processors. The next one is after the last file.

@@ -83,7 +83,8 @@ class Series:
         os.makedirs(self.waiting)
 
     def begin(self):
-        self.world.create_dataset("tail", self.source, self.replica, rescan_s=3600, rpo_target_s=7200)
+        self.world.create_dataset("tail", self.source, self.replica, rescan_s=3600, rpo_target_s=7200,
+                                  consistency="object")   # `ordered` would wait for sweeps, not for the link
         wait_for(lambda: settled(self.world.rpo("tail")), 60, "the empty dataset to be proven", every=0.05)
 
     def one(self, name):

@@ -89,22 +89,38 @@ class BadRequests(TwoSites):
 
 
 class BadTrees(TwoSites):
-    """Objects that cannot be read or written: named with their reason until they succeed, and in nobody's way."""
+    """Objects that cannot be read or written: named with their reason until they succeed. Under `object` they are in nobody's
+    way, under `ordered` nothing passes them."""
+
+    def unreadable(self, consistency, meanwhile):
+        self.start_world(wrap={"east-dataplane": NO_OVERRIDE})
+        write(os.path.join(self.source, "before"), b"for everybody")
+        bad = os.path.join(os.fsencode(self.source), b"secret-\xff")
+        write(bad, b"not for everybody", mode=0o000)
+        write(os.path.join(self.source, "then open"), b"for everybody")    # later by its time, or else by its name
+        self.create_dataset(consistency=consistency)
+        self.wait_failure("secret-\\xff", "source_permission")
+        self.assertGreaterEqual(self.world.rpo("data")["objects_failing"], 1)
+        meanwhile()
+        os.chmod(bad, 0o600)
+        self.wait_equal(40)
+        wait_for(lambda: self.failures() == {}, 20, "the failure to be taken back")
+
+    def at_target(self, name):
+        return os.path.exists(os.path.join(self.replica, name))
 
     def test_unreadable_source_file(self):
         # Proves that a file that may not be read is named (with its odd name) and that the others arrive; and that it
         # follows by itself once it may be read.
-        self.start_world(wrap={"east-dataplane": NO_OVERRIDE})
-        bad = os.path.join(os.fsencode(self.source), b"secret-\xff")
-        write(bad, b"not for everybody", mode=0o000)
-        write(os.path.join(self.source, "open"), b"for everybody")
-        self.create_dataset()
-        self.wait_failure("secret-\\xff", "source_permission")
-        wait_for(lambda: os.path.exists(os.path.join(self.replica, "open")), 30, "the readable file at the target")
-        self.assertGreaterEqual(self.world.rpo("data")["objects_failing"], 1)
-        os.chmod(bad, 0o600)
-        self.wait_equal(40)
-        wait_for(lambda: self.failures() == {}, 20, "the failure to be taken back")
+        self.unreadable("object", lambda: wait_for(lambda: self.at_target("then open"), 30, "the readable file at the target"))
+
+    def test_nothing_passes_an_unreadable_file_in_order(self):
+        # Proves that under `ordered` such a file holds back what came after it, and that all of it follows once it is readable.
+        def meanwhile():
+            tries = self.failures()["secret-\\xff"]["tries"]
+            wait_for(lambda: self.failures().get("secret-\\xff", {}).get("tries", 0) > tries, 30, "it to be tried once more")
+            self.assertEqual((self.at_target("before"), self.at_target("then open")), (True, False))
+        self.unreadable("ordered", meanwhile)
 
     def test_source_that_changes_under_the_reader(self):
         # Proves that files that vanish, grow and are replaced while they are read harm nobody else, and that calm brings
@@ -155,7 +171,7 @@ class BadTrees(TwoSites):
         self.start_world()
         write(os.path.join(self.source, "name"), b"a file")
         write(os.path.join(self.source, "other"), b"other")
-        self.create_dataset(mode="copy")
+        self.create_dataset(mode="copy", consistency="object")
         self.wait_failure("name", "target_occupied")
         self.assertTrue(os.path.exists(os.path.join(self.replica, "name", "somebody-elses")))
         wait_for(lambda: os.path.exists(os.path.join(self.replica, "other")), 30, "the other file at the target")

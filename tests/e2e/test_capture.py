@@ -1,4 +1,5 @@
-# Events make changes travel at once: with an hour between two sweeps, what changes arrives all the same, and no sweep was made.
+# Events make changes travel at once: with an hour between two sweeps, what changes arrives all the same, and no sweep was
+# made. That is so under consistency `object`: an order of changes is proven by sweeps alone.
 # SPDX-License-Identifier: Apache-2.0
 import os
 import shutil
@@ -19,7 +20,7 @@ class Capture(TwoSites):
     def start(self, **more):
         self.start_world()
         self.make_source(size_mib=8, files=100)
-        self.create_dataset(rescan_s=RESCAN_S, rpo_target_s=3 * RESCAN_S, **more)
+        self.create_dataset(rescan_s=RESCAN_S, rpo_target_s=3 * RESCAN_S, consistency="object", **more)
         self.wait_settled()
         view = self.dataset()
         self.assertEqual((view["capture"]["kind"], view["capture"]["reason"]), ("fanotify", None))

@@ -11,21 +11,28 @@ SEED = int(os.environ.get("LONGHAUL_SEED", "1"))
 
 
 class Crash(TwoSites):
-    def begin(self):
+    def begin(self, consistency="ordered"):
         self.start_world(LINK)
-        self.create_dataset()
+        self.create_dataset(consistency=consistency)
         scratch = os.path.join(self.folder, "scratch")
         os.makedirs(scratch)
         return CrashRuns(self.world, "data", self.source, self.replica, scratch, SEED)
 
-    def test_random_kills_under_random_link_faults(self):
-        # Proves the product's first promise on the real processes: see crash_runs.py for what one run is.
-        runs = self.begin()
-        for number in range(RUNS):
+    def kill_at_random(self, consistency, count):
+        runs = self.begin(consistency)
+        for number in range(count):
             run = runs.one(number)
             self.assertEqual(run.bad, 0, "\n".join([f"run {number}, LONGHAUL_SEED={SEED}: killed {run.victims}, link {run.fault}",
                                                     *run.findings[:20]]))
-        self.assertGreater(runs.versions.checks, RUNS)
+        self.assertGreater(runs.versions.checks, count)
+
+    def test_random_kills_under_random_link_faults(self):
+        # Proves the product's first promise on the real processes: see crash_runs.py for what one run is.
+        self.kill_at_random("ordered", RUNS - RUNS // 2)
+
+    def test_random_kills_when_each_object_goes_by_itself(self):
+        # Proves the same of consistency `object`.
+        self.kill_at_random("object", RUNS // 2)
 
     def test_a_damaged_replica_would_be_noticed(self):
         # Proves that the runs above can fail: bytes that no version had are torn, a file that has gone is lost.

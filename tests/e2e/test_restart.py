@@ -71,8 +71,8 @@ class Restart(TwoSites):
         self.assertEqual(versions.wrong_files(self.replica), [])
 
     def test_staging_holds_no_data_when_nothing_is_under_way(self):
-        # Proves that what a killed target left half written is cleared away by its successor. Only empty markers of
-        # assembled objects (d-*) may stay: they make a repeated `assemble` a success, and age out.
+        # Proves that what a killed target left half written is cleared away by its successor. What may stay: empty markers
+        # of assembled objects (d-*), which make a repeated `assemble` a success and age out, and how far the order has come.
         self.start_world(Link(rate_bps=200_000_000, rtt_ms=20, loss=0.001))
         write(os.path.join(self.source, "large"), random.Random(1).randbytes(64 * MIB))
         self.create_dataset()
@@ -83,7 +83,8 @@ class Restart(TwoSites):
         self.wait_equal(60)
         self.wait_settled()
         left = lambda: [name for name in os.listdir(staging)
-                        if not (name.startswith("d-") and os.path.getsize(os.path.join(staging, name)) == 0)]
+                        if name != "order"
+                        and not (name.startswith("d-") and os.path.getsize(os.path.join(staging, name)) == 0)]
         wait_for(lambda: not left(), 20, "staging to hold nothing but empty markers")
 
 

@@ -14,6 +14,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "control/config/dataset_document.h"
 #include "control/schedule/schedule.h"
 #include "dataplane/base/assert.h"
 #include "dataplane/base/random.h"
@@ -129,7 +130,8 @@ void wait_until(Condition condition, double seconds) {
     }
 }
 
-json changes(const std::string& source, const std::string& state, std::size_t files) {
+json changes(const std::string& source, const std::string& state, std::size_t files,
+             Consistency consistency) {
     make_tree(source, files);
     MemoryPorts ports;
     CoreConfig config;
@@ -145,6 +147,7 @@ json changes(const std::string& source, const std::string& state, std::size_t fi
     spec.name = "lake";
     spec.source = "posix:" + source;
     spec.target = {"west", "posix:/replica"};
+    spec.consistency = consistency;
     spec.rpo_target_s = 86'400;
     spec.rescan_s = 3600;
     const double cpu = cpu_seconds();
@@ -192,11 +195,12 @@ int main(int argc, char** argv) {
     using namespace longhaul::control::bench;
     namespace po = boost::program_options;
     std::size_t datasets = 0, links = 0, turns = 0, files = 0;
-    std::string source, state;
+    std::string source, state, consistency;
     po::options_description options("bench-control");
     options.add_options()("datasets", po::value(&datasets)->default_value(10'000))(
         "links", po::value(&links)->default_value(8))("turns", po::value(&turns)->default_value(50))(
         "changes", po::value(&files)->default_value(0), "files to make, capture and settle; 0: none")(
+        "consistency", po::value(&consistency)->default_value("ordered"), "of their dataset")(
         "source", po::value(&source), "an empty directory for them")("state", po::value(&state));
     po::variables_map given;
     try {
@@ -209,7 +213,8 @@ int main(int argc, char** argv) {
     json out;
     if (turns > 0) out["schedule"] = schedule_turns(datasets, links, turns);
     if (files > 0) {
-        out["changes"] = changes(source, state, files);
+        out["changes"] = changes(source, state, files, *longhaul::control::consistency_from(consistency));
+        out["changes"]["consistency"] = consistency;
         out["changes"]["walk_seconds"] = walk_seconds(source);
     }
     std::cout << out.dump() << "\n";
