@@ -307,7 +307,9 @@ class Ports {
     // Peer control, over mTLS; may take seconds: Core calls it from a helper thread.
     virtual Result<TargetAccepted> target_accept(
         const DatasetSpec& spec) = 0;  // idempotent by dataset name and our site
-    virtual Result<void> target_release(const std::string& dataset, const std::string& site) = 0;
+    // not_found: its site does not know that replica (any more).
+    virtual Result<void> target_release(const std::string& dataset, const std::string& site,
+                                        std::uint64_t store) = 0;
     virtual std::vector<LinkChoice> links_to(const std::string& site) = 0;
 };
 
@@ -357,7 +359,8 @@ class Core {
 
     // Datasets whose target is here (called by the peer's control through the edge).
     virtual Result<TargetAccepted> accept_target(const std::string& source_site, const DatasetSpec& spec) = 0;
-    virtual Result<void> release_target(const std::string& source_site, const std::string& dataset) = 0;
+    virtual Result<void> release_target(const std::string& source_site, const std::string& dataset,
+                                        std::uint64_t store) = 0;
 
     virtual std::vector<RpoView> rpo() = 0;  // sources and targets of this site
     // A number that rises whenever a published watermark here moves, or a dataset comes or goes. Waits until it is not

@@ -140,10 +140,10 @@ Result<TargetAccepted> Edge::target_accept(const DatasetSpec& spec) {
     return client.value()->accept_dataset(spec);
 }
 
-Result<void> Edge::target_release(const std::string& dataset, const std::string& site) {
+Result<void> Edge::target_release(const std::string& dataset, const std::string& site, std::uint64_t store) {
     const auto client = peer(site);
     if (!client) return client.error();
-    return client.value()->release_dataset(dataset);
+    return client.value()->release_dataset(dataset, store);
 }
 
 std::vector<LinkChoice> Edge::links_to(const std::string& site) {

@@ -45,7 +45,8 @@ class Edge final : public Ports, private DataplaneListener {
     Result<void> order_settle(std::uint8_t link, const wire::BundleId& id, std::uint32_t generation,
                               bool publish) override;
     Result<TargetAccepted> target_accept(const DatasetSpec& spec) override;
-    Result<void> target_release(const std::string& dataset, const std::string& site) override;
+    Result<void> target_release(const std::string& dataset, const std::string& site,
+                                std::uint64_t store) override;
     std::vector<LinkChoice> links_to(const std::string& site) override;
 
   private:

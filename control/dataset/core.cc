@@ -67,6 +67,7 @@ CoreLoop::CoreLoop(CoreConfig config, Ports& ports, std::unique_ptr<StateStore> 
     }
     for (auto& event : state_->events())
         log_.append(std::move(event));
+    releases_ = state_->releases();
     for (auto& record : state_->datasets())
         add(std::move(record), now());
     leave_copy(now());

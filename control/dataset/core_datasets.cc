@@ -31,6 +31,7 @@ Result<DatasetView> CoreLoop::dataset_create(const DatasetSpec& wanted) {
     const auto plan = plan_of(spec.value());
     if (!plan) return plan.error();
     if (!plan.value().refusals.empty()) return refused(spec.value().name, plan.value().refusals);
+    if (auto released = release_before(spec.value()); !released) return released.error();
     const auto accepted = ports_.target_accept(spec.value());  // may take seconds: on the caller's thread
     if (!accepted) return accepted.error();
     auto created = call<void>([&, this](Moment now) -> Result<void> {
@@ -86,11 +87,12 @@ Result<DatasetView> CoreLoop::dataset_change(const std::string& name, const Data
 }
 
 Result<void> CoreLoop::dataset_remove(const std::string& name) {
-    std::string site;
-    auto removed = call<void>([&, this](Moment now) -> Result<void> {
+    return call<void>([&, this](Moment now) -> Result<void> {
         const auto found = find(name);
         if (found == datasets_.end()) return unknown(name);
-        site = found->second->runner.spec().target.site;
+        const auto& record = found->second->runner.record();
+        releases_.push_back({record.target_store, record.spec.target.site, name});
+        state_->release_put(releases_.back());
         found->second->runner.leave();
         close_eyes(*found->second);
         forget_monitor(subject_of(found->second->runner.spec()), now);
@@ -98,16 +100,44 @@ Result<void> CoreLoop::dataset_remove(const std::string& name) {
         datasets_.erase(found);
         state_->commit();
         leave_copy(now);
+        tell_of(releases_.back());
         return {};
     });
-    if (removed) {
-        peers_.post([this, name, site] {
-            if (auto released = ports_.target_release(name, site); !released)
-                spdlog::warn("dataset {}: site {} could not be told of its removal: {}", name, site,
-                             released.error().text);
-        });
-    }
-    return removed;
+}
+
+// Once now, and again whenever its site is heard of (on_peer), until it has been told.
+void CoreLoop::tell_of(const ReleaseRecord& release) {
+    if (!telling_.insert(release.store).second) return;
+    peers_.post([this, release] {
+        if (auto told = tell(release); !told)
+            spdlog::info("dataset {}: site {} could not be told of its removal yet: {}", release.dataset,
+                         release.site, told.error().text);
+        post([this, store = release.store](Moment) { telling_.erase(store); });
+    });
+}
+
+Result<void> CoreLoop::tell(const ReleaseRecord& release) {
+    const auto told = ports_.target_release(release.dataset, release.site, release.store);
+    if (!told && told.error().code != ErrorCode::not_found) return told.error();
+    post([this, store = release.store](Moment) {
+        std::erase_if(releases_, [store](const ReleaseRecord& known) { return known.store == store; });
+        state_->release_done(store);
+        state_->commit();
+    });
+    return {};
+}
+
+// Or the target would take the new dataset for the one that was removed.
+Result<void> CoreLoop::release_before(const DatasetSpec& spec) {
+    std::vector<ReleaseRecord> before;
+    auto asked = call<void>([&, this](Moment) -> Result<void> {
+        for (const auto& release : releases_)
+            if (release.site == spec.target.site && release.dataset == spec.name) before.push_back(release);
+        return {};
+    });
+    for (const auto& release : before)
+        if (auto told = tell(release); !told) return told;
+    return asked;
 }
 
 Result<void> CoreLoop::dataset_rescan(const std::string& name) {
@@ -163,9 +193,10 @@ Result<TargetAccepted> CoreLoop::accept_target(const std::string& source_site, c
     });
 }
 
-Result<void> CoreLoop::release_target(const std::string& source_site, const std::string& dataset) {
+Result<void> CoreLoop::release_target(const std::string& source_site, const std::string& dataset,
+                                      std::uint64_t store) {
     return call<void>([&, this](Moment now) {
-        auto released = targets_.release(source_site, dataset);
+        auto released = targets_.release(source_site, dataset, store);
         if (released) forget_monitor("target/" + source_site + "/" + dataset, now);
         state_->commit();
         leave_copy(now);

@@ -55,7 +55,8 @@ class CoreLoop final : public Core {
     Result<DatasetView> dataset_change(const std::string& name, const DatasetChange& change) override;
 
     Result<TargetAccepted> accept_target(const std::string& source_site, const DatasetSpec& spec) override;
-    Result<void> release_target(const std::string& source_site, const std::string& dataset) override;
+    Result<void> release_target(const std::string& source_site, const std::string& dataset,
+                                std::uint64_t store) override;
 
     std::vector<RpoView> rpo() override;
     std::uint64_t wait_for_published(std::uint64_t seen, std::chrono::milliseconds patience) override;
@@ -152,6 +153,9 @@ class CoreLoop final : public Core {
     std::int64_t time_to_wait(Moment at) const;
     void with(std::int64_t id, const std::function<void(Runner&)>& use);
     void ask_target(std::int64_t id, Runner& runner, Moment at);
+    void tell_of(const ReleaseRecord& release);
+    Result<void> tell(const ReleaseRecord& release);
+    Result<void> release_before(const DatasetSpec& spec);
 
     // core_capture.cc: the loop, and what it gives to the eyes
     void open_feed(Dataset& dataset);
@@ -230,7 +234,9 @@ class CoreLoop final : public Core {
     std::map<std::string, Monitor> monitors_;  // by subject
     std::map<std::string, PeerClock> clocks_;  // by site
     std::map<std::string, TimeNs> clock_stored_at_;
-    std::vector<Event> recorded_;  // stored in this turn, shown after its commit
+    std::vector<ReleaseRecord> releases_;  // removals that their sites have not heard of
+    std::set<std::uint64_t> telling_;      // of these
+    std::vector<Event> recorded_;          // stored in this turn, shown after its commit
     std::vector<Breach> breaches_;
     bool breaches_changed_ = true;
     TimeNs sample_at_ = 0;

@@ -169,6 +169,8 @@ void CoreLoop::on_peer(const std::string& site, const PeerReport& report) {
                 state_->peer_clock_put(site, *clocks_[site].best());
             }
         }
+        for (const auto& release : releases_)
+            if (release.site == site) tell_of(release);
         for (auto& [id, dataset] : datasets_) {
             const auto& spec = dataset->runner.spec();
             if (spec.target.site != site) continue;

@@ -3,8 +3,8 @@
 //   GET    /peer/v1/status               PeerStatus: only the links toward the asking site, the replicas of its
 //                                        datasets, and this site's clock
 //   POST   /peer/v1/links/{id}/session   SessionRequest, answered with our LinkOffer: only the initiator may
-//   POST   /peer/v1/datasets             a dataset specification whose target is here, answered with the
-//   store's number DELETE /peer/v1/datasets/{name}      the asking site's dataset of that name ends here
+//   POST   /peer/v1/datasets             a dataset specification whose target is here, answered with the store's number
+//   DELETE /peer/v1/datasets/{name}/{store}   this replica of the asking site's dataset ends here
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 

@@ -134,10 +134,10 @@ Result<TargetAccepted> PeerClient::accept_dataset(const DatasetSpec& spec) {
     return TargetAccepted{store->get<std::uint64_t>()};
 }
 
-Result<void> PeerClient::release_dataset(const std::string& name) {
-    const auto document =
-        call([&](httplib::SSLClient& client) { return client.Delete("/peer/v1/datasets/" + name); });
-    if (!document && document.error().code != ErrorCode::not_found) return document.error();
+Result<void> PeerClient::release_dataset(const std::string& name, std::uint64_t store) {
+    const std::string path = "/peer/v1/datasets/" + name + "/" + std::to_string(store);
+    const auto document = call([&](httplib::SSLClient& client) { return client.Delete(path); });
+    if (!document) return document.error();
     return {};
 }
 

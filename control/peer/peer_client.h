@@ -46,7 +46,7 @@ class PeerClient {
     Result<PeerStatus> status();
     Result<command::LinkOffer> start_session(std::uint8_t link, const SessionRequest& request);
     Result<TargetAccepted> accept_dataset(const DatasetSpec& spec);
-    Result<void> release_dataset(const std::string& name);
+    Result<void> release_dataset(const std::string& name, std::uint64_t store);
 
   private:
     // The body's JSON object on a status of 2xx (null for 204), otherwise an error that names the site.

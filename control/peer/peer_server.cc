@@ -60,10 +60,19 @@ void PeerServer::install() {
     });
     server_->add("POST", "/peer/v1/links/{id}/session", [this](const Call& call) { return session(call); });
     server_->add("POST", "/peer/v1/datasets", [this](const Call& call) { return accept_dataset(call); });
-    server_->add("DELETE", "/peer/v1/datasets/{name}", [this](const Call& call) {
-        const auto result = core_.release_target(call.caller, call.arguments.at(0));
-        return result ? no_content() : problem_reply(problem_of(result.error()));
-    });
+    server_->add("DELETE", "/peer/v1/datasets/{name}/{store}",
+                 [this](const Call& call) { return release_dataset(call); });
+}
+
+Reply PeerServer::release_dataset(const Call& call) {
+    const std::string& text = call.arguments.at(1);
+    std::uint64_t store = 0;
+    const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), store);
+    if (error != std::errc{} || stop != text.data() + text.size())
+        return problem_reply(
+            {404, "Not found", in_quotes(text) + " is not a store's number", "not_found", {}});
+    const auto result = core_.release_target(call.caller, call.arguments.at(0), store);
+    return result ? no_content() : problem_reply(problem_of(result.error()));
 }
 
 Reply PeerServer::session(const Call& call) {

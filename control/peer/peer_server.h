@@ -25,6 +25,7 @@ class PeerServer {
   private:
     void install();
     Reply session(const Call& call);
+    Reply release_dataset(const Call& call);
     Reply accept_dataset(const Call& call);
 
     LinkSessions& sessions_;

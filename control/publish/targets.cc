@@ -100,14 +100,17 @@ std::string Targets::directory_of(const std::string& site, const std::string& da
     return {};
 }
 
-Result<void> Targets::release(const std::string& site, const std::string& dataset) {
-    for (const auto& [store, entry] : targets_) {
-        if (entry.record.site != site || entry.record.dataset != dataset) continue;
-        state_.target_remove(store);
-        targets_.erase(store);
-        return {};
-    }
-    return Error{ErrorCode::not_found, "dataset " + dataset + " of site " + site + " has no replica here"};
+// Another replica of the same dataset stays: what releases the one before may come late.
+Result<void> Targets::release(const std::string& site, const std::string& dataset, std::uint64_t store) {
+    const auto found = targets_.find(store);
+    const bool there = found != targets_.end() && found->second.record.site == site &&
+                       found->second.record.dataset == dataset;
+    if (!there)
+        return Error{ErrorCode::not_found,
+                     "dataset " + dataset + " of site " + site + " has no such replica here"};
+    state_.target_remove(store);
+    targets_.erase(found);
+    return {};
 }
 
 void Targets::open_store(Entry& entry) {

@@ -37,7 +37,7 @@ class Targets {
                                   WallNs now);
     std::string directory_of(const std::string& site,
                              const std::string& dataset) const;  // empty: no replica here
-    Result<void> release(const std::string& site, const std::string& dataset);
+    Result<void> release(const std::string& site, const std::string& dataset, std::uint64_t store);
 
     void on_dataplane_up();
     void on_dataplane_down();

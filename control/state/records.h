@@ -71,6 +71,11 @@ struct TargetRecord {
     bool marked = false;  // its directory has been opened, and bears its number
 };
 
+struct ReleaseRecord {  // a replica whose dataset was removed here; its site has to be told
+    std::uint64_t store = 0;
+    std::string site, dataset;
+};
+
 // What an entry of a bundle in flight was made of, beyond what the manifest says of it.
 struct EntryNote {
     std::uint64_t inode = 0;

@@ -12,7 +12,7 @@ namespace {
 // `objects.key` is the path with every '/' replaced by a zero byte, which no path can contain: so the order
 // of the table is the order of a walk that visits a directory, then its content, then its next sibling
 // (capture/sweep).
-constexpr std::array<const char*, 9> kMigrations = {
+constexpr std::array<const char*, 10> kMigrations = {
     R"sql(
 CREATE TABLE datasets (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -177,6 +177,14 @@ CREATE TABLE verifications (
     unreadable INTEGER NOT NULL
 ) STRICT;
 ALTER TABLE targets ADD COLUMN marked INTEGER NOT NULL DEFAULT 0;
+)sql",
+    // Replicas whose datasets were removed here, until their site has heard of it.
+    R"sql(
+CREATE TABLE releases (
+    store INTEGER PRIMARY KEY,
+    site TEXT NOT NULL,
+    dataset TEXT NOT NULL
+) STRICT;
 )sql",
 };
 

@@ -291,6 +291,28 @@ void StateStore::target_remove(std::uint64_t store) {
     Statement(database_, "DELETE FROM targets WHERE store=?").bind(store).run();
 }
 
+void StateStore::release_put(const ReleaseRecord& record) {
+    writing();
+    Statement(database_, "INSERT OR REPLACE INTO releases VALUES (?,?,?)")
+        .bind(record.store)
+        .bind_text(record.site)
+        .bind_text(record.dataset)
+        .run();
+}
+
+void StateStore::release_done(std::uint64_t store) {
+    writing();
+    Statement(database_, "DELETE FROM releases WHERE store=?").bind(store).run();
+}
+
+std::vector<ReleaseRecord> StateStore::releases() {
+    Statement query(database_, "SELECT store,site,dataset FROM releases ORDER BY store");
+    std::vector<ReleaseRecord> records;
+    while (query.step())
+        records.push_back({query.number(0), query.text(1), query.text(2)});
+    return records;
+}
+
 std::vector<TargetRecord> StateStore::targets() {
     Statement query(
         database_,

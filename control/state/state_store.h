@@ -48,6 +48,10 @@ class StateStore {
     void target_remove(std::uint64_t store);
     std::vector<TargetRecord> targets();
 
+    void release_put(const ReleaseRecord& record);
+    void release_done(std::uint64_t store);
+    std::vector<ReleaseRecord> releases();
+
     std::optional<ObjectRecord> object(std::int64_t dataset, std::string_view path);
     // Under which names the target has this very file, a few of them at most.
     std::vector<std::string> names_of(std::int64_t dataset, const Fingerprint& print);

@@ -50,7 +50,7 @@ class MemoryPorts final : public Ports {
         return {};
     }
     Result<TargetAccepted> target_accept(const DatasetSpec&) override { return TargetAccepted{7}; }
-    Result<void> target_release(const std::string&, const std::string&) override { return {}; }
+    Result<void> target_release(const std::string&, const std::string&, std::uint64_t) override { return {}; }
     std::vector<LinkChoice> links_to(const std::string& site) override {
         LinkChoice link;
         link.name = "memory";

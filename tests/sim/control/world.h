@@ -58,7 +58,7 @@ class World final : public Ports {
         return {};
     }
     Result<TargetAccepted> target_accept(const DatasetSpec&) override { return TargetAccepted{store_}; }
-    Result<void> target_release(const std::string&, const std::string&) override { return {}; }
+    Result<void> target_release(const std::string&, const std::string&, std::uint64_t) override { return {}; }
     std::vector<LinkChoice> links_to(const std::string&) override { return {}; }
 
     // world.cc: what happens

@@ -52,6 +52,26 @@ TEST_F(Site, RefusesWhatCannotWork) {
     EXPECT_TRUE(core->datasets().empty());
 }
 
+// A site that is away when a dataset is removed hears of it later, also from the process after this one; until then the
+// same dataset is not made again, for its site would take it for the old one.
+TEST_F(Site, TellsOfARemovalUntilItIsHeard) {
+    start();
+    create();
+    ports->deaf = true;
+    ASSERT_TRUE(core->dataset_remove("lake").ok());
+    ASSERT_TRUE(eventually([&] { return ports->releases == 1; }));
+    EXPECT_EQ(core->dataset_create(spec()).error().code, ErrorCode::unavailable);
+    EXPECT_TRUE(core->datasets().empty());
+    crash();
+    start();
+    ports->deaf = false;
+    const int tried = ports->releases;
+    core->on_peer("west", {clock, clock, clock, clock, {}});
+    ASSERT_TRUE(eventually([&] { return ports->releases == tried + 1; }));
+    create();
+    EXPECT_EQ(core->datasets().size(), 1u);
+}
+
 // A replica stands beneath an allowed root or nowhere; the same request gets the same store.
 TEST_F(Site, AcceptsReplicasBeneathItsRootsOnly) {
     fs::create_directory(base + "/allowed");
@@ -82,8 +102,11 @@ TEST_F(Site, AcceptsReplicasBeneathItsRootsOnly) {
     EXPECT_EQ(accept(base + "/allowed/deep/lake").error().code, ErrorCode::already_exists);
     EXPECT_EQ(accept(base + "/allowed/deep").error().code, ErrorCode::already_exists) << "nested";
     EXPECT_TRUE(eventually([&] { return ports->stores_open().contains({first.value().store, true}); }));
-    EXPECT_TRUE(core->release_target("west", "lake").ok());
-    EXPECT_EQ(core->release_target("west", "lake").error().code, ErrorCode::not_found);
+    EXPECT_EQ(core->release_target("west", "lake", first.value().store + 1).error().code,
+              ErrorCode::not_found)
+        << "what releases the replica before this one may come late";
+    EXPECT_TRUE(core->release_target("west", "lake", first.value().store).ok());
+    EXPECT_EQ(core->release_target("west", "lake", first.value().store).error().code, ErrorCode::not_found);
 }
 
 // Marks move the target's own W_pub, never back; it survives a restart; its lag grows while no mark comes.

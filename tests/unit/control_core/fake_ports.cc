@@ -157,8 +157,9 @@ Result<TargetAccepted> FakePorts::target_accept(const DatasetSpec& spec) {
     return locked([&]() -> Result<TargetAccepted> { return TargetAccepted{store_}; });
 }
 
-Result<void> FakePorts::target_release(const std::string&, const std::string&) {
+Result<void> FakePorts::target_release(const std::string&, const std::string&, std::uint64_t) {
     ++releases;
+    if (deaf) return Error{ErrorCode::unavailable, "no connection"};
     return {};
 }
 

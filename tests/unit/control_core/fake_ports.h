@@ -136,10 +136,12 @@ class FakePorts final : public Ports {
         return Error{ErrorCode::not_found, "nothing is staged in this model"};
     }
     Result<TargetAccepted> target_accept(const DatasetSpec& spec) override;
-    Result<void> target_release(const std::string& dataset, const std::string& site) override;
+    Result<void> target_release(const std::string& dataset, const std::string& site,
+                                std::uint64_t store) override;
     std::vector<LinkChoice> links_to(const std::string& site) override;
 
     std::atomic<int> accepts{0}, releases{0};
+    std::atomic<bool> deaf{false};  // the other site's control cannot be reached
 
   private:
     struct Bundle {

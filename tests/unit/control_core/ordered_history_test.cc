@@ -89,7 +89,7 @@ class OrderedWorld final : public Ports {
         return Error{ErrorCode::not_found, "the source has no staging"};
     }
     Result<TargetAccepted> target_accept(const DatasetSpec&) override { return TargetAccepted{7}; }
-    Result<void> target_release(const std::string&, const std::string&) override { return {}; }
+    Result<void> target_release(const std::string&, const std::string&, std::uint64_t) override { return {}; }
     std::vector<LinkChoice> links_to(const std::string&) override { return {}; }
 
     // ---- what may happen ----

@@ -28,7 +28,7 @@ class Recorder final : public Ports {  // takes every bundle and carries none
         return Error{ErrorCode::not_found, "nothing is staged in this model"};
     }
     Result<TargetAccepted> target_accept(const DatasetSpec&) override { return TargetAccepted{7}; }
-    Result<void> target_release(const std::string&, const std::string&) override { return {}; }
+    Result<void> target_release(const std::string&, const std::string&, std::uint64_t) override { return {}; }
     std::vector<LinkChoice> links_to(const std::string&) override { return {}; }
 
     std::vector<wire::Manifest> offered;

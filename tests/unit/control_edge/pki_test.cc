@@ -164,8 +164,8 @@ TEST_F(PeerTest, CarriesDatasets) {
     const auto refused = client.accept_dataset(spec);
     EXPECT_EQ(refused.error().code, ErrorCode::permission_denied);
     EXPECT_THAT(refused.error().text, HasSubstr("allowed_roots"));
-    ASSERT_TRUE(client.release_dataset("lake").ok());
-    EXPECT_EQ(core_.released.at(0), (std::pair<std::string, std::string>{"east", "lake"}));
+    ASSERT_TRUE(client.release_dataset("lake", 17'000'000'000'000'000'001u).ok());
+    EXPECT_EQ(core_.released.at(0), std::tuple("east", "lake", 17'000'000'000'000'000'001u));
 }
 
 // A caller that does not exist is unavailable, with the reason shown as the site's reachability.

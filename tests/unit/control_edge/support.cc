@@ -146,9 +146,10 @@ Result<TargetAccepted> FakeCore::accept_target(const std::string& source_site, c
     accepted.emplace_back(source_site, spec);
     return TargetAccepted{17'000'000'000'000'000'001u};
 }
-Result<void> FakeCore::release_target(const std::string& source_site, const std::string& dataset) {
+Result<void> FakeCore::release_target(const std::string& source_site, const std::string& dataset,
+                                      std::uint64_t store) {
     const std::lock_guard lock(mutex);
-    released.emplace_back(source_site, dataset);
+    released.emplace_back(source_site, dataset, store);
     return {};
 }
 std::vector<RpoView> FakeCore::rpo() {

@@ -16,6 +16,7 @@
 #include <optional>
 #include <string>
 #include <thread>
+#include <tuple>
 #include <vector>
 
 #include "control/config/config.h"
@@ -65,7 +66,8 @@ class FakeCore : public Core {
     Result<LinkImpact> link_impact(const std::string& link, double window_s) override;
     Result<DatasetView> dataset_change(const std::string& name, const DatasetChange& change) override;
     Result<TargetAccepted> accept_target(const std::string& source_site, const DatasetSpec& spec) override;
-    Result<void> release_target(const std::string& source_site, const std::string& dataset) override;
+    Result<void> release_target(const std::string& source_site, const std::string& dataset,
+                                std::uint64_t store) override;
     std::vector<RpoView> rpo() override;
     std::vector<BundleView> bundles() override;
     std::vector<ObjectFailure> failures(const std::string& dataset) override;
@@ -121,7 +123,7 @@ class FakeCore : public Core {
     std::vector<ObjectFailure> failure_views;
     std::vector<FlowView> flow_views;
     std::vector<std::pair<std::string, DatasetSpec>> accepted;  // source site, specification
-    std::vector<std::pair<std::string, std::string>> released;
+    std::vector<std::tuple<std::string, std::string, std::uint64_t>> released;
 };
 DatasetView sample_dataset(const std::string& name);
 
