@@ -109,10 +109,11 @@ struct StateStore::Prepared {
           doubt(db, "UPDATE objects SET mtime_ns=? WHERE dataset=? AND key=? AND kind<>1 AND published=1"),
           doubt_file(db,
                      "UPDATE objects SET birth_ns=0 WHERE dataset=? AND key=? AND kind=1 AND published=1"),
-          inode_list(
-              db,
-              "SELECT key,kind,size,mode,uid,gid,mtime_ns,ctime_ns,inode,link,published,attributes,"
-              "birth_ns,names FROM objects WHERE dataset=? AND inode=? AND kind=1 AND published=1 LIMIT ?"),
+          // By that index or not at all: the planner takes the primary key, and with it every row of the dataset.
+          inode_list(db,
+                     "SELECT key,kind,size,mode,uid,gid,mtime_ns,ctime_ns,inode,link,published,attributes,"
+                     "birth_ns,names FROM objects INDEXED BY objects_by_inode "
+                     "WHERE dataset=? AND inode=? AND kind=1 AND published=1 LIMIT ?"),
           object_publish(
               db,
               "INSERT INTO objects VALUES (?,?,?,?,?,?,?,?,?,?,?,1,?,?,?) ON CONFLICT DO UPDATE SET "

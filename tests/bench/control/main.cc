@@ -13,8 +13,10 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <thread>
 
 #include "control/config/dataset_document.h"
+#include "control/dataset/release_queue.h"
 #include "control/schedule/schedule.h"
 #include "dataplane/base/assert.h"
 #include "dataplane/base/random.h"
@@ -133,6 +135,8 @@ void wait_until(Condition condition, double seconds) {
 json changes(const std::string& source, const std::string& state, std::size_t files,
              Consistency consistency) {
     make_tree(source, files);
+    // What is younger than a sweep's cut waits for the next sweep (consistency `ordered`): not what is measured here.
+    std::this_thread::sleep_for(std::chrono::nanoseconds(2 * kCutMargin_ns));
     MemoryPorts ports;
     CoreConfig config;
     config.site = "east";
