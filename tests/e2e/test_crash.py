@@ -13,7 +13,7 @@ SEED = int(os.environ.get("LONGHAUL_SEED", "1"))
 class Crash(TwoSites):
     def begin(self, consistency="ordered"):
         self.start_world(LINK)
-        self.create_dataset(consistency=consistency)
+        self.create_dataset(consistency=consistency, delete_hold_objects=0)
         scratch = os.path.join(self.folder, "scratch")
         os.makedirs(scratch)
         return CrashRuns(self.world, "data", self.source, self.replica, scratch, SEED)
