@@ -24,6 +24,12 @@ std::set<std::string> names_of(const std::vector<SiteConfig>& sites) {
     return out;
 }
 
+template <typename Number>
+bool read_number(const std::string& text, Number& number) {  // false: it is something else, or more than that
+    const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+    return error == std::errc{} && stop == text.data() + text.size();
+}
+
 }  // namespace
 
 PeerServer::PeerServer(const ControlConfig& config, LinkSessions& sessions, Core& core)
@@ -67,8 +73,7 @@ void PeerServer::install() {
 Reply PeerServer::release_dataset(const Call& call) {
     const std::string& text = call.arguments.at(1);
     std::uint64_t store = 0;
-    const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), store);
-    if (error != std::errc{} || stop != text.data() + text.size())
+    if (!read_number(text, store))
         return problem_reply(
             {404, "Not found", in_quotes(text) + " is not a store's number", "not_found", {}});
     const auto result = core_.release_target(call.caller, call.arguments.at(0), store);
@@ -78,8 +83,7 @@ Reply PeerServer::release_dataset(const Call& call) {
 Reply PeerServer::session(const Call& call) {
     const std::string& text = call.arguments.at(0);
     std::uint8_t link = 0;
-    const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), link);
-    if (error != std::errc{} || stop != text.data() + text.size())
+    if (!read_number(text, link))
         return problem_reply({404, "Not found", in_quotes(text) + " is not a link number", "not_found", {}});
     auto body = parse_body(call.request.body);
     if (const auto* problem = std::get_if<Problem>(&body)) return problem_reply(*problem);
