@@ -56,6 +56,7 @@ class Sweeper {
         std::string directory, key;
         std::vector<std::string> names;
         std::size_t looked_at = 0;  // of the names
+        Descriptor entered;         // while its entries are looked at: closed beneath it, a tree may be deep
         std::vector<Listed> entries;
         std::int64_t appeared_by_ns = 0;  // the directory, under this name: what is in it was not here before
         std::size_t next = 0;             // of the entries
@@ -67,7 +68,11 @@ class Sweeper {
             trouble(entry.error().text);
             withhold_removals_ = true;
         } else if (entry.value()) {
-            visit(stack, request_.beneath, 0, *entry.value());
+            Frame above;
+            const auto slash = request_.beneath.rfind('/');
+            if (slash != std::string::npos) above.directory = request_.beneath.substr(0, slash);
+            visit(stack, above, request_.beneath, 0, *entry.value());
+            close_directory(above);
         }
     }
 
@@ -75,17 +80,19 @@ class Sweeper {
         while (!stack.empty() && !stopped_) {
             Frame& frame = stack.back();
             if (frame.next == frame.entries.size()) {
-                if (!look_further(frame)) stack.pop_back();
+                if (look_further(frame)) continue;
+                close_directory(frame);
+                stack.pop_back();
                 continue;
             }
             Listed& entry = frame.entries[frame.next++];
             const std::string path =
                 frame.directory.empty() ? entry.name : frame.directory + "/" + entry.name;
-            visit(stack, path, frame.appeared_by_ns, entry);
+            visit(stack, frame, path, frame.appeared_by_ns, entry);
         }
     }
 
-    void visit(std::vector<Frame>& stack, const std::string& path, std::int64_t appeared_by_ns,
+    void visit(std::vector<Frame>& stack, Frame& in, const std::string& path, std::int64_t appeared_by_ns,
                Listed& entry) {
         if (stop_.load(std::memory_order_relaxed)) stopped_ = true;
         if (!wire::path_is_safe(path)) {
@@ -109,7 +116,7 @@ class Sweeper {
         result_.bytes += entry.now.print.size;
         const std::int64_t changed_by_ns = std::max(appeared_by_ns, entry.now.changed_by_ns());
         const bool renamed = entry.now.renamed_directory();  // what is in it keeps its ctimes
-        const bool stood_here = compare(path, key, std::move(entry.now), changed_by_ns);
+        const bool stood_here = compare(in, path, key, std::move(entry.now), changed_by_ns);
         if (!is_directory) return;
         if (entry.foreign) {
             unsupported(path);
@@ -134,6 +141,7 @@ class Sweeper {
             if (leave_out_subtree(key) && may_remove) emit({directory, std::nullopt, file_clock(), true});
             return;
         }
+        if (!stack.empty()) close_directory(stack.back());
         Frame frame;
         frame.directory = directory;
         frame.key = key;
@@ -148,14 +156,28 @@ class Sweeper {
         frame.next = 0;
         if (frame.looked_at == frame.names.size()) return false;
         const std::size_t count = std::min(kBatch, frame.names.size() - frame.looked_at);
-        auto seen = tree_.look_at(frame.directory, std::span(frame.names).subspan(frame.looked_at, count));
+        const auto names = std::span(frame.names).subspan(frame.looked_at, count);
         frame.looked_at += count;
+        auto entered = tree_.enter(frame.directory);
+        if (entered && !entered.value().valid()) return true;  // vanished
+        if (entered) open_directory(frame, std::move(entered).value());
+        auto seen = entered ? tree_.look_at(frame.entered, frame.directory, names)
+                            : Result<std::vector<Listed>>(entered.error());
         if (seen) {
             frame.entries = std::move(seen).value();
             return true;
         }
         cannot_read(frame.directory, frame.key, seen.error().text);
         return false;
+    }
+
+    void open_directory(Frame& frame, Descriptor&& entered) {
+        attributes_.enter(entered.get());
+        frame.entered = std::move(entered);
+    }
+    void close_directory(Frame& frame) {
+        attributes_.leave();
+        frame.entered = Descriptor();
     }
 
     void cannot_read(const std::string& directory, const std::string& key, const std::string& why) {
@@ -201,14 +223,15 @@ class Sweeper {
     }
 
     // True: the same directory was published under this name.
-    bool compare(const std::string& path, const std::string& key, Observed now, std::int64_t changed_by_ns) {
+    bool compare(Frame& in, const std::string& path, const std::string& key, Observed now,
+                 std::int64_t changed_by_ns) {
         skip_rows_until(key);
         const ObjectRecord* record = at(key) ? &recorded_->record() : nullptr;
         known_found_ += record != nullptr ? 1 : 0;
         const bool stood_here = record != nullptr && record->published &&
                                 record->print.kind == now.print.kind &&
                                 record->print.inode == now.print.inode;
-        if (add_attributes(path, record, now) && difference(record, &now) != Difference::none) {
+        if (add_attributes(in, path, record, now) && difference(record, &now) != Difference::none) {
             if (now.racy && now.print.kind == ObjectKind::file) {
                 racy_.emplace_back(path, changed_by_ns);
             } else {
@@ -222,12 +245,18 @@ class Sweeper {
 
     // Attributes never change without the ctime: those of an object that stands as it was are read only to be sent. False:
     // they cannot be told.
-    bool add_attributes(const std::string& path, const ObjectRecord* record, Observed& now) {
+    bool add_attributes(Frame& in, const std::string& path, const ObjectRecord* record, Observed& now) {
         if (stands_as_recorded(record, now.print)) {
             now.print.attributes = record->print.attributes;
             if (now.print.attributes == 0 || difference(record, &now) == Difference::none) return true;
         }
-        auto read = tree_.look_at_attributes(path, now);
+        if (!in.entered.valid()) {  // closed while what is beneath it was looked at
+            auto entered = tree_.enter(in.directory);
+            if (!entered) trouble(entered.error().text);
+            if (!entered || !entered.value().valid()) return entered.ok();
+            open_directory(in, std::move(entered).value());
+        }
+        auto read = tree_.look_at_attributes(attributes_, path, now);
         if (!read) trouble(read.error().text);
         return read.ok();
     }
@@ -297,6 +326,7 @@ class Sweeper {
     const SweepSink& sink_;
     const std::atomic<bool>& stop_;
     Tree tree_;
+    AttributeReader attributes_;
     std::unique_ptr<ObjectCursor> recorded_;
     SweepResult result_;
     std::vector<Observation> batch_;

@@ -109,10 +109,12 @@ Listed listed_from(const struct statx& status, std::uint64_t root_device) {
     return entry;
 }
 
-Result<void> add_attributes(int fd, const std::string& path, Observed& now) {
-    if (now.print.kind == ObjectKind::symlink) return {};  // they have none that travel
+bool may_have_attributes(const Observed& now) {
+    return now.print.kind != ObjectKind::symlink;  // they have none that travel
+}
+
+Result<void> add_attributes(Result<std::string> found, const std::string& path, Observed& now) {
     const bool directory = now.print.kind == ObjectKind::directory;
-    auto found = attributes_of(fd, directory);
     if (!found)
         return Error{found.error().code,
                      "object " + shown_path(path) + " cannot be replicated: " + found.error().text};
@@ -146,10 +148,6 @@ std::int64_t file_clock() {
     timespec now{};
     clock_gettime(CLOCK_REALTIME, &now);
     return nanoseconds(now);
-}
-
-Descriptor::~Descriptor() {
-    if (fd_ >= 0) close(fd_);
 }
 
 Result<Tree> Tree::open(const std::string& root) {
@@ -193,20 +191,21 @@ Result<std::optional<std::vector<std::string>>> Tree::list(const std::string& di
     return Names(std::move(names));
 }
 
-Result<std::vector<Listed>> Tree::look_at(const std::string& directory,
+Result<Descriptor> Tree::enter(const std::string& directory) const {
+    Descriptor fd(open_directory(root_.get(), directory));
+    if (fd.valid() || (means_absent(errno) && !directory.empty())) return fd;
+    return Error{ErrorCode::io_error, "directory " + shown_path(directory) + ": " + std::strerror(errno)};
+}
+
+Result<std::vector<Listed>> Tree::look_at(const Descriptor& entered, const std::string& directory,
                                           std::span<const std::string> names) const {
     std::vector<Listed> entries;
-    const Descriptor fd(open_directory(root_.get(), directory));
-    if (!fd.valid()) {
-        if (means_absent(errno) && !directory.empty()) return entries;
-        return Error{ErrorCode::io_error, "directory " + shown_path(directory) + ": " + std::strerror(errno)};
-    }
     entries.reserve(names.size());
     for (const std::string& name : names) {
         Listed entry;
         entry.name = name;
         errno = 0;
-        if (look_at_name(fd.get(), identity_.device, entry)) {
+        if (look_at_name(entered.get(), identity_.device, entry)) {
             entries.push_back(std::move(entry));
         } else if (!means_absent(errno)) {
             return Error{ErrorCode::io_error,
@@ -239,7 +238,16 @@ Result<std::optional<Observed>> Tree::look(const std::string& path) const {
     if (entry.value()->unreadable_link)
         return Error{ErrorCode::io_error, shown_path(path) + ": the symlink's text cannot be read"};
     Observed now = std::move(entry.value()->now);
-    if (auto read = look_at_attributes(path, now); !read) return read.error();
+    if (may_have_attributes(now)) {
+        const Descriptor fd(open_beneath(root_.get(), path.c_str(), O_PATH));
+        if (!fd.valid()) {
+            if (means_absent(errno)) return Found{};
+            return Error{ErrorCode::io_error, shown_path(path) + ": " + std::strerror(errno)};
+        }
+        const bool directory = now.print.kind == ObjectKind::directory;
+        if (auto read = add_attributes(attributes_of(fd.get(), directory), path, now); !read)
+            return read.error();
+    }
     look_at_holes(path, now);
     return Found(std::move(now));
 }
@@ -258,15 +266,13 @@ void Tree::look_at_holes(const std::string& path, Observed& now) const {
     if (fd.valid()) now.holes = holes_of(fd.get(), now.print);
 }
 
-Result<void> Tree::look_at_attributes(const std::string& path, Observed& now) const {
-    if (now.print.kind == ObjectKind::symlink) return {};
-    const Descriptor fd(open_beneath(root_.get(), path.c_str(), O_PATH));
-    if (!fd.valid()) {
-        // Vanished or replaced since it was listed: that happened after this sweep began, the next one will tell.
-        if (means_absent(errno)) return {};
-        return Error{ErrorCode::io_error, shown_path(path) + ": " + std::strerror(errno)};
-    }
-    return add_attributes(fd.get(), path, now);
+Result<void> Tree::look_at_attributes(const AttributeReader& directory, const std::string& path,
+                                      Observed& now) const {
+    if (!may_have_attributes(now)) return {};
+    auto found = directory.read(path.substr(path.rfind('/') + 1), now.print.kind == ObjectKind::directory);
+    // Vanished or replaced since it was listed: that happened after this sweep began, the next one will tell.
+    if (!found && found.error().code == ErrorCode::not_found) return {};
+    return add_attributes(std::move(found), path, now);
 }
 
 namespace {

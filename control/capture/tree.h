@@ -9,26 +9,12 @@
 #include <string>
 #include <vector>
 
+#include "control/capture/attributes.h"
+#include "control/capture/descriptor.h"
 #include "control/capture/difference.h"
 #include "dataplane/base/result.h"
 
 namespace longhaul::control {
-
-class Descriptor {  // owns a file descriptor
-  public:
-    explicit Descriptor(int fd = -1) noexcept : fd_(fd) {}
-    Descriptor(Descriptor&& other) noexcept : fd_(other.fd_) { other.fd_ = -1; }
-    Descriptor& operator=(Descriptor&& other) noexcept {
-        std::swap(fd_, other.fd_);
-        return *this;
-    }
-    ~Descriptor();
-    bool valid() const noexcept { return fd_ >= 0; }
-    int get() const noexcept { return fd_; }
-
-  private:
-    int fd_;
-};
 
 // The root is the same one as long as both numbers are.
 struct RootIdentity {
@@ -53,16 +39,20 @@ class Tree {
     // The names in one directory ("" is the root), ascending: all that is kept of a directory of a million. nullopt: it has
     // vanished. Error: it is there but cannot be read. The root's own ".longhaul" is left out.
     Result<std::optional<std::vector<std::string>>> list(const std::string& directory) const;
-    // What stands under these names of it now; those that have vanished are left out, all when the directory has.
-    Result<std::vector<Listed>> look_at(const std::string& directory,
+    // Open for looks at its entries; not valid: it has vanished.
+    Result<Descriptor> enter(const std::string& directory) const;
+    // What stands under these names of a directory now, entered before; those that have vanished are left out.
+    Result<std::vector<Listed>> look_at(const Descriptor& entered, const std::string& directory,
                                         std::span<const std::string> names) const;
     // One entry, as look_at() would name it; nullopt: nothing there (or an ancestor is no directory any more). Error: it
     // cannot be told, or it lies on another file system, beneath what look_at() calls foreign.
     Result<std::optional<Listed>> find(const std::string& path) const;
     // The same for one object: what is unsupported counts as nothing.
     Result<std::optional<Observed>> look(const std::string& path) const;
-    // Reads the attributes of what look_at() has found, which does not: most objects are as they were.
-    Result<void> look_at_attributes(const std::string& path, Observed& now) const;
+    // Reads the attributes of what look_at() has found, which does not: most objects are as they were. The reader has
+    // entered their directory.
+    Result<void> look_at_attributes(const AttributeReader& directory, const std::string& path,
+                                    Observed& now) const;
     // Finds the holes of a sparse file that look_at() has found. Who may not read it will hear of it when it is sent.
     void look_at_holes(const std::string& path, Observed& now) const;
 

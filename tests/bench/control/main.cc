@@ -92,16 +92,18 @@ json schedule_turns(std::size_t datasets, std::size_t links, std::size_t turns) 
 
 // ---- a million changes ------------------------------------------------------------------------------------------
 
-constexpr std::size_t kFilesPerDirectory = 1000;
+constexpr std::size_t kFilesPerDirectory = 1000, kFileBytes = 4096;
 
 void make_tree(const std::string& root, std::size_t files) {
+    const std::string bytes(kFileBytes,
+                            'x');  // written: a file without blocks is one hole, which is another matter
     for (std::size_t made = 0; made < files;) {
         const std::string directory = root + "/directory-" + std::to_string(made / kFilesPerDirectory);
         LH_ASSERT(mkdir(directory.c_str(), 0755) == 0);
         for (std::size_t i = 0; i < kFilesPerDirectory && made < files; ++i, ++made) {
             const int fd = open((directory + "/some-object-" + std::to_string(i) + ".parquet").c_str(),
                                 O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
-            LH_ASSERT(fd >= 0 && ftruncate(fd, 4096) == 0);
+            LH_ASSERT(fd >= 0 && write(fd, bytes.data(), kFileBytes) == ssize_t{kFileBytes});
             close(fd);
         }
     }

@@ -42,6 +42,13 @@ class Capture : public ::testing::Test {
         fs::create_directories(fs::path(source + "/" + path).parent_path());
         std::ofstream(source + "/" + path) << bytes;
     }
+    // Until the youngest ctime means something; the deadline is for a clock that stands still.
+    static void let_ctimes_settle() {
+        const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+        const auto quiet_at = std::chrono::system_clock::now() + std::chrono::nanoseconds(2 * kRacyNs);
+        while (std::chrono::system_clock::now() < quiet_at && std::chrono::steady_clock::now() < deadline)
+            std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
     // What a sweep yields: path -> stands there.
     std::map<std::string, bool> look(const std::string& beneath = {}) {
         std::map<std::string, bool> found;
@@ -175,11 +182,7 @@ TEST_F(Capture, FindsChangedAttributes) {
         ASSERT_EQ(setxattr((source + "/" + path).c_str(), name, "value", 5, 0), 0) << name;
     };
     give("d/f", "user.first");
-    // Until the youngest ctime of the directory means something; the deadline is for a clock that stands still.
-    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
-    const auto quiet_at = std::chrono::system_clock::now() + std::chrono::nanoseconds(2 * kRacyNs);
-    while (std::chrono::system_clock::now() < quiet_at && std::chrono::steady_clock::now() < deadline)
-        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    let_ctimes_settle();
     publish_all();
     EXPECT_EQ(last["d/f"].attributes, wire::write_attributes({{"user.first", "value"}}));
     EXPECT_EQ(last["plain"].print.attributes, 0u);
@@ -202,6 +205,27 @@ TEST_F(Capture, FindsChangedAttributes) {
     EXPECT_TRUE(look().empty());
     give("plain", "user.since");
     EXPECT_EQ(look().size(), 1u);
+}
+
+// A sweep reads attributes from where its thread is: of each in its own directory, also after it was beneath others, and
+// the thread is where it was when the sweep has ended.
+TEST_F(Capture, ReadsAttributesInEveryDirectoryAndComesBack) {
+    const std::string here = fs::current_path();
+    const std::vector<std::string> paths{"a", "d/a", "d/e/a", "d/e/z", "d/z", "z"};
+    for (const auto& path : paths) {
+        write(path, "bytes");
+        if (setxattr((source + "/" + path).c_str(), "user.path", path.data(), path.size(), 0) != 0)
+            GTEST_SKIP() << "this file system has no attributes";
+    }
+    let_ctimes_settle();
+    look();
+    for (const auto& path : paths)
+        EXPECT_NE(last.at(path).attributes.find(path), std::string::npos) << path;
+    EXPECT_EQ(fs::current_path(), here);
+    last.clear();
+    look("d/e");
+    EXPECT_NE(last.at("d/e/z").attributes.find("d/e/z"), std::string::npos);
+    EXPECT_EQ(fs::current_path(), here);
 }
 
 // More than may travel: the object is named, the sweep proves nothing, and nothing is taken for deleted.
