@@ -179,7 +179,7 @@ bool Runner::fits(const Draft& draft, const Change& change) const {
     return place_in_payload(draft.payload, change.print.size) + change.print.size <= draft.bound;
 }
 
-void Runner::add_entry(Draft& draft, const Change& change) {
+void Runner::add_entry(Draft& draft, Change& change) {
     wire::Entry entry = entry_of(change);
     if (entry.kind == wire::EntryKind::file) {
         entry.payload_offset = place_in_payload(draft.payload, entry.size);
@@ -190,13 +190,13 @@ void Runner::add_entry(Draft& draft, const Change& change) {
         entry.object = large.key;
         entry.file_size = large.size - large.hole_bytes;
     }
-    const bool stands_there = change.action == Action::create;
-    if (stands_there) {
+    change.unheard_of = false;
+    if (change.action == Action::create) {
         know_parents(draft, change);
-        state_.object_offered(record_.id, change.path, change.print.kind);
+        change.unheard_of = state_.object_offered(record_.id, change.path, change.print.kind);
     }
     // Its outcome may never be heard of. Should the source be as recorded again by then, that must not count.
-    state_.object_in_doubt(record_.id, change.path);
+    if (!change.unheard_of) state_.object_in_doubt(record_.id, change.path);
     if (change.action == Action::remove) doubt_removed(change.path);
     draft.head_bytes += entry.path.size() + entry.target.size() + entry.attributes.size() + kEntryHeadBytes;
     draft.notes.push_back(note_of(change));
@@ -227,14 +227,15 @@ void Runner::doubt_removed(const std::string& path) {
 
 // A file that no single bundle takes, or that has holes, goes to the list of those that travel in ranges. One whose ranges
 // are all durable is assembled like any other object.
+bool Runner::travels_in_ranges(const Change& change) const {
+    return carries_payload(change) &&
+           (change.print.size > bundle_bound() || change.holes || larges_.contains(change.path));
+}
+
 bool Runner::becomes_large(Pending::Handle change) {
-    if (!carries_payload(*change)) return false;
-    auto large = larges_.find(change->path);
-    if (large == larges_.end()) {
-        if (change->print.size <= bundle_bound() && !change->holes) return false;
-        large = larges_.emplace(change->path, Large{}).first;
-        begin_large(*change, large->second);
-    }
+    if (!travels_in_ranges(*change)) return false;
+    const auto [large, fresh] = larges_.try_emplace(change->path);
+    if (fresh) begin_large(*change, large->second);
     if (large->second.complete()) {
         change->assemble = true;
         return false;

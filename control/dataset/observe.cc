@@ -3,6 +3,7 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "control/dataset/runner.h"
 
@@ -230,21 +231,22 @@ void Runner::observe(const std::string& path, const std::optional<Observed>& now
             if (change) drop(*change);
             return;
         case Difference::content:
-            desire(change, path, Action::create, &*now, when);
-            (*pending_.find(path))->takes_name = takes_name;
+            desire(change, path, Action::create, &*now, when)->takes_name = takes_name;
             return;
         case Difference::metadata:
-            return desire(change, path,
-                          now->print.kind == ObjectKind::directory ? Action::settle : Action::metadata, &*now,
-                          when);
+            desire(change, path, now->print.kind == ObjectKind::directory ? Action::settle : Action::metadata,
+                   &*now, when);
+            return;
         case Difference::kind:
             // Without deletes the old object stays in the way: the target says so, and the API names it.
-            if (!deletes) return desire(change, path, Action::create, &*now, when);
-            return replace_by_kind(change, path, *now, row->print.kind, when);
+            if (deletes)
+                replace_by_kind(change, path, *now, row->print.kind, when);
+            else
+                desire(change, path, Action::create, &*now, when);
+            return;
         case Difference::gone:
             if (deletes) {
-                desire(change, path, Action::remove, nullptr, when);
-                (*pending_.find(path))->takes_name = takes_name;
+                desire(change, path, Action::remove, nullptr, when)->takes_name = takes_name;
             } else if (change) {
                 drop(*change);
             }
@@ -252,8 +254,8 @@ void Runner::observe(const std::string& path, const std::optional<Observed>& now
     }
 }
 
-void Runner::desire(std::optional<Pending::Handle> change, const std::string& path, Action action,
-                    const Observed* now, Sighting when) {
+Pending::Handle Runner::desire(std::optional<Pending::Handle> change, const std::string& path, Action action,
+                               const Observed* now, Sighting when) {
     if (discovered_once_ && action == Action::create && now != nullptr && now->print.kind == ObjectKind::file)
         activity_.changed(now->print.size);
     if (action == Action::create && now != nullptr && now->print.kind == ObjectKind::file)
@@ -269,12 +271,11 @@ void Runner::desire(std::optional<Pending::Handle> change, const std::string& pa
         fresh.moved = action == Action::remove && is_moved(path);
         if (action == Action::remove && !fresh.moved) delete_hold_.found(path, turn_at_);
         if (action == Action::create) delete_hold_.undone(path);
-        pending_.insert(std::move(fresh));
         ++stats_.changes;
-        return;
+        return pending_.insert(std::move(fresh));
     }
     news_.erase(path);
-    if (action == Action::remove && (*change)->action == Action::remove) return;
+    if (action == Action::remove && (*change)->action == Action::remove) return *change;
     const bool moved = action == Action::remove && is_moved(path);
     if (action == Action::remove && !moved)
         delete_hold_.found(path, turn_at_);
@@ -288,14 +289,14 @@ void Runner::desire(std::optional<Pending::Handle> change, const std::string& pa
     date(**change, when.changed_by_ns, same_directory);
     pending_.replace(*change, action, now);
     (*change)->moved = moved;
+    return *change;
 }
 
 // The old object goes first; what stands there now is looked at again when it has gone.
 void Runner::replace_by_kind(std::optional<Pending::Handle> change, const std::string& path,
                              const Observed& now, ObjectKind was, Sighting when) {
     if (change) when.first = std::min((*change)->first, when.first);
-    desire(change, path, Action::remove, nullptr, when);
-    (*pending_.find(path))->print.kind = was;
+    desire(change, path, Action::remove, nullptr, when)->print.kind = was;
     news_[path] = {now, when};
 }
 
@@ -328,12 +329,13 @@ void Runner::touch(const std::string& directory, SweepNumber first) {
         if (known.action != Action::settle) return;
         if (known.place == Place::in_flight)
             known.again = true;
-        else
+        else if (!std::exchange(known.unsettled, true))
             state_.directory_unsettle(record_.id, directory);
         pending_.set_first(*change, first);
         return;
     }
-    if (state_.directory_unsettle(record_.id, directory)) look_later(directory, ObjectKind::directory, first);
+    if (state_.directory_unsettle(record_.id, directory))
+        look_later(directory, ObjectKind::directory, first)->unsettled = true;
 }
 
 // Nothing is known to be missing, but no watermark may pass before the source has been asked.

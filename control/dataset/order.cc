@@ -45,7 +45,8 @@ bool Runner::Open::in_order() const {
 void Runner::close_epoch() {
     const std::int64_t cut = sweep_started_ - kCutMargin_ns;
     held_ = false;
-    std::vector<Pending::Handle> admitted;
+    ReleaseQueue::Epoch epoch;
+    std::vector<Pending::Handle> large;
     pending_.for_each_listed([&](Pending::Handle change) {
         const bool confirmed = change->seen >= record_.sweeps;
         // It may be gone from the target, and stands at the source again: this sweep has compared it with what was
@@ -65,13 +66,15 @@ void Runner::close_epoch() {
             return;
         }
         change->cut_ns = cut;
-        admitted.push_back(change);
+        epoch.add(change->action == Action::remove, change->changed_by_ns, change->path);
+        change->link_to.reset();
+        if (travels_in_ranges(*change)) large.push_back(change);
     });
-    std::sort(admitted.begin(), admitted.end(),
+    queue_.insert(cut, std::move(epoch));
+    // Their ranges need no order: they are not visible. Unless a name may do, which is known when its turn has come.
+    std::sort(large.begin(), large.end(),
               [](const auto& a, const auto& b) { return release_of(*a) < release_of(*b); });
-    for (const auto change : admitted) {
-        queue_.insert(release_of(*change));
-        // Its ranges need no order: they are not visible. Unless a name may do, which is known when its turn has come.
+    for (const auto change : large) {
         const bool has_giver = may_link(*change) && pending_.giver_of(change->print, change->path) != nullptr;
         choose_name(*change);
         if (!has_giver) static_cast<void>(becomes_large(change));
@@ -202,8 +205,9 @@ bool Runner::compose_in_order(Moment now) {
     draft.entries_max = std::min<std::size_t>({config_.bundle_entries_max, wire::kEntriesMax, entries_cap_});
     pending_.begin_draft();
     while (!queue_.empty()) {
-        const auto change = pending_.find(queue_.begin()->path);
-        const Turn turn = change ? turn_of(*queue_.begin(), *change) : Turn::over;
+        const Release next = queue_.front();
+        const auto change = pending_.find(next.path);
+        const Turn turn = change ? turn_of(next, *change) : Turn::over;
         if (turn == Turn::goes) {
             const auto first = first_of_its_tick(*change);
             if (first != *change && turn_of(release_of(*first), first) == Turn::goes) {
@@ -212,7 +216,7 @@ bool Runner::compose_in_order(Moment now) {
             }
         }
         if (turn == Turn::waits || (turn == Turn::goes && !take_in_order(draft, *change))) break;
-        queue_.erase(queue_.begin());
+        queue_.pop_front();
     }
     const auto& settles = pending_.list(Place::settles);
     if (queue_.empty() && !settles.empty() && pending_.settle_may_go(settles.front()))

@@ -222,7 +222,7 @@ void Pending::replace(Handle handle, Action action, const Observed* now) {
     count_out(*handle);
     handle->action = action;
     handle->arrived = handle->durable = handle->assemble = handle->asked = handle->as_bytes = handle->moved =
-        false;
+        handle->unsettled = false;
     handle->link_to.reset();
     handle->known = true;
     if (now != nullptr) handle->describe(*now);

@@ -67,6 +67,8 @@ struct Change {
     bool moved = false;       // a removal: the file stands under another name now, nothing is lost by it
     bool takes_name = false;  // of a file that the target has: by removing or overwriting it
     bool as_bytes = false;    // as a name of another file it was refused
+    bool unheard_of = false;  // in flight: nothing had ever been offered under its name before
+    bool unsettled = false;   // settle: its row says so already (StateStore::directory_unsettle)
     std::uint32_t draft = 0;  // the bundle that took it last
     bool may_be_missing =
         false;  // settle: its removal has landed, and a sweep may have met it at the source since

@@ -7,9 +7,12 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <set>
 #include <string>
+#include <string_view>
 #include <tuple>
+#include <vector>
 
 #include "control/capture/tree.h"
 
@@ -25,15 +28,49 @@ struct Release {
     std::int64_t changed_by_ns = 0;
     std::string path;
 
-    bool operator<(const Release& other) const {
-        if (cut_ns != other.cut_ns) return cut_ns < other.cut_ns;
-        if (removal != other.removal) return !removal;
-        if (removal) return path > other.path;
-        return std::tie(changed_by_ns, path) < std::tie(other.changed_by_ns, other.path);
-    }
+    bool operator<(const Release& other) const;
 };
 
 // May hold what has been settled, replaced or taken meanwhile: whoever takes from the front looks at the change itself.
-using ReleaseQueue = std::set<Release>;
+class ReleaseQueue {
+  public:
+    // What one epoch admits together, filled before it is queued.
+    class Epoch {
+      public:
+        void add(bool removal, std::int64_t changed_by_ns, std::string_view path);
+        std::size_t size() const { return members_.size(); }
+
+      private:
+        friend class ReleaseQueue;
+        struct Member {
+            std::int64_t changed_by_ns;
+            std::uint32_t path_piece, path_at;
+            std::uint16_t path_bytes;
+            bool removal, erased;
+        };
+        std::string_view path(const Member& member) const {
+            return std::string_view(paths_[member.path_piece]).substr(member.path_at, member.path_bytes);
+        }
+        bool before(const Member& a, const Member& b) const;
+        void pass_erased();
+
+        std::vector<Member> members_;
+        std::vector<std::string> paths_;  // in pieces of kPieceBytes
+        std::size_t next_ = 0;            // of the members
+    };
+
+    bool empty() const { return single_.empty() && epochs_.empty(); }
+    Release front() const;
+    void pop_front();
+    void insert(Release release) { single_.insert(std::move(release)); }
+    void insert(std::int64_t cut_ns, Epoch&& epoch);
+    void erase(const Release& release);
+
+  private:
+    bool epoch_is_first() const;
+
+    std::set<Release> single_;
+    std::map<std::int64_t, Epoch> epochs_;  // by cut; none is used up
+};
 
 }  // namespace longhaul::control

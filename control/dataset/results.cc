@@ -49,8 +49,10 @@ bool Runner::on_bundle(const command::BundleEvent& event, Moment now) {
     moved_at_ = now.wall;
     offer_retry_at_ = 0;
     const bool settled = event.stage == wire::Stage::durable || event.stage == wire::Stage::published;
-    if (event.stage != wire::Stage::failed && event.failed_entries == 0) on_arrived(bundle);
-    if (settled && event.failed_entries == 0) on_durable(bundle, now);
+    const bool all_done = event.stage == wire::Stage::published && event.failed_entries == 0 &&
+                          !bundle.is_range() && !bundle.is_verify();  // finish() says so of each, for good
+    if (event.stage != wire::Stage::failed && event.failed_entries == 0 && !all_done) on_arrived(bundle);
+    if (settled && event.failed_entries == 0 && !all_done) on_durable(bundle, now);
     if (sent_back(bundle, event)) {
         to_ack_.push_back(event.id);
         ++stats_.bundles_failed;
@@ -258,7 +260,7 @@ void Runner::succeeded(Pending::Handle handle, Moment now) {
     const SweepNumber first = handle->first;
     const Action action = handle->action;
     const bool again = handle->again;
-    const auto before = state_.object(record_.id, path);
+    const auto before = handle->unheard_of ? std::nullopt : state_.object(record_.id, path);
     const bool unproven = needs_second_look(*handle);
     const ObjectKind kind = handle->print.kind;
     bool unsettled = again;
@@ -298,7 +300,9 @@ void Runner::count_published(const std::optional<ObjectRecord>& before, const Fi
     }
     if (after != nullptr) {
         ++published_.objects;
-        if (after->kind == ObjectKind::file) published_.bytes += after->size;
+        if (after->kind != ObjectKind::file) return;
+        published_.bytes += after->size;
+        published_.youngest_birth_ns = std::max(published_.youngest_birth_ns, after->birth_ns);
     }
 }
 

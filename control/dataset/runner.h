@@ -156,8 +156,8 @@ class Runner {
 
     // observe.cc
     void observe(const std::string& path, const std::optional<Observed>& now, Sighting when);
-    void desire(std::optional<Pending::Handle> change, const std::string& path, Action action,
-                const Observed* now, Sighting when);
+    Pending::Handle desire(std::optional<Pending::Handle> change, const std::string& path, Action action,
+                           const Observed* now, Sighting when);
     void replace_by_kind(std::optional<Pending::Handle> change, const std::string& path, const Observed& now,
                          ObjectKind was, Sighting when);
     void drop(Pending::Handle change);
@@ -189,16 +189,18 @@ class Runner {
     bool fill(Draft& draft, Place place);
     bool remove_may_go(const Change& change) const;
     bool fits(const Draft& draft, const Change& change) const;
+    bool travels_in_ranges(const Change& change) const;
     bool becomes_large(Pending::Handle change);
     void begin_large(const Change& change, Large& large);
     void load_durable(const std::string& path, Large& large);
     bool add_range(Draft& draft, const Change& change, Large& large);
-    void add_entry(Draft& draft, const Change& change);
+    void add_entry(Draft& draft, Change& change);
     wire::BundleId seal(Draft&& draft, Moment now);
 
     // same_file.cc
     bool may_link(const Change& change) const;
     std::optional<std::string> same_file_in_the_way(const Change& change);
+    std::vector<std::string> names_at_target(const Fingerprint& print);
     void choose_name(Change& change);
     bool is_moved(const std::string& path) const;
     void find_moved(const Fingerprint& now);

@@ -42,10 +42,16 @@ std::optional<std::string> Runner::same_file_in_the_way(const Change& change) {
     return first != nullptr ? std::optional(first->path) : std::nullopt;
 }
 
+// A file that was born after all those which the target ever had is none of them.
+std::vector<std::string> Runner::names_at_target(const Fingerprint& print) {
+    if (print.birth_ns > published_.youngest_birth_ns) return {};
+    return state_.names_of(record_.id, print);
+}
+
 void Runner::choose_name(Change& change) {
     change.link_to.reset();
     if (!may_link(change) || (change.print.size == 0 && change.print.names <= 1)) return;
-    for (const std::string& path : state_.names_of(record_.id, change.print)) {
+    for (const std::string& path : names_at_target(change.print)) {
         const auto other = pending_.find(path);
         if (path == change.path || (other && (*other)->place == Place::in_flight)) continue;
         change.link_to = std::make_unique<std::string>(path);
@@ -65,7 +71,7 @@ bool Runner::is_moved(const std::string& path) const {
 
 void Runner::find_moved(const Fingerprint& now) {
     if (pending_.removes() == 0 || now.birth_ns == 0) return;
-    for (const std::string& path : state_.names_of(record_.id, now)) {
+    for (const std::string& path : names_at_target(now)) {
         const auto removal = pending_.find(path);
         if (!removal || (*removal)->action != Action::remove || (*removal)->moved) continue;
         (*removal)->moved = true;

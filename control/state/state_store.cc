@@ -106,21 +106,18 @@ struct StateStore::Prepared {
               "WHERE dataset=? AND key=?"),
           object_offer(db,
                        "INSERT INTO objects VALUES (?,?,?,0,0,0,0,0,0,0,x'',0,0,0,0) ON CONFLICT DO NOTHING"),
-          doubt(db, "UPDATE objects SET mtime_ns=? WHERE dataset=? AND key=? AND kind<>1 AND published=1"),
-          doubt_file(db,
-                     "UPDATE objects SET birth_ns=0 WHERE dataset=? AND key=? AND kind=1 AND published=1"),
+          doubt(db,
+                "UPDATE objects SET mtime_ns=CASE kind WHEN 1 THEN mtime_ns ELSE ? END,"
+                "birth_ns=CASE kind WHEN 1 THEN 0 ELSE birth_ns END "
+                "WHERE dataset=? AND key=? AND published=1"),
           // By that index or not at all: the planner takes the primary key, and with it every row of the dataset.
           inode_list(db,
                      "SELECT key,kind,size,mode,uid,gid,mtime_ns,ctime_ns,inode,link,published,attributes,"
                      "birth_ns,names FROM objects INDEXED BY objects_by_inode "
                      "WHERE dataset=? AND inode=? AND kind=1 AND published=1 LIMIT ?"),
-          object_publish(
-              db,
-              "INSERT INTO objects VALUES (?,?,?,?,?,?,?,?,?,?,?,1,?,?,?) ON CONFLICT DO UPDATE SET "
-              "kind=excluded.kind,size=excluded.size,mode=excluded.mode,uid=excluded.uid,"
-              "gid=excluded.gid,mtime_ns=excluded.mtime_ns,ctime_ns=excluded.ctime_ns,"
-              "inode=excluded.inode,link=excluded.link,published=1,attributes=excluded.attributes,"
-              "birth_ns=excluded.birth_ns,names=excluded.names"),
+          object_publish(db,
+                         "UPDATE objects SET kind=?,size=?,mode=?,uid=?,gid=?,mtime_ns=?,ctime_ns=?,inode=?,"
+                         "link=?,published=1,attributes=?,birth_ns=?,names=? WHERE dataset=? AND key=?"),
           object_delete(db, "DELETE FROM objects WHERE dataset=? AND key=?"),
           unsettle(db, "UPDATE objects SET mtime_ns=? WHERE dataset=? AND key=? AND kind=2 AND published=1"),
           bundle_insert(db,
@@ -140,9 +137,8 @@ struct StateStore::Prepared {
               db,
               "UPDATE datasets SET target_store=?,w_disc=?,w_xfer=?,w_dur=?,w_pub=?,sweeps=?,objects_total=?,"
               "bytes_total=?,root_device=?,root_inode=?,order_run=?,order_number=? WHERE id=?") {}
-    Statement object_get, object_offer, doubt, doubt_file, inode_list, object_publish, object_delete,
-        unsettle, bundle_insert, bundle_delete, range_insert, range_list, range_delete, may_be_gone,
-        dataset_set;
+    Statement object_get, object_offer, doubt, inode_list, object_publish, object_delete, unsettle,
+        bundle_insert, bundle_delete, range_insert, range_list, range_delete, may_be_gone, dataset_set;
 };
 
 StateStore::StateStore(Database database)
@@ -163,16 +159,23 @@ Result<std::unique_ptr<StateStore>> StateStore::open(const std::string& path) {
     return std::unique_ptr<StateStore>(new StateStore(std::move(database).value()));
 }
 
+void StateStore::reading() {
+    if (open_ != Transaction::none) return;
+    database_.execute("BEGIN");
+    open_ = Transaction::reads;
+}
+
 void StateStore::writing() {
-    if (open_) return;
+    if (open_ == Transaction::writes) return;
+    commit();
     database_.execute("BEGIN IMMEDIATE");
-    open_ = true;
+    open_ = Transaction::writes;
 }
 
 void StateStore::commit() {
-    if (!open_) return;
+    if (open_ == Transaction::none) return;
     database_.execute("COMMIT");
-    open_ = false;
+    open_ = Transaction::none;
 }
 
 std::int64_t StateStore::dataset_add(const DatasetRecord& record) {
@@ -329,6 +332,7 @@ std::vector<TargetRecord> StateStore::targets() {
 }
 
 std::optional<ObjectRecord> StateStore::object(std::int64_t dataset, std::string_view path) {
+    reading();
     const std::string key = key_of_path(path);
     auto& get = prepared_->object_get;
     get.bind(dataset).bind_blob(key);
@@ -338,6 +342,7 @@ std::optional<ObjectRecord> StateStore::object(std::int64_t dataset, std::string
 }
 
 std::vector<std::string> StateStore::names_of(std::int64_t dataset, const Fingerprint& print) {
+    reading();
     auto& list = prepared_->inode_list;
     list.bind(dataset).bind(print.inode).bind(kNamesLooked);
     Rows rows(list);
@@ -350,17 +355,17 @@ std::vector<std::string> StateStore::names_of(std::int64_t dataset, const Finger
     return paths;
 }
 
-void StateStore::object_offered(std::int64_t dataset, std::string_view path, ObjectKind kind) {
+bool StateStore::object_offered(std::int64_t dataset, std::string_view path, ObjectKind kind) {
     writing();
     const std::string key = key_of_path(path);
     prepared_->object_offer.bind(dataset).bind_blob(key).bind(static_cast<std::int64_t>(kind)).run();
+    return database_.changes() > 0;
 }
 
 void StateStore::object_in_doubt(std::int64_t dataset, std::string_view path) {
     writing();
     const std::string key = key_of_path(path);
     prepared_->doubt.bind(kMtimeUnsettled).bind(dataset).bind_blob(key).run();
-    prepared_->doubt_file.bind(dataset).bind_blob(key).run();
 }
 
 void StateStore::object_published(std::int64_t dataset, std::string_view path, const Fingerprint& print,
@@ -368,21 +373,16 @@ void StateStore::object_published(std::int64_t dataset, std::string_view path, c
     writing();
     const std::string key = key_of_path(path);
     auto& put = prepared_->object_publish;
-    put.bind(dataset)
-        .bind_blob(key)
-        .bind(static_cast<std::int64_t>(print.kind))
-        .bind(print.size)
-        .bind(print.mode);
-    put.bind(print.uid)
-        .bind(print.gid)
-        .bind(print.mtime_ns)
-        .bind(print.ctime_ns)
-        .bind(print.inode)
-        .bind_blob(link)
-        .bind(static_cast<std::int64_t>(print.attributes))
-        .bind(print.birth_ns)
-        .bind(print.names);
-    put.run();
+    const auto update = [&] {
+        put.bind(static_cast<std::int64_t>(print.kind)).bind(print.size).bind(print.mode);
+        put.bind(print.uid).bind(print.gid).bind(print.mtime_ns).bind(print.ctime_ns).bind(print.inode);
+        put.bind_blob(link).bind(static_cast<std::int64_t>(print.attributes)).bind(print.birth_ns);
+        put.bind(print.names).bind(dataset).bind_blob(key).run();
+    };
+    update();
+    if (database_.changes() > 0) return;
+    object_offered(dataset, path, print.kind);  // a row is there as a rule: it was offered
+    update();
 }
 
 void StateStore::object_forget(std::int64_t dataset, std::string_view path) {
@@ -406,10 +406,11 @@ bool StateStore::directory_unsettle(std::int64_t dataset, std::string_view path)
 
 PublishedTotals StateStore::published_totals(std::int64_t dataset) {
     Statement query(database_,
-                    "SELECT COUNT(*), COALESCE(SUM(CASE WHEN kind=1 THEN size ELSE 0 END),0) FROM objects "
+                    "SELECT COUNT(*), COALESCE(SUM(CASE WHEN kind=1 THEN size ELSE 0 END),0), "
+                    "COALESCE(MAX(CASE WHEN kind=1 THEN birth_ns ELSE 0 END),0) FROM objects "
                     "WHERE dataset=? AND published=1");
     query.bind(dataset).step();
-    return {query.number(0), query.number(1)};
+    return {query.number(0), query.number(1), query.integer(2)};
 }
 
 void StateStore::objects_forget_published(std::int64_t dataset) {

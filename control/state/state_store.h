@@ -23,6 +23,7 @@ namespace longhaul::control {
 
 struct PublishedTotals {
     std::uint64_t objects = 0, bytes = 0;
+    std::int64_t youngest_birth_ns = 0;  // of the files; also of such as are not published any more
 };
 
 std::string key_of_path(std::string_view path);
@@ -55,8 +56,8 @@ class StateStore {
     std::optional<ObjectRecord> object(std::int64_t dataset, std::string_view path);
     // Under which names the target has this very file, a few of them at most.
     std::vector<std::string> names_of(std::int64_t dataset, const Fingerprint& print);
-    void object_offered(std::int64_t dataset, std::string_view path,
-                        ObjectKind kind);  // keeps a row that is there
+    // Keeps a row that is there. True: there was none.
+    bool object_offered(std::int64_t dataset, std::string_view path, ObjectKind kind);
     void object_published(std::int64_t dataset, std::string_view path, const Fingerprint& print,
                           std::string_view link);
     // A change of it is on its way: until that is known to have succeeded, whatever stands at the source
@@ -107,10 +108,12 @@ class StateStore {
 
   private:
     explicit StateStore(Database database);
-    void writing();  // opens the transaction if none is open
+    void
+    reading();  // opens a transaction if none is open: what is asked often locks the file but once a turn
+    void writing();  // opens one that may write, unless it is open
 
     Database database_;
-    bool open_ = false;
+    enum class Transaction : std::uint8_t { none, reads, writes } open_ = Transaction::none;
     struct Prepared;
     std::unique_ptr<Prepared> prepared_;
 };
