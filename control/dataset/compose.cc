@@ -179,7 +179,7 @@ bool Runner::fits(const Draft& draft, const Change& change) const {
     return place_in_payload(draft.payload, change.print.size) + change.print.size <= draft.bound;
 }
 
-void Runner::add_entry(Draft& draft, Change& change) {
+void Runner::add_entry(Draft& draft, const Change& change) {
     wire::Entry entry = entry_of(change);
     if (entry.kind == wire::EntryKind::file) {
         entry.payload_offset = place_in_payload(draft.payload, entry.size);
@@ -190,11 +190,12 @@ void Runner::add_entry(Draft& draft, Change& change) {
         entry.object = large.key;
         entry.file_size = large.size - large.hole_bytes;
     }
-    change.unheard_of = false;
-    if (change.action == Action::create) {
-        know_parents(draft, change);
-        change.unheard_of = state_.object_offered(record_.id, change.path, change.print.kind);
-    }
+    if (change.action == Action::create) know_parents(draft, change);
+    if (change.action == Action::create && change.unheard_of)
+        state_.object_first_offered(record_.id, change.path, change.print_at_target(),
+                                    change.link ? *change.link : std::string());
+    else if (change.action == Action::create)
+        state_.object_offered(record_.id, change.path, change.print.kind);
     // Its outcome may never be heard of. Should the source be as recorded again by then, that must not count.
     if (!change.unheard_of) state_.object_in_doubt(record_.id, change.path);
     if (change.action == Action::remove) doubt_removed(change.path);

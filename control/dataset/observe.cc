@@ -231,7 +231,9 @@ void Runner::observe(const std::string& path, const std::optional<Observed>& now
             if (change) drop(*change);
             return;
         case Difference::content:
-            desire(change, path, Action::create, &*now, when)->takes_name = takes_name;
+            change = desire(change, path, Action::create, &*now, when);
+            (*change)->takes_name = takes_name;
+            (*change)->unheard_of = !row;
             return;
         case Difference::metadata:
             desire(change, path, now->print.kind == ObjectKind::directory ? Action::settle : Action::metadata,

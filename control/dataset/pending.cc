@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "control/capture/tree.h"
 #include "dataplane/base/assert.h"
 
 namespace longhaul::control {
@@ -11,6 +12,13 @@ namespace longhaul::control {
 namespace {
 
 constexpr std::size_t kChainMax = 64;
+
+// Of a file that only got a name or a mode the ctime is young because of that: a write would show in its mtime.
+bool next_write_may_hide(const Change& change) {
+    if (change.print.kind != ObjectKind::file) return false;
+    const bool bytes_sent = change.action == Action::create && !change.link_to;
+    return bytes_sent || change.print.ctime_ns - change.print.mtime_ns < kRacyNs;
+}
 
 }  // namespace
 
@@ -138,6 +146,17 @@ void Change::describe(const Observed& now) {
     holes = now.holes.empty() ? nullptr : std::make_unique<std::vector<RangeRecord>>(now.holes);
 }
 
+// A directory must take its content before it may become read-only; a racy file is sent once more by the next sweep.
+Fingerprint Change::print_at_target() const {
+    Fingerprint as = print;
+    if (action == Action::create && as.kind == ObjectKind::directory) as.mode |= 0700;
+    if (racy && next_write_may_hide(*this))
+        as.ctime_ns = 0;
+    else if (racy)
+        as.attributes = as.attributes == 0 ? kAttributesUnknown : kAttributesInDoubt;
+    return as;
+}
+
 Pending::List& Pending::list_of(const Change& change) {
     if (change.place != Place::waiting) return list(change.place);
     const auto found = waiting_.find(waits_for_.at(change.path));
@@ -222,7 +241,7 @@ void Pending::replace(Handle handle, Action action, const Observed* now) {
     count_out(*handle);
     handle->action = action;
     handle->arrived = handle->durable = handle->assemble = handle->asked = handle->as_bytes = handle->moved =
-        handle->unsettled = false;
+        handle->unsettled = handle->unheard_of = false;
     handle->link_to.reset();
     handle->known = true;
     if (now != nullptr) handle->describe(*now);

@@ -53,6 +53,7 @@ struct Change {
     std::unique_ptr<std::vector<RangeRecord>> holes;  // Observed::holes
     std::unique_ptr<std::string> link_to;  // the name that the target has this file under (same_file.cc)
     void describe(const Observed& now);    // print and all that goes with it
+    Fingerprint print_at_target() const;   // what is recorded when it has been published
     SweepNumber first = 0;                 // the sweep that first saw it
     SweepNumber seen = 0;                  // the last sweep that confirmed it
     Action action = Action::create;
@@ -67,7 +68,7 @@ struct Change {
     bool moved = false;       // a removal: the file stands under another name now, nothing is lost by it
     bool takes_name = false;  // of a file that the target has: by removing or overwriting it
     bool as_bytes = false;    // as a name of another file it was refused
-    bool unheard_of = false;  // in flight: nothing had ever been offered under its name before
+    bool unheard_of = false;  // create: nothing was ever offered under its name, but perhaps this
     bool unsettled = false;   // settle: its row says so already (StateStore::directory_unsettle)
     std::uint32_t draft = 0;  // the bundle that took it last
     bool may_be_missing =

@@ -21,13 +21,6 @@ Observed observed_of(const Change& change) {
             change.racy};
 }
 
-// Of a file that only got a name or a mode the ctime is young because of that: a write would show in its mtime.
-bool next_write_may_hide(const Change& change) {
-    if (change.print.kind != ObjectKind::file) return false;
-    const bool bytes_sent = change.action == Action::create && !change.link_to;
-    return bytes_sent || change.print.ctime_ns - change.print.mtime_ns < kRacyNs;
-}
-
 // The target's control has to open it (again).
 bool store_lost(wire::FailReason reason) {
     return reason == wire::FailReason::store_unknown || reason == wire::FailReason::store_closed ||
@@ -268,16 +261,12 @@ void Runner::succeeded(Pending::Handle handle, Moment now) {
         state_.object_forget(record_.id, path);
         count_published(before, nullptr);
     } else {
-        Fingerprint print = handle->print;
-        if (action == Action::create && print.kind == ObjectKind::directory) {
-            print.mode |= 0700;
-            unsettled = print.mode != handle->print.mode;
-        }
-        if (handle->racy && next_write_may_hide(*handle))
-            print.ctime_ns = 0;  // the next sweep sends it once more
-        else if (handle->racy)
-            print.attributes = print.attributes == 0 ? kAttributesUnknown : kAttributesInDoubt;
-        state_.object_published(record_.id, path, print, handle->link ? *handle->link : std::string());
+        const Fingerprint print = handle->print_at_target();
+        unsettled |= print.mode != handle->print.mode;
+        if (handle->unheard_of)
+            state_.object_published_as_offered(record_.id, path);
+        else
+            state_.object_published(record_.id, path, print, handle->link ? *handle->link : std::string());
         count_published(before, &print);
         if (action != Action::settle) {
             ++stats_.objects_published;

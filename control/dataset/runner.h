@@ -194,7 +194,7 @@ class Runner {
     void begin_large(const Change& change, Large& large);
     void load_durable(const std::string& path, Large& large);
     bool add_range(Draft& draft, const Change& change, Large& large);
-    void add_entry(Draft& draft, Change& change);
+    void add_entry(Draft& draft, const Change& change);
     wire::BundleId seal(Draft&& draft, Moment now);
 
     // same_file.cc

@@ -142,7 +142,7 @@ struct StateStore::Prepared {
 };
 
 StateStore::StateStore(Database database)
-    : database_(std::move(database)), prepared_(std::make_unique<Prepared>(database_)) {}
+    : database_(std::move(database)), batch_(database_), prepared_(std::make_unique<Prepared>(database_)) {}
 
 StateStore::~StateStore() {
     commit();
@@ -160,19 +160,21 @@ Result<std::unique_ptr<StateStore>> StateStore::open(const std::string& path) {
 }
 
 void StateStore::reading() {
+    if (!batch_.empty()) return writing();
     if (open_ != Transaction::none) return;
     database_.execute("BEGIN");
     open_ = Transaction::reads;
 }
 
 void StateStore::writing() {
-    if (open_ == Transaction::writes) return;
-    commit();
-    database_.execute("BEGIN IMMEDIATE");
+    if (open_ == Transaction::reads) database_.execute("COMMIT");
+    if (open_ != Transaction::writes) database_.execute("BEGIN IMMEDIATE");
     open_ = Transaction::writes;
+    batch_.write();
 }
 
 void StateStore::commit() {
+    if (!batch_.empty()) writing();
     if (open_ == Transaction::none) return;
     database_.execute("COMMIT");
     open_ = Transaction::none;
@@ -355,11 +357,25 @@ std::vector<std::string> StateStore::names_of(std::int64_t dataset, const Finger
     return paths;
 }
 
-bool StateStore::object_offered(std::int64_t dataset, std::string_view path, ObjectKind kind) {
+void StateStore::object_offered(std::int64_t dataset, std::string_view path, ObjectKind kind) {
     writing();
     const std::string key = key_of_path(path);
     prepared_->object_offer.bind(dataset).bind_blob(key).bind(static_cast<std::int64_t>(kind)).run();
-    return database_.changes() > 0;
+}
+
+void StateStore::gathering(std::int64_t dataset) {
+    if (batch_.full() || !batch_.takes(dataset)) writing();
+}
+
+void StateStore::object_first_offered(std::int64_t dataset, std::string_view path, const Fingerprint& print,
+                                      std::string_view link) {
+    gathering(dataset);
+    batch_.offer(dataset, key_of_path(path), print, link);
+}
+
+void StateStore::object_published_as_offered(std::int64_t dataset, std::string_view path) {
+    gathering(dataset);
+    batch_.publish(dataset, key_of_path(path));
 }
 
 void StateStore::object_in_doubt(std::int64_t dataset, std::string_view path) {
@@ -373,16 +389,10 @@ void StateStore::object_published(std::int64_t dataset, std::string_view path, c
     writing();
     const std::string key = key_of_path(path);
     auto& put = prepared_->object_publish;
-    const auto update = [&] {
-        put.bind(static_cast<std::int64_t>(print.kind)).bind(print.size).bind(print.mode);
-        put.bind(print.uid).bind(print.gid).bind(print.mtime_ns).bind(print.ctime_ns).bind(print.inode);
-        put.bind_blob(link).bind(static_cast<std::int64_t>(print.attributes)).bind(print.birth_ns);
-        put.bind(print.names).bind(dataset).bind_blob(key).run();
-    };
-    update();
+    bind_object(put, print, link).bind(dataset).bind_blob(key).run();
     if (database_.changes() > 0) return;
     object_offered(dataset, path, print.kind);  // a row is there as a rule: it was offered
-    update();
+    bind_object(put, print, link).bind(dataset).bind_blob(key).run();
 }
 
 void StateStore::object_forget(std::int64_t dataset, std::string_view path) {
@@ -405,6 +415,7 @@ bool StateStore::directory_unsettle(std::int64_t dataset, std::string_view path)
 }
 
 PublishedTotals StateStore::published_totals(std::int64_t dataset) {
+    reading();
     Statement query(database_,
                     "SELECT COUNT(*), COALESCE(SUM(CASE WHEN kind=1 THEN size ELSE 0 END),0), "
                     "COALESCE(MAX(CASE WHEN kind=1 THEN birth_ns ELSE 0 END),0) FROM objects "

@@ -16,6 +16,7 @@
 
 #include "control/rpo/clock_offset.h"
 #include "control/rpo/slo.h"
+#include "control/state/object_batch.h"
 #include "control/state/records.h"
 #include "control/state/sqlite.h"
 
@@ -56,8 +57,13 @@ class StateStore {
     std::optional<ObjectRecord> object(std::int64_t dataset, std::string_view path);
     // Under which names the target has this very file, a few of them at most.
     std::vector<std::string> names_of(std::int64_t dataset, const Fingerprint& print);
-    // Keeps a row that is there. True: there was none.
-    bool object_offered(std::int64_t dataset, std::string_view path, ObjectKind kind);
+    void object_offered(std::int64_t dataset, std::string_view path,
+                        ObjectKind kind);  // keeps a row that is there
+    // The same where none is there, or only one that this made: as it will be once it has been published.
+    void object_first_offered(std::int64_t dataset, std::string_view path, const Fingerprint& print,
+                              std::string_view link);
+    void object_published_as_offered(std::int64_t dataset,
+                                     std::string_view path);  // after object_first_offered
     void object_published(std::int64_t dataset, std::string_view path, const Fingerprint& print,
                           std::string_view link);
     // A change of it is on its way: until that is known to have succeeded, whatever stands at the source
@@ -112,7 +118,10 @@ class StateStore {
     reading();  // opens a transaction if none is open: what is asked often locks the file but once a turn
     void writing();  // opens one that may write, unless it is open
 
+    void gathering(std::int64_t dataset);  // makes room in batch_
+
     Database database_;
+    ObjectBatch batch_;  // written before anything else is asked or written
     enum class Transaction : std::uint8_t { none, reads, writes } open_ = Transaction::none;
     struct Prepared;
     std::unique_ptr<Prepared> prepared_;

@@ -32,6 +32,7 @@ void StateStore::verification_put(std::int64_t dataset, const VerificationRecord
 
 std::vector<PublishedFile> StateStore::published_files(std::int64_t dataset, const std::string& from_key,
                                                        std::size_t most) {
+    reading();
     Statement query(
         database_,
         "SELECT key,size,mtime_ns,ctime_ns FROM objects WHERE dataset=? AND key>=? AND kind=1 AND "
