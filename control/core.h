@@ -327,6 +327,7 @@ struct CoreConfig {
                                      << 20;  // further bounded by 100 ms of the flow's rate, at least 1 MiB
     std::uint32_t bundle_entries_max = 2048;
     std::uint32_t bundles_in_flight_max = 64;
+    std::size_t sweep_threads = 4;  // of one sweep, at most: what it waits for is the source's file system
     double verify_share = 0.01;     // of the payload sent: what a comparison may read while there is work
     MakeFeed make_feed;             // empty: sweeps alone
     std::string no_feed_reason;     // why it is empty

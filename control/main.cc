@@ -71,6 +71,7 @@ Result<void> run(const ControlConfig& config) {
     core_config.site = config.site;
     core_config.state_directory = config.state_directory;
     core_config.allowed_roots = config.allowed_roots;
+    core_config.sweep_threads = config.sweep_threads;
     core_config.verify_share = config.verify_share;
     if (config.capture == "events") {
         core_config.make_feed = [](const std::string& directory, std::function<void()> wake) {

@@ -1,7 +1,7 @@
 // One look at a whole source tree, merged with what is recorded as published: yields every path that differs.
 //
 // Both are walked in the same order (state/schema: key), so a sweep needs memory for one directory's names
-// and finds removals without marking anything. Runs in a thread of its own; nothing here is shared.
+// and finds removals without marking anything. A large one is shared out among threads (shares.h).
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -26,6 +26,7 @@ struct SweepRequest {
     // Not empty: only this path and what lies beneath it, there or recorded. Such a sweep proves nothing of the whole;
     // it is not clean, and finds nothing, when the root is another one than before.
     std::string beneath;
+    std::size_t threads = 1;  // at most; of a small sweep it is one
 };
 
 struct SweepResult {
@@ -38,7 +39,8 @@ struct SweepResult {
         unsupported;  // sockets, devices, fifos, foreign file systems (at most 100 named)
 };
 
-// Gets what was found, in order, in batches. Returns false to end the sweep early; may block to slow it down.
+// Gets what was found in batches, a directory before its content, from one thread at a time. Returns false to end the sweep
+// early; may block to slow it down.
 using SweepSink = std::function<bool(std::vector<Observation>&&, const SweepResult& so_far)>;
 
 SweepResult sweep(const SweepRequest& request, const SweepSink& sink, const std::atomic<bool>& stop);

@@ -219,6 +219,7 @@ void read_control(Section section, ControlConfig& config) {
                        in_quotes(config.capture) +
                            " is no way of capture: write \"events\", or \"sweeps\" to look only once a "
                            "rescan period");
+    config.sweep_threads = section.number("sweep_threads", config.sweep_threads, 1, 64);
     config.verify_share = section.real("verify_share", config.verify_share, 0, 1);
     section.refuse_unknown();
 }

@@ -45,7 +45,8 @@ struct ControlConfig {
     std::string token_file;  // default: state_directory/token
     std::vector<std::string> allowed_roots;
     std::string log_level = "info";
-    std::string capture = "events";  // "sweeps": sources are not listened to
+    std::string capture = "events";   // "sweeps": sources are not listened to
+    std::uint64_t sweep_threads = 4;  // of one sweep of a source, at most
     double verify_share = 0.01;  // of the payload sent: what `longhaul verify` may read while there is work
     PkiConfig pki;
     WebhookConfig webhook;

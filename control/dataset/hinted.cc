@@ -84,6 +84,7 @@ std::optional<SweepRequest> Runner::take_scan() {
     request.dataset = record_.id;
     request.root_before = {record_.root_device, record_.root_inode};
     request.beneath = scanning_;
+    request.threads = config_.sweep_threads;
     return request;
 }
 

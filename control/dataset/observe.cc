@@ -46,6 +46,7 @@ SweepRequest Runner::begin_sweep(Moment now) {
     request.dataset = record_.id;
     request.root_before = {record_.root_device, record_.root_inode};
     request.objects_before = published_.objects;
+    request.threads = config_.sweep_threads;
     return request;
 }
 

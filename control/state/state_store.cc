@@ -97,6 +97,11 @@ std::string path_of_key(std::string_view key) {
     return path;
 }
 
+// A zero byte stands for the slash, and a name cannot have one.
+std::string end_of_subtree(std::string_view key) {
+    return std::string(key) + '\1';
+}
+
 struct StateStore::Prepared {
     explicit Prepared(Database& db)
         : object_get(
@@ -499,39 +504,50 @@ void StateStore::ranges_forget(std::int64_t dataset, std::string_view path) {
     prepared_->range_delete.bind(dataset).bind_blob(key).run();
 }
 
-Result<std::unique_ptr<ObjectCursor>> ObjectCursor::open(const std::string& path, std::int64_t dataset,
-                                                         const std::string& beneath) {
+Result<std::unique_ptr<ObjectCursor>> ObjectCursor::open(const std::string& path, std::int64_t dataset) {
     auto database = Database::open(path, true);
     if (!database) return database.error();
-    return std::unique_ptr<ObjectCursor>(new ObjectCursor(std::move(database).value(), dataset, beneath));
+    return std::unique_ptr<ObjectCursor>(new ObjectCursor(std::move(database).value(), dataset));
 }
 
 namespace {
 
-constexpr const char* kWalkAll =
+constexpr const char* kWalkToLast =
     "SELECT key,kind,size,mode,uid,gid,mtime_ns,ctime_ns,inode,link,published,attributes,birth_ns,names "
-    "FROM objects WHERE dataset=? ORDER BY key";
-constexpr const char* kWalkBeneath =
+    "FROM objects WHERE dataset=? AND key>=? ORDER BY key";
+constexpr const char* kWalkToEnd =
     "SELECT key,kind,size,mode,uid,gid,mtime_ns,ctime_ns,inode,link,published,attributes,birth_ns,names "
     "FROM objects WHERE dataset=? AND key>=? AND key<? ORDER BY key";
 
 }  // namespace
 
-ObjectCursor::ObjectCursor(Database database, std::int64_t dataset, const std::string& beneath)
+ObjectCursor::ObjectCursor(Database database, std::int64_t dataset)
     : database_(std::move(database)),
-      first_(beneath),
-      end_(beneath + '\1'),  // a zero byte stands for the slash: what is beneath sorts before this
-      query_(database_, beneath.empty() ? kWalkAll : kWalkBeneath) {
-    query_.bind(dataset);
-    if (!beneath.empty()) query_.bind_blob(first_).bind_blob(end_);
+      dataset_(dataset),
+      to_last_(database_, kWalkToLast),
+      to_end_(database_, kWalkToEnd) {}
+
+void ObjectCursor::restart(const std::string& first_key, const std::string& end_key) {
+    end();
+    first_ = first_key;
+    end_ = end_key;
+    query_ = end_.empty() ? &to_last_ : &to_end_;
+    query_->bind(dataset_).bind_blob(first_);
+    if (!end_.empty()) query_->bind_blob(end_);
     next();
 }
 
+void ObjectCursor::end() {
+    if (query_ != nullptr) query_->reset();
+    query_ = nullptr;
+    valid_ = false;
+}
+
 void ObjectCursor::next() {
-    valid_ = query_.step();
+    valid_ = query_->step();
     if (!valid_) return;
-    key_.assign(query_.view(0));
-    record_ = object_from(query_, 1);
+    key_.assign(query_->view(0));
+    record_ = object_from(*query_, 1);
 }
 
 }  // namespace longhaul::control

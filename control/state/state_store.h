@@ -29,6 +29,8 @@ struct PublishedTotals {
 
 std::string key_of_path(std::string_view path);
 std::string path_of_key(std::string_view key);
+std::string end_of_subtree(
+    std::string_view key);  // sorts behind all that is beneath it, and before anything else
 
 class StateStore {
   public:
@@ -127,22 +129,24 @@ class StateStore {
     std::unique_ptr<Prepared> prepared_;
 };
 
-// The objects of one dataset in key order, as they were when the first row was read. For the sweep's thread.
+// The objects of one dataset in key order, as they were when restart() was called. For one thread of a sweep.
 class ObjectCursor {
   public:
-    // `beneath`, if not empty: the key of the only object to be shown, with all that lie beneath it.
-    static Result<std::unique_ptr<ObjectCursor>> open(const std::string& path, std::int64_t dataset,
-                                                      const std::string& beneath = {});
+    static Result<std::unique_ptr<ObjectCursor>> open(const std::string& path, std::int64_t dataset);
+    void restart(const std::string& first_key, const std::string& end_key);  // an empty end: to the last one
+    void end();                                                              // holds no row any more
     bool valid() const { return valid_; }
     std::string_view key() const { return key_; }
     const ObjectRecord& record() const { return record_; }
     void next();
 
   private:
-    ObjectCursor(Database database, std::int64_t dataset, const std::string& beneath);
+    ObjectCursor(Database database, std::int64_t dataset);
     Database database_;
-    const std::string first_, end_;  // bound to the query
-    Statement query_;
+    const std::int64_t dataset_;
+    std::string first_, end_;  // bound to a query
+    Statement to_last_, to_end_;
+    Statement* query_ = nullptr;
     bool valid_ = false;
     std::string key_;
     ObjectRecord record_;

@@ -12,6 +12,7 @@
 #include <filesystem>
 #include <fstream>
 #include <map>
+#include <set>
 #include <thread>
 
 #include "control/capture/holes.h"
@@ -54,6 +55,7 @@ class Capture : public ::testing::Test {
         std::map<std::string, bool> found;
         const SweepSink sink = [&](std::vector<Observation>&& seen, const SweepResult&) {
             for (auto& observation : seen) {
+                order.push_back(observation.path);
                 found[observation.path] = observation.now.has_value();
                 if (observation.now) last[observation.path] = *observation.now;
             }
@@ -66,6 +68,7 @@ class Capture : public ::testing::Test {
         request.root_before = root;
         request.objects_before = store->published_totals(1).objects;
         request.beneath = beneath;
+        request.threads = threads;
         const std::atomic<bool> stop{false};
         result = sweep(request, sink, stop);
         return found;
@@ -82,6 +85,8 @@ class Capture : public ::testing::Test {
     SweepResult result;
     RootIdentity root;
     std::map<std::string, Observed> last;
+    std::size_t threads = 1;
+    std::vector<std::string> order;  // in which the sweeps handed in
 };
 
 // Every object is yielded once, in an order that visits a directory before its content; then nothing is left
@@ -226,6 +231,63 @@ TEST_F(Capture, ReadsAttributesInEveryDirectoryAndComesBack) {
     look("d/e");
     EXPECT_NE(last.at("d/e/z").attributes.find("d/e/z"), std::string::npos);
     EXPECT_EQ(fs::current_path(), here);
+}
+
+// Whatever the shape of the tree, threads that share it find what one finds, each of it once, and a directory before what
+// is in it: what is new, what has changed, what has gone with its directory or without.
+TEST_F(Capture, ThreadsFindWhatOneFinds) {
+    const auto add = [&](const std::string& path) { std::ofstream(source + "/" + path) << path; };
+    for (const char* wide :
+         {"wide", "wide!", "wide/deep/er"}) {  // '!' sorts between a directory and what is in it
+        fs::create_directories(source + "/" + wide);
+        for (int i = 0; i < 1500; ++i)
+            add(std::string(wide) + "/f" + std::to_string(i));
+    }
+    for (int d = 0; d < 300; ++d) {
+        const std::string directory = "wide/deep/many-" + std::to_string(d);
+        fs::create_directories(source + "/" + directory + "/sub");
+        for (int i = 0; i < 4; ++i)
+            add(directory + (i % 2 == 0 ? "/f" : "/sub/f") + std::to_string(i));
+    }
+    let_ctimes_settle();
+    publish_all();
+    ASSERT_GT(result.objects, 6000u);
+    ASSERT_TRUE(look().empty());
+    for (int d = 0; d < 300; d += 3)
+        fs::remove_all(source + "/wide/deep/many-" + std::to_string(d) + (d % 2 == 0 ? "" : "/sub"));
+    for (int i = 0; i < 1500; i += 7) {
+        fs::remove(source + "/wide/f" + std::to_string(i));
+        add("wide!/new-" + std::to_string(i));
+        fs::resize_file(source + "/wide/deep/er/f" + std::to_string(i), 1);
+    }
+    let_ctimes_settle();
+    for (const char* beneath : {"", "wide"}) {
+        threads = 1;
+        order.clear();
+        const auto alone = look(beneath);
+        const auto looked_at = result.objects;
+        const std::size_t handed_in = order.size();
+        EXPECT_GT(alone.size(), *beneath == '\0' ? 1000u : 700u);
+        for (int round = 0; round < 5; ++round) {
+            threads = 4;
+            order.clear();
+            EXPECT_EQ(look(beneath), alone);
+            EXPECT_EQ(order.size(), handed_in);
+            EXPECT_TRUE(result.clean) << result.problem;
+            EXPECT_EQ(result.objects, looked_at);
+        }
+    }
+    fs::remove_all(base + "/state.sqlite");  // everything is new to it: what is in a directory comes after it
+    store = std::move(StateStore::open(base + "/new.sqlite")).value();
+    order.clear();
+    const auto all = look();
+    EXPECT_EQ(order.size(), all.size());
+    std::set<std::string> met{""};
+    for (const auto& path : order) {
+        const auto slash = path.rfind('/');
+        EXPECT_TRUE(met.contains(slash == std::string::npos ? "" : path.substr(0, slash))) << path;
+        met.insert(path);
+    }
 }
 
 // More than may travel: the object is named, the sweep proves nothing, and nothing is taken for deleted.

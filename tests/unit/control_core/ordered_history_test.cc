@@ -176,6 +176,7 @@ class OrderedWorld final : public Ports {
         sweep_.emplace(Sweep{});
         sweep_->clean = quiet_ || random_.chance(0.9);
         auto cursor = std::move(ObjectCursor::open(directory_ + "/state.sqlite", 1)).value();
+        cursor->restart({}, {});
         for (; cursor->valid(); cursor->next())
             sweep_->rows[std::string(cursor->key())] = cursor->record();
         clock_ += static_cast<WallNs>(random_.below(3'000'000));
