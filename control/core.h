@@ -184,12 +184,14 @@ struct CaptureView {
     std::uint64_t losses = 0;         // times that sight was lost, and a sweep made up for it
     std::uint64_t hints_waiting = 0;
 };
-// Published files whose bytes both ends have read from their disks and compared.
+// Published objects that both ends have compared: of files the bytes, read from their disks; of all, mode, owner, mtime,
+// attributes and text.
 struct VerifyCounts {
     std::uint64_t objects = 0, bytes = 0;      // the same
     std::uint64_t differing = 0, missing = 0;  // at the target; sent again
     std::uint64_t changed = 0;                 // not compared: the source had or got another version
     std::uint64_t unreadable = 0;              // at the source
+    std::uint64_t metadata = 0;  // of those that differ: equal but for mode, owner, mtime or attributes
     VerifyCounts& operator+=(const VerifyCounts& other) {
         objects += other.objects;
         bytes += other.bytes;
@@ -197,6 +199,7 @@ struct VerifyCounts {
         missing += other.missing;
         changed += other.changed;
         unreadable += other.unreadable;
+        metadata += other.metadata;
         return *this;
     }
 };
@@ -352,7 +355,7 @@ class Core {
     // While it runs. New bundles take the new link; open ones end where they are, or move if their link dies.
     virtual Result<DatasetView> dataset_change(const std::string& name, const DatasetChange& change) = 0;
 
-    // Compares both ends, file by file, without moving payload; one that runs goes on.
+    // Compares both ends, object by object, without moving payload; one that runs goes on.
     virtual Result<DatasetView> dataset_verify(const std::string& name) = 0;
     // Lets the removals go that are held as a surge; their number, 0 when none are.
     virtual Result<std::uint64_t> dataset_release_deletes(const std::string& name) = 0;

@@ -69,6 +69,7 @@ json verify_document(const VerifyView& view) {
             {"objects", view.counts.objects},
             {"bytes", view.counts.bytes},
             {"differing", view.counts.differing},
+            {"metadata", view.counts.metadata},
             {"missing", view.counts.missing},
             {"changed", view.counts.changed},
             {"unreadable", view.counts.unreadable}};

@@ -2,7 +2,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "control/capture/attributes.h"
 
-#include <openssl/sha.h>
 #include <sys/xattr.h>
 
 #include <array>
@@ -11,8 +10,6 @@
 #include <cstring>
 #include <vector>
 
-#include "control/state/records.h"
-#include "dataplane/base/bytes.h"
 #include "dataplane/wire/attributes.h"
 
 namespace longhaul::control {
@@ -72,14 +69,6 @@ Result<std::string> attributes_of(int fd, bool directory) {
         return Error{ErrorCode::invalid_argument,
                      "its extended attributes are longer than 128 KiB together; remove some"};
     return written;
-}
-
-std::uint64_t attributes_digest(std::string_view written) {
-    if (written.empty()) return 0;
-    std::array<std::uint8_t, SHA256_DIGEST_LENGTH> digest{};
-    SHA256(as_bytes(written).data(), written.size(), digest.data());
-    const std::uint64_t value = ByteReader(digest).u64();
-    return value == 0 || !attributes_known(value) ? 1 : value;
 }
 
 }  // namespace longhaul::control

@@ -157,11 +157,12 @@ std::string show_datasets(const json& document) {
 }
 
 std::string show_verification(const std::string& dataset, const json& document) {
-    Table table({"DATASET", "STATE", "STARTED", "ENDED", ">SAME", ">BYTES", ">DIFFERING", ">MISSING",
-                 ">CHANGED", ">UNREADABLE"});
+    Table table({"DATASET", "STATE", "STARTED", "ENDED", ">SAME", ">BYTES", ">DIFFERING", ">METADATA",
+                 ">MISSING", ">CHANGED", ">UNREADABLE"});
     table.add({dataset, text(document, "state"), text(document, "started"), text(document, "ended"),
                text(document, "objects"), bytes(document, "bytes"), text(document, "differing"),
-               text(document, "missing"), text(document, "changed"), text(document, "unreadable")});
+               text(document, "metadata"), text(document, "missing"), text(document, "changed"),
+               text(document, "unreadable")});
     return table.text("");
 }
 

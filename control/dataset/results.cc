@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <unordered_map>
 
-#include "control/capture/attributes.h"
 #include "control/dataset/runner.h"
+#include "dataplane/wire/attributes.h"
 
 namespace longhaul::control {
 
@@ -496,7 +496,7 @@ void Runner::load_entry(const Open& bundle, std::size_t index) {
                         entry.uid,
                         entry.gid,
                         note.kind,
-                        attributes_digest(entry.attributes),
+                        wire::attributes_digest(entry.attributes),
                         note.birth_ns,
                         note.names};
         if (entry.kind == wire::EntryKind::link)

@@ -10,7 +10,7 @@ namespace longhaul::control {
 namespace {
 
 constexpr TimeNs kAgesEvery = 500 * kMillisecond;
-constexpr std::size_t kNoticesMax = 100;
+constexpr std::size_t kNoticesMax = 1000;  // more than all comparisons together find in a turn
 
 }  // namespace
 

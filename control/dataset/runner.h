@@ -228,8 +228,11 @@ class Runner {
     bool compose_verify(Moment now);
     void earn_verify_credit(std::uint64_t payload_bytes);
     void finish_verify(const Open& bundle, const command::BundleEvent& event, Moment now);
-    void judge_stretch(const Verification::Stretch& stretch, wire::FailReason reason);
-    void repair(const std::string& path, const ObjectRecord& row, wire::FailReason reason);
+    bool in_doubt(const PublishedObject& object);
+    bool moved_meanwhile(const PublishedObject& object);
+    bool being_compared(const std::string& path) const;
+    void judge_stretch(Verification::Stretch&& stretch, wire::FailReason reason);
+    void repair(const PublishedObject& object, wire::FailReason reason);
     void fold_verification(Moment now);
     void give_back_verify(const wire::BundleId& id);
     VerifyView verify_view() const;
@@ -347,6 +350,9 @@ class Runner {
     ChangeCounts published_counts_;
     Verification verification_{{}};
     std::map<wire::BundleId, std::vector<Verification::Stretch>> verifying_;  // of open_
+    std::unordered_map<std::string, bool> comparing_;  // directories of verifying_: touched since
+    // Directories into which something was sent whose outcome was not heard, or not good: their mtime may have moved.
+    std::unordered_set<std::string> maybe_touched_;
     std::size_t verify_entries_ = wire::kFailuresListed;
     double verify_credit_bytes_ = 0;
     TimeNs verify_retry_at_ = 0;

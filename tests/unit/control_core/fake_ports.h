@@ -84,6 +84,9 @@ class FakePorts final : public Ports {
                 tree_.erase(path);
         });
     }
+    void change(const std::string& path, const std::function<void(ModelObject&)>& how) {
+        locked([&] { how(tree_.at(path)); });
+    }
     void clear_target() {
         locked([&] { tree_.clear(); });
     }
@@ -155,6 +158,7 @@ class FakePorts final : public Ports {
     std::list<wire::BundleId>::iterator next_in_queue();  // end(): none that gets through
     void carry(const wire::BundleId& id, std::unique_lock<std::mutex>& lock);
     wire::FailReason apply(const wire::Entry& entry, const std::string& root);
+    wire::FailReason compare(const wire::Entry& entry, const std::string& bytes) const;
     wire::FailReason publish(const std::string& path, ModelObject object);
     wire::FailReason read_source(const wire::Entry& entry, const std::string& root, std::string& bytes);
     void touch_parent(const std::string& path);

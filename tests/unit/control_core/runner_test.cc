@@ -392,5 +392,92 @@ TEST_F(RunnerTest, RemovesADirectoryThatOnlyItsContentMade) {
     EXPECT_EQ(carried(wire::EntryKind::remove), 2u);
 }
 
+// A directory that was compared, and what was published into it meanwhile.
+class ComparedDirectory : public RunnerTest {
+  protected:
+    void SetUp() override {
+        RunnerTest::SetUp();
+        Observed directory;
+        directory.print.kind = ObjectKind::directory;
+        directory.print.mode = 0755;
+        directory.print.mtime_ns = directory.print.ctime_ns = 5;
+        sweep({{"d", directory}});
+        while (answered_ < ports_.offered.size()) {
+            answer();
+            turn();
+        }
+        runner_->verify_start(now());
+        turn();
+        ASSERT_EQ(carried(wire::EntryKind::verify), 1u);
+        comparison_ = ports_.offered.back();
+        answered_ = ports_.offered.size();
+    }
+    void answer(wire::FailReason reason = wire::FailReason::none) {
+        for (; answered_ < ports_.offered.size(); ++answered_)
+            runner_->on_bundle(told(ports_.offered[answered_], reason), now());
+    }
+    static command::BundleEvent told(const wire::Manifest& manifest, wire::FailReason reason) {
+        auto event = published(manifest);
+        if (reason != wire::FailReason::none) event.failures = {{0, reason}};
+        event.failed_entries = static_cast<std::uint32_t>(event.failures.size());
+        return event;
+    }
+    void send_into_it() {
+        Observed file;
+        file.print.mtime_ns = file.print.ctime_ns = 5;
+        runner_->hinted({{{"d/x", false}}, {}});
+        ASSERT_EQ(runner_->take_look_ups(), std::vector<std::string>{"d/x"});
+        runner_->looked_up({{"d/x", file}});
+        turn();
+        ASSERT_EQ(carried(wire::EntryKind::file), 1u);
+    }
+    VerifyCounts compared() {
+        runner_->on_bundle(told(comparison_, wire::FailReason::other_mtime), now());
+        return runner_->view(now()).dataset.verify.counts;
+    }
+
+    wire::Manifest comparison_;
+    std::size_t answered_ = 0;
+};
+
+TEST_F(ComparedDirectory, DiffersOfItself) {
+    const VerifyCounts counts = compared();
+    EXPECT_EQ(counts.differing, 1u);
+    EXPECT_EQ(counts.metadata, 1u);
+    EXPECT_EQ(runner_->take_notices().size(), 1u);
+    EXPECT_EQ(runner_->take_look_ups(), std::vector<std::string>{"d"}) << "it is settled once more";
+}
+
+TEST_F(ComparedDirectory, IsNotJudgedWhileANameIsMadeInIt) {
+    send_into_it();
+    EXPECT_EQ(compared().changed, 1u);
+    EXPECT_TRUE(runner_->take_notices().empty());
+}
+
+// The directory has been settled by then, and is recorded as before: its mtime moved in between.
+TEST_F(ComparedDirectory, IsNotJudgedWhenANameWasMadeInIt) {
+    send_into_it();
+    answer();
+    ASSERT_EQ(runner_->take_look_ups(), std::vector<std::string>{"d"});
+    Observed directory;
+    directory.print.kind = ObjectKind::directory;
+    directory.print.mode = 0755;
+    directory.print.mtime_ns = directory.print.ctime_ns = 5;
+    runner_->looked_up({{"d", directory}});
+    turn();
+    answer();
+    turn();
+    ASSERT_FALSE(runner_->busy());
+    EXPECT_EQ(compared().changed, 1u);
+    EXPECT_TRUE(runner_->take_notices().empty());
+}
+
+TEST_F(ComparedDirectory, IsNotJudgedWhenANameMayHaveBeenMadeInIt) {
+    send_into_it();
+    answer(wire::FailReason::target_io);
+    EXPECT_EQ(compared().changed, 1u);
+    EXPECT_TRUE(runner_->take_notices().empty());
+}
+
 }  // namespace
 }  // namespace longhaul::control
