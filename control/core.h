@@ -203,9 +203,17 @@ struct VerifyCounts {
         return *this;
     }
 };
+// Files that were read back from the target's disk after they had been published, since this process began.
+struct ReadBackCounts {
+    std::uint64_t files = 0, bytes = 0;        // the same
+    std::uint64_t differing = 0, missing = 0;  // at the target; sent again
+    std::uint64_t skipped = 0;  // not read back: not chosen, no room, or another version came first
+    std::uint64_t waiting = 0;  // now
+};
 struct VerifyView {
     WallNs started = 0, ended = 0;  // 0: never asked for; under way
     VerifyCounts counts;
+    ReadBackCounts read_back;
 };
 struct DatasetView {
     DatasetSpec spec;
@@ -330,7 +338,9 @@ struct CoreConfig {
                                      << 20;  // further bounded by 100 ms of the flow's rate, at least 1 MiB
     std::uint32_t bundle_entries_max = 2048;
     std::uint32_t bundles_in_flight_max = 64;
-    double verify_share = 0.01;     // of the payload sent: what a comparison may read while there is work
+    double verify_share =
+        0.01;  // of the payload sent: what comparing and reading back may read while there is work
+    double read_back_share = 1;     // of the files published: those that are read back
     MakeFeed make_feed;             // empty: sweeps alone
     std::string no_feed_reason;     // why it is empty
     std::function<WallNs()> clock;  // the source's wall clock, as it is; empty: the system's, never set back

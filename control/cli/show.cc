@@ -163,7 +163,11 @@ std::string show_verification(const std::string& dataset, const json& document) 
                text(document, "objects"), bytes(document, "bytes"), text(document, "differing"),
                text(document, "metadata"), text(document, "missing"), text(document, "changed"),
                text(document, "unreadable")});
-    return table.text("");
+    const json& read_back = at(document, "read_back");
+    return table.text("") + "read back by itself since control was started: " + text(read_back, "files") +
+           " files, " + bytes(read_back, "bytes") + "; " + text(read_back, "differing") + " differ, " +
+           text(read_back, "missing") + " missing, " + text(read_back, "skipped") + " skipped, " +
+           text(read_back, "waiting") + " waiting\n";
 }
 
 std::string show_failures(const json& document) {

@@ -220,6 +220,7 @@ void read_control(Section section, ControlConfig& config) {
                            " is no way of capture: write \"events\", or \"sweeps\" to look only once a "
                            "rescan period");
     config.verify_share = section.real("verify_share", config.verify_share, 0, 1);
+    config.read_back_share = section.real("read_back_share", config.read_back_share, 0, 1);
     section.refuse_unknown();
 }
 

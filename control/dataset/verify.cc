@@ -12,10 +12,12 @@ namespace longhaul::control {
 namespace {
 
 constexpr std::size_t kVerifiesOpenMax = 4;
+constexpr std::size_t kReadBacksOpenMax = 2;  // fewer: work that comes meanwhile shares the disks with them
 constexpr std::size_t kVerifyEntriesMax = 1024;
-constexpr std::uint64_t kIdleBytes = 256u << 20;  // a bundle
-constexpr std::uint64_t kBusyBytes = 16u << 20;   // a bundle, while there is work
-constexpr double kCreditBytesMax = 256u << 20;    // what a busy time may save up
+constexpr std::uint64_t kIdleBytes = 256u << 20;     // a bundle
+constexpr std::uint64_t kReadBackBytes = 64u << 20;  // likewise
+constexpr std::uint64_t kBusyBytes = 16u << 20;      // a bundle, while there is work
+constexpr double kCreditBytesMax = 256u << 20;       // what a busy time may save up
 
 wire::EntryKind compared_as(ObjectKind kind) {
     return kind == ObjectKind::file        ? wire::EntryKind::file
@@ -119,38 +121,80 @@ bool Runner::in_doubt(const PublishedObject& object) {
            (pending_.flies_into(object.path) || maybe_touched_.contains(object.path));
 }
 
+bool Runner::may_compare(std::size_t bundles_max, Moment now) const {
+    return verifying_.size() < bundles_max && now.steady >= verify_retry_at_ && (!busy() || verify_earned());
+}
+
 bool Runner::compose_verify(Moment now) {
-    if (!verification_.running() || verifying_.size() >= kVerifiesOpenMax || now.steady < verify_retry_at_)
-        return false;
-    const bool busy_otherwise = busy();
-    if (busy_otherwise && !verify_earned()) return false;
-    auto drawn = verification_.draw(verify_entries_, busy_otherwise ? kBusyBytes : kIdleBytes,
+    if (!verification_.running()) return compose_read_back(now);
+    if (!may_compare(kVerifiesOpenMax, now)) return false;
+    auto drawn = verification_.draw(verify_entries_, busy() ? kBusyBytes : kIdleBytes,
                                     [this](const std::string& from_key, std::size_t most) {
                                         return state_.published_objects(record_.id, from_key, most);
                                     });
-    Draft draft;
-    std::vector<Verification::Stretch> taken;
+    const bool any = !drawn.empty();
+    Comparing comparing;
     for (auto& stretch : drawn) {
-        if (in_doubt(stretch.object)) {
+        if (in_doubt(stretch.object))
             verification_.settle(stretch, Verification::Outcome::changed);
-            continue;
-        }
+        else
+            comparing.stretches.push_back(std::move(stretch));
+    }
+    if (comparing.stretches.empty())
+        fold_verification(now);
+    else
+        compare(std::move(comparing), now);
+    return any;
+}
+
+// By itself, of what was published lately, where nobody has asked for a comparison of everything.
+bool Runner::compose_read_back(Moment now) {
+    if (!read_back_.waits() || !may_compare(kReadBacksOpenMax, now)) return false;
+    auto drawn = read_back_.draw(verify_entries_, busy() ? kBusyBytes : kReadBackBytes,
+                                 [this](const ReadBack::File& file) { return to_read_back(file); });
+    if (drawn.empty()) return read_back_.waits();
+    compare({std::move(drawn), true}, now);
+    return true;
+}
+
+std::optional<PublishedObject> Runner::to_read_back(const ReadBack::File& file) {
+    auto row = state_.object(record_.id, file.path);
+    const bool same = row && row->published && row->print.kind == ObjectKind::file &&
+                      row->print.size == file.size && row->print.mtime_ns == file.mtime_ns;
+    if (!same) return std::nullopt;
+    PublishedObject object{file.path, row->print, {}};
+    return in_doubt(object) ? std::nullopt : std::optional(std::move(object));
+}
+
+void Runner::compare(Comparing&& comparing, Moment now) {
+    const bool busy_otherwise = busy();
+    Draft draft;
+    for (const auto& stretch : comparing.stretches) {
         if (busy_otherwise) verify_credit_bytes_ -= static_cast<double>(stretch.length);
         if (stretch.object.print.kind == ObjectKind::directory) comparing_[stretch.object.path] = false;
         draft.manifest.entries.push_back(entry_of(stretch));
         draft.notes.emplace_back();
-        taken.push_back(std::move(stretch));
     }
-    if (taken.empty()) {
-        fold_verification(now);
-        return !drawn.empty();
-    }
-    verifying_.emplace(seal(std::move(draft), now), std::move(taken));
-    return true;
+    verifying_.emplace(seal(std::move(draft), now), std::move(comparing));
+}
+
+void Runner::settle(bool read_back, const Verification::Stretch& stretch, Verification::Outcome outcome,
+                    Moment now) {
+    if (read_back)
+        read_back_.settle(stretch, outcome, now.steady);
+    else
+        verification_.settle(stretch, outcome);
+}
+
+void Runner::give_back(bool read_back, Verification::Stretch&& stretch) {
+    if (read_back)
+        read_back_.give_back(std::move(stretch));
+    else
+        verification_.give_back(std::move(stretch));
 }
 
 void Runner::earn_verify_credit(std::uint64_t payload_bytes) {
-    if (!verification_.running()) return;
+    if (!verification_.running() && !read_back_.waits()) return;
     verify_credit_bytes_ += static_cast<double>(payload_bytes) * config_.verify_share;
     verify_credit_bytes_ = std::min(verify_credit_bytes_, kCreditBytesMax);
 }
@@ -158,7 +202,8 @@ void Runner::earn_verify_credit(std::uint64_t payload_bytes) {
 void Runner::finish_verify(const Open& bundle, const command::BundleEvent& event, Moment now) {
     auto sent = verifying_.extract(bundle.manifest.id);
     if (!sent) return;
-    std::vector<wire::FailReason> reasons(sent.mapped().size(), wire::FailReason::none);
+    auto& [stretches, read_back] = sent.mapped();
+    std::vector<wire::FailReason> reasons(stretches.size(), wire::FailReason::none);
     for (const auto& failure : event.failures)
         if (failure.entry < reasons.size()) reasons[failure.entry] = failure.reason;
     const bool whole = event.stage == wire::Stage::failed;
@@ -167,13 +212,12 @@ void Runner::finish_verify(const Open& bundle, const command::BundleEvent& event
     verify_entries_ = unnamed ? wire::kFailuresListed : std::min(kVerifyEntriesMax, 2 * verify_entries_);
     if (whole) verify_retry_at_ = now.steady + kSecond;
     for (std::size_t i = 0; i < reasons.size(); ++i) {
-        auto& stretch = sent.mapped()[i];
         const bool unknown =
             whole || unanswered(reasons[i]) || (unnamed && reasons[i] == wire::FailReason::none);
         if (unknown)
-            verification_.give_back(std::move(stretch));
+            give_back(read_back, std::move(stretches[i]));
         else
-            judge_stretch(std::move(stretch), reasons[i]);
+            judge_stretch(read_back, std::move(stretches[i]), reasons[i], now);
     }
     for (const auto& entry : bundle.manifest.entries)
         comparing_.erase(entry.path);
@@ -189,20 +233,21 @@ bool Runner::moved_meanwhile(const PublishedObject& object) {
 }
 
 bool Runner::being_compared(const std::string& path) const {
-    for (const auto& [id, stretches] : verifying_)
-        for (const auto& stretch : stretches)
+    for (const auto& [id, comparing] : verifying_)
+        for (const auto& stretch : comparing.stretches)
             if (stretch.object.path == path) return true;
-    return verification_.waits(path);
+    return verification_.waits(path) || read_back_.waits_for(path);
 }
 
 // A difference counts only of a version that is still the one which the target should have.
-void Runner::judge_stretch(Verification::Stretch&& stretch, wire::FailReason reason) {
+void Runner::judge_stretch(bool read_back, Verification::Stretch&& stretch, wire::FailReason reason,
+                           Moment now) {
     auto outcome = outcome_of(reason);
     const std::string& path = stretch.object.path;
     // Once its metadata is being repaired, what is found of its other stretches counts no more: they come first.
     const bool too_early =
         outcome == Verification::Outcome::metadata && !stretch.whole() && being_compared(path);
-    if (too_early) return verification_.give_back(std::move(stretch));
+    if (too_early) return give_back(read_back, std::move(stretch));
     if (outcome == Verification::Outcome::differs || outcome == Verification::Outcome::metadata ||
         outcome == Verification::Outcome::missing) {
         if (moved_meanwhile(stretch.object))
@@ -210,7 +255,7 @@ void Runner::judge_stretch(Verification::Stretch&& stretch, wire::FailReason rea
         else
             repair(stretch.object, reason);
     }
-    verification_.settle(stretch, outcome);
+    settle(read_back, stretch, outcome, now);
 }
 
 // No watermark passes before it has been sent again.
@@ -250,9 +295,10 @@ void Runner::fold_verification(Moment now) {
 void Runner::give_back_verify(const wire::BundleId& id) {
     auto sent = verifying_.extract(id);
     if (!sent) return;
-    for (auto& stretch : sent.mapped()) {
+    auto& [stretches, read_back] = sent.mapped();
+    for (auto& stretch : stretches) {
         comparing_.erase(stretch.object.path);
-        verification_.give_back(std::move(stretch));
+        give_back(read_back, std::move(stretch));
     }
 }
 
@@ -262,6 +308,7 @@ VerifyView Runner::verify_view() const {
     view.started = record.started;
     view.ended = record.ended;
     view.counts = record.counts;
+    view.read_back = read_back_.counts();
     return view;
 }
 

@@ -3,6 +3,7 @@
 import functools
 import json
 import os
+import shutil
 import unittest
 
 from harness import MIB, TwoSites, wait_for, write
@@ -106,6 +107,37 @@ class Verify(TwoSites):
         self.assertLess(self.payload_counted(sent) - sent, MIB // 4, "no bytes travel for metadata")
         status, report = self.verify()
         self.assertEqual((status, report["differing"], report["missing"]), (0, 0, 0), report)
+
+    def test_damage_is_found_by_reading_back(self):
+        # Proves that a bit which flips under unchanged size and mtime after a file was published is found without a comparison
+        # being asked for, named, and repaired. An object that cannot arrive keeps the dataset from being idle until then.
+        def read_back():
+            return self.world.get("east", "/v1/datasets/data/verify")["read_back"]
+
+        self.start_world()
+        write(os.path.join(self.source, "first"), b"first")
+        self.create_dataset(consistency="object")
+        self.wait_settled()
+        self.wait_equal(60)
+        wait_for(lambda: read_back()["files"] > 0, 30, "the first file to be read back")
+        blocked = os.path.join(self.replica, "blocked")
+        write(os.path.join(blocked, "in the way"), b"")
+        write(os.path.join(self.source, "blocked"), b"a file")
+        wait_for(lambda: "blocked" in self.failures(), 30, "the blocked file to fail")
+        content = os.urandom(MIB)
+        write(os.path.join(self.source, "victim"), content)
+        wait_for(lambda: read_back()["waiting"] > 0, 30, "the file to wait for being read back")
+        path = os.path.join(self.replica, "victim")
+        dates = os.stat(path)
+        with open(path, "r+b") as file:
+            file.seek(MIB // 2)
+            file.write(bytes((content[MIB // 2] ^ 1,)))
+        os.utime(path, ns=(dates.st_atime_ns, dates.st_mtime_ns))
+        shutil.rmtree(blocked)
+        wait_for(lambda: read_back()["differing"] > 0, 60, "the damage to be found")
+        self.assertEqual(self.named(), {"victim"})
+        self.wait_equal(60)
+        self.assertEqual(self.world.get("east", "/v1/datasets/data/verify")["state"], "never", "nobody has asked")
 
     def test_a_comparison_survives_its_processes(self):
         # Proves that it goes on behind kill -9 of each of the four processes, and ends with everything compared.

@@ -284,6 +284,7 @@ wire::FailReason FakePorts::publish(const std::string& path, ModelObject object)
     if (old != tree_.end() && (old->second.kind == 'd') != (object.kind == 'd'))
         return wire::FailReason::target_occupied;
     if (old == tree_.end() || object.kind != 'd') touch_parent(path);
+    if (spoiled_.contains(path) && !object.bytes.empty()) object.bytes.back() ^= 1;
     tree_[path] = std::move(object);
     return wire::FailReason::none;
 }
