@@ -184,12 +184,14 @@ struct CaptureView {
     std::uint64_t losses = 0;         // times that sight was lost, and a sweep made up for it
     std::uint64_t hints_waiting = 0;
 };
-// Published files whose bytes both ends have read from their disks and compared.
+// Published objects that both ends have compared: of files the bytes, read from their disks; of all, mode, owner, mtime,
+// attributes and text.
 struct VerifyCounts {
     std::uint64_t objects = 0, bytes = 0;      // the same
     std::uint64_t differing = 0, missing = 0;  // at the target; sent again
     std::uint64_t changed = 0;                 // not compared: the source had or got another version
     std::uint64_t unreadable = 0;              // at the source
+    std::uint64_t metadata = 0;  // of those that differ: equal but for mode, owner, mtime or attributes
     VerifyCounts& operator+=(const VerifyCounts& other) {
         objects += other.objects;
         bytes += other.bytes;
@@ -197,12 +199,21 @@ struct VerifyCounts {
         missing += other.missing;
         changed += other.changed;
         unreadable += other.unreadable;
+        metadata += other.metadata;
         return *this;
     }
+};
+// Files that were read back from the target's disk after they had been published, since this process began.
+struct ReadBackCounts {
+    std::uint64_t files = 0, bytes = 0;        // the same
+    std::uint64_t differing = 0, missing = 0;  // at the target; sent again
+    std::uint64_t skipped = 0;  // not read back: not chosen, no room, or another version came first
+    std::uint64_t waiting = 0;  // now
 };
 struct VerifyView {
     WallNs started = 0, ended = 0;  // 0: never asked for; under way
     VerifyCounts counts;
+    ReadBackCounts read_back;
 };
 struct DatasetView {
     DatasetSpec spec;
@@ -328,7 +339,9 @@ struct CoreConfig {
     std::uint32_t bundle_entries_max = 2048;
     std::uint32_t bundles_in_flight_max = 64;
     std::size_t sweep_threads = 4;  // of one sweep, at most: what it waits for is the source's file system
-    double verify_share = 0.01;     // of the payload sent: what a comparison may read while there is work
+    double verify_share =
+        0.01;  // of the payload sent: what comparing and reading back may read while there is work
+    double read_back_share = 1;     // of the files published: those that are read back
     MakeFeed make_feed;             // empty: sweeps alone
     std::string no_feed_reason;     // why it is empty
     std::function<WallNs()> clock;  // the source's wall clock, as it is; empty: the system's, never set back
@@ -353,7 +366,7 @@ class Core {
     // While it runs. New bundles take the new link; open ones end where they are, or move if their link dies.
     virtual Result<DatasetView> dataset_change(const std::string& name, const DatasetChange& change) = 0;
 
-    // Compares both ends, file by file, without moving payload; one that runs goes on.
+    // Compares both ends, object by object, without moving payload; one that runs goes on.
     virtual Result<DatasetView> dataset_verify(const std::string& name) = 0;
     // Lets the removals go that are held as a surge; their number, 0 when none are.
     virtual Result<std::uint64_t> dataset_release_deletes(const std::string& name) = 0;

@@ -73,6 +73,7 @@ Result<void> run(const ControlConfig& config) {
     core_config.allowed_roots = config.allowed_roots;
     core_config.sweep_threads = config.sweep_threads;
     core_config.verify_share = config.verify_share;
+    core_config.read_back_share = config.read_back_share;
     if (config.capture == "events") {
         core_config.make_feed = [](const std::string& directory, std::function<void()> wake) {
             return std::make_shared<FanotifyFeed>(directory, std::move(wake));

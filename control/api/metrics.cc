@@ -72,9 +72,25 @@ void each_known_rpo(const MetricsInput& input, Samples& samples) {
     for (const RpoView& view : input.rpo)
         if (view.*Field) samples.add(of(view), *(view.*Field));
 }
+const DatasetView& whole(const DatasetView& view) {
+    return view;
+}
+const CaptureView& capture(const DatasetView& view) {
+    return view.capture;
+}
+const VerifyCounts& compared(const DatasetView& view) {
+    return view.verify.counts;
+}
+const ReadBackCounts& read_back(const DatasetView& view) {
+    return view.verify.read_back;
+}
+template <auto Part, auto... Fields>  // their sum
+void each_dataset(const MetricsInput& input, Samples& samples) {
+    for (const DatasetView& view : input.datasets)
+        samples.add(of(view), ((Part(view).*Fields) + ...));
+}
 template <auto Field>
-void each_link(const MetricsInput& input,
-               Samples& samples) {  // counters and levels of the dataplane that is up
+void each_link(const MetricsInput& input, Samples& samples) {  // of the dataplane that is up
     for (const LinkView& view : input.links)
         if (view.known) samples.add(of(view), static_cast<std::uint64_t>(view.status.*Field));
 }
@@ -309,10 +325,7 @@ constexpr Family kFamilies[] = {
     {{"longhaul_drain_bits_per_second", "gauge", "Payload published over the last seconds."},
      each_rpo<&Rpo::drain_bps>},
     {{"longhaul_deletes_held", "gauge", "Deletes that wait for an operator because they are unusually many."},
-     [](const MetricsInput& in, Samples& out) {
-         for (const DatasetView& view : in.datasets)
-             out.add(of(view), view.deletes_held);
-     }},
+     each_dataset<whole, &DatasetView::deletes_held>},
     {{"longhaul_verify_ended_seconds", "gauge",
       "When the last comparison of both ends ended, Unix seconds; absent before the first and while one "
       "runs."},
@@ -321,16 +334,20 @@ constexpr Family kFamilies[] = {
              if (view.verify.ended != 0) out.add(of(view), static_cast<double>(view.verify.ended) / 1e9);
      }},
     {{"longhaul_verify_same_bytes", "gauge", "Bytes that the last comparison found to be the same."},
-     [](const MetricsInput& in, Samples& out) {
-         for (const DatasetView& view : in.datasets)
-             out.add(of(view), view.verify.counts.bytes);
-     }},
+     each_dataset<compared, &VerifyCounts::bytes>},
     {{"longhaul_verify_failures", "gauge",
       "What the last comparison found to differ, or missing at the target."},
-     [](const MetricsInput& in, Samples& out) {
-         for (const DatasetView& view : in.datasets)
-             out.add(of(view), view.verify.counts.differing + view.verify.counts.missing);
-     }},
+     each_dataset<compared, &VerifyCounts::differing, &VerifyCounts::missing>},
+    {{"longhaul_read_back_bytes_total", "counter",
+      "Bytes of published files that were read back from the target's disk and are the source's."},
+     each_dataset<read_back, &ReadBackCounts::bytes>},
+    {{"longhaul_read_back_failures_total", "counter",
+      "Files that were read back and differ, or are missing at the target."},
+     each_dataset<read_back, &ReadBackCounts::differing, &ReadBackCounts::missing>},
+    {{"longhaul_read_back_skipped_total", "counter", "Published files that were not read back."},
+     each_dataset<read_back, &ReadBackCounts::skipped>},
+    {{"longhaul_read_back_waiting", "gauge", "Published files that wait to be read back."},
+     each_dataset<read_back, &ReadBackCounts::waiting>},
     {{"longhaul_drain_average_bits_per_second", "gauge",
       "Payload made durable while there was work, over a minute."},
      each_rpo<&Rpo::drain_average_bps>},
@@ -342,10 +359,7 @@ constexpr Family kFamilies[] = {
       "Change rate times the time since the last look; not part of bytes behind."},
      each_rpo<&Rpo::bytes_undiscovered_estimate>},
     {{"longhaul_dataset_sweeps_total", "counter", "Clean walks of the source tree."},
-     [](const MetricsInput& in, Samples& out) {
-         for (const DatasetView& view : in.datasets)
-             out.add(of(view), view.sweeps);
-     }},
+     each_dataset<whole, &DatasetView::sweeps>},
     {{"longhaul_dataset_sweep_duration_seconds", "gauge", "What the last walk of the source tree took."},
      [](const MetricsInput& in, Samples& out) {
          for (const DatasetView& view : in.datasets)
@@ -358,26 +372,14 @@ constexpr Family kFamilies[] = {
              out.add(of(view), view.capture.kind != "sweeps");
      }},
     {{"longhaul_dataset_events_total", "counter", "Events heard of the source's file system."},
-     [](const MetricsInput& in, Samples& out) {
-         for (const DatasetView& view : in.datasets)
-             out.add(of(view), view.capture.events);
-     }},
+     each_dataset<capture, &CaptureView::events>},
     {{"longhaul_dataset_hints_total", "counter", "Paths looked at because events named them."},
-     [](const MetricsInput& in, Samples& out) {
-         for (const DatasetView& view : in.datasets)
-             out.add(of(view), view.capture.hints);
-     }},
+     each_dataset<capture, &CaptureView::hints>},
     {{"longhaul_dataset_hints_waiting", "gauge", "Paths that events named and that are not at rest yet."},
-     [](const MetricsInput& in, Samples& out) {
-         for (const DatasetView& view : in.datasets)
-             out.add(of(view), view.capture.hints_waiting);
-     }},
+     each_dataset<capture, &CaptureView::hints_waiting>},
     {{"longhaul_dataset_event_losses_total", "counter",
       "Times that events were missed and a sweep made up for them."},
-     [](const MetricsInput& in, Samples& out) {
-         for (const DatasetView& view : in.datasets)
-             out.add(of(view), view.capture.losses);
-     }},
+     each_dataset<capture, &CaptureView::losses>},
     {{"longhaul_flow_rate_bits_per_second", "gauge", "Rate assigned to the flow."},
      [](const MetricsInput& in, Samples& out) {
          for (const FlowView& view : in.flows)

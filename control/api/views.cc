@@ -42,6 +42,11 @@ json lane_documents(const std::vector<command::LaneStatus>& lanes) {
     return list;
 }
 
+json read_back_document(const ReadBackCounts& counts) {
+    return {{"files", counts.files},     {"bytes", counts.bytes},     {"differing", counts.differing},
+            {"missing", counts.missing}, {"skipped", counts.skipped}, {"waiting", counts.waiting}};
+}
+
 }  // namespace
 
 json dataset_view_document(const DatasetView& view) {
@@ -69,9 +74,11 @@ json verify_document(const VerifyView& view) {
             {"objects", view.counts.objects},
             {"bytes", view.counts.bytes},
             {"differing", view.counts.differing},
+            {"metadata", view.counts.metadata},
             {"missing", view.counts.missing},
             {"changed", view.counts.changed},
-            {"unreadable", view.counts.unreadable}};
+            {"unreadable", view.counts.unreadable},
+            {"read_back", read_back_document(view.read_back)}};
 }
 
 json bundle_document(const BundleView& view) {

@@ -3,7 +3,6 @@
 #include "control/capture/attributes.h"
 
 #include <fcntl.h>
-#include <openssl/sha.h>
 #include <sched.h>
 #include <sys/xattr.h>
 #include <unistd.h>
@@ -14,9 +13,7 @@
 #include <utility>
 #include <vector>
 
-#include "control/state/records.h"
 #include "dataplane/base/assert.h"
-#include "dataplane/base/bytes.h"
 #include "dataplane/wire/attributes.h"
 
 namespace longhaul::control {
@@ -109,14 +106,6 @@ void AttributeReader::leave() {
 Result<std::string> AttributeReader::read(const std::string& name, bool directory) const {
     const std::string object = inside_ ? name : name_in_proc(entered_) + "/" + name;
     return attributes_by(object.c_str(), directory, &llistxattr, &lgetxattr);
-}
-
-std::uint64_t attributes_digest(std::string_view written) {
-    if (written.empty()) return 0;
-    std::array<std::uint8_t, SHA256_DIGEST_LENGTH> digest{};
-    SHA256(as_bytes(written).data(), written.size(), digest.data());
-    const std::uint64_t value = ByteReader(digest).u64();
-    return value == 0 || !attributes_known(value) ? 1 : value;
 }
 
 }  // namespace longhaul::control

@@ -2,9 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <cstdint>
 #include <string>
-#include <string_view>
 
 #include "control/capture/descriptor.h"
 #include "dataplane/base/result.h"
@@ -33,8 +31,5 @@ class AttributeReader {
     int entered_ = -1;
     bool inside_ = false;
 };
-
-// What a fingerprint remembers of them: 0 of none, 64 bits of SHA-256 otherwise.
-std::uint64_t attributes_digest(std::string_view written);
 
 }  // namespace longhaul::control

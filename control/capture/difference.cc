@@ -26,6 +26,8 @@ Difference of_file(const Fingerprint& recorded, const Fingerprint& now) noexcept
     if (!same_bytes || recorded.ctime_ns == 0) return Difference::content;  // ctime 0: published while racy
     if (recorded.ctime_ns == now.ctime_ns)
         return same_metadata(recorded, now) ? Difference::none : Difference::metadata;
+    // Whether the source's attributes moved its ctime is not known any more.
+    if (recorded.attributes == kMetadataLost) return Difference::content;
     // One more hard link of it, or one less, explains a new ctime as a new mode does.
     const bool same_names = recorded.names == 0 || recorded.names == now.names;
     return same_metadata(recorded, now) && same_names ? Difference::content : Difference::metadata;

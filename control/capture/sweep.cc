@@ -56,7 +56,7 @@ class Crew {
             thread.join();
         for (auto& helper : helpers_)
             first.adopt(std::move(helper));
-        first.look_again_at_racy();
+        first.finish();
         SweepResult result = first.result();
         result.root = party_.tree.identity();
         if (first.stopped()) {

@@ -35,7 +35,6 @@ void Sweeper::begin() {
     }
     walk();
     if (!stopped_) skip_to_end();
-    if (!stopped_) flush();
     while (auto share = party_.shares.take(true))
         work(std::move(*share));
 }
@@ -347,10 +346,15 @@ void Sweeper::flush() {
     if (!party_.hand_in(std::exchange(batch_, {}), objects, bytes)) stopped_ = true;
 }
 
+void Sweeper::finish() {
+    if (!stopped_) look_again_at_racy();
+    if (!stopped_) flush();
+}
+
 // Waits once for the clock to leave the tick in which the youngest files were last written, then looks
 // again: from then on a further write shows in their ctime. What is still being written stays marked.
 void Sweeper::look_again_at_racy() {
-    if (racy_.empty() || stopped_) return;
+    if (racy_.empty()) return;
     std::this_thread::sleep_for(std::chrono::nanoseconds(kRacyNs));
     for (const auto& [path, changed_by_ns] : racy_) {
         auto found = tree_.look(path);
@@ -363,7 +367,6 @@ void Sweeper::look_again_at_racy() {
         }
         if (stopped_) return;
     }
-    flush();
 }
 
 }  // namespace longhaul::control

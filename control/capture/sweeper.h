@@ -36,8 +36,8 @@ class Sweeper {
 
     void begin();                    // the first thread
     void help();                     // every other one
-    void look_again_at_racy();       // of all threads: the first one, when all are through
     void adopt(Sweeper&& finished);  // what another thread has found
+    void finish();                   // the first thread, when all are through and adopted
 
     const SweepResult& result() const { return result_; }
     std::uint64_t known_found() const { return known_found_; }
@@ -56,6 +56,7 @@ class Sweeper {
         std::string given_key;            // not empty: the rows from here on are another thread's
     };
 
+    void look_again_at_racy();
     void begin_beneath();
     void work(Share&& share);
     void walk();

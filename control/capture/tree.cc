@@ -18,6 +18,7 @@
 
 #include "control/capture/attributes.h"
 #include "control/capture/holes.h"
+#include "dataplane/wire/attributes.h"
 
 namespace longhaul::control {
 
@@ -119,7 +120,7 @@ Result<void> add_attributes(Result<std::string> found, const std::string& path, 
         return Error{found.error().code,
                      "object " + shown_path(path) + " cannot be replicated: " + found.error().text};
     now.attributes = std::move(found).value();
-    now.print.attributes = attributes_digest(now.attributes);
+    now.print.attributes = wire::attributes_digest(now.attributes);
     // The next attribute may leave the same ctime: whoever compares with this later reads them again.
     if (directory && std::abs(file_clock() - now.print.ctime_ns) < kRacyNs) now.racy = true;
     return {};

@@ -53,7 +53,7 @@ const std::vector<Command>& commands() {
         {"datasets remove", "NAME", {}, "stop replicating; the replica stays"},
         {"datasets rescan", "NAME", {}, "walk the source now"},
         {"datasets release-deletes", "NAME", {}, "let deletes go that are held as unusually many"},
-        {"verify", "NAME", {"wait", "status"}, "compare both ends, file by file, without moving payload"},
+        {"verify", "NAME", {"wait", "status"}, "compare both ends, object by object, without moving payload"},
         {"datasets failures", "NAME", {}, "objects whose last try failed, and why"},
         {"wait", "NAME", {"min-watermark", "timeout"}, "until what is published here is at least that fresh"},
         {"flows", "", {}, "what is assigned to which link at which rate"},

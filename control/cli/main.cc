@@ -212,7 +212,7 @@ void verify(const Arguments& arguments, const RestClient& client) {
     const bool failed = document.at("differing") != 0 || document.at("missing") != 0;
     if (arguments.has("wait") && failed)
         throw Failure{Exit::refused,
-                      "the target differed from the source: longhaul events names the files; they "
+                      "the target differed from the source: longhaul events names the objects; they "
                       "are sent again"};
 }
 

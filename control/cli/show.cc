@@ -157,12 +157,17 @@ std::string show_datasets(const json& document) {
 }
 
 std::string show_verification(const std::string& dataset, const json& document) {
-    Table table({"DATASET", "STATE", "STARTED", "ENDED", ">SAME", ">BYTES", ">DIFFERING", ">MISSING",
-                 ">CHANGED", ">UNREADABLE"});
+    Table table({"DATASET", "STATE", "STARTED", "ENDED", ">SAME", ">BYTES", ">DIFFERING", ">METADATA",
+                 ">MISSING", ">CHANGED", ">UNREADABLE"});
     table.add({dataset, text(document, "state"), text(document, "started"), text(document, "ended"),
                text(document, "objects"), bytes(document, "bytes"), text(document, "differing"),
-               text(document, "missing"), text(document, "changed"), text(document, "unreadable")});
-    return table.text("");
+               text(document, "metadata"), text(document, "missing"), text(document, "changed"),
+               text(document, "unreadable")});
+    const json& read_back = at(document, "read_back");
+    return table.text("") + "read back by itself since control was started: " + text(read_back, "files") +
+           " files, " + bytes(read_back, "bytes") + "; " + text(read_back, "differing") + " differ, " +
+           text(read_back, "missing") + " missing, " + text(read_back, "skipped") + " skipped, " +
+           text(read_back, "waiting") + " waiting\n";
 }
 
 std::string show_failures(const json& document) {

@@ -221,6 +221,7 @@ void read_control(Section section, ControlConfig& config) {
                            "rescan period");
     config.sweep_threads = section.number("sweep_threads", config.sweep_threads, 1, 64);
     config.verify_share = section.real("verify_share", config.verify_share, 0, 1);
+    config.read_back_share = section.real("read_back_share", config.read_back_share, 0, 1);
     section.refuse_unknown();
 }
 

@@ -334,6 +334,13 @@ bool Runner::compose_mark(Moment now) {
     return true;
 }
 
+// What is only compared changes nothing at the target: a process that does not know it cancels it, and compares again.
+void Runner::remember(const Open& bundle) {
+    if (bundle.is_verify()) return;
+    state_.bundle_put({bundle.manifest.id, record_.id, bundle.link, bundle.manifest.generation,
+                       bundle.offered_at, bundle.head, bundle.notes});
+}
+
 wire::BundleId Runner::seal(Draft&& draft, Moment now) {
     Open bundle;
     bundle.manifest = std::move(draft.manifest);
@@ -349,8 +356,7 @@ wire::BundleId Runner::seal(Draft&& draft, Moment now) {
     LH_ASSERT(head.ok());  // paths were checked when they were found, sizes and places are chosen above
     bundle.head = std::move(head).value();
     const auto id = bundle.manifest.id;
-    state_.bundle_put(
-        {id, record_.id, bundle.link, bundle.manifest.generation, now.wall, bundle.head, bundle.notes});
+    remember(bundle);
     bytes_open_ += draft.payload;
     earn_verify_credit(draft.payload);
     if (!bundle.is_mark()) pace_.spend(draft.payload + bundle.head.size());

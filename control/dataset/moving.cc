@@ -20,8 +20,7 @@ void Runner::renew(Open& bundle) {
     auto head = write_manifest(bundle.manifest);
     LH_ASSERT(head.ok());  // it was written before with another generation
     bundle.head = std::move(head).value();
-    state_.bundle_put({bundle.manifest.id, record_.id, bundle.link, bundle.manifest.generation,
-                       bundle.offered_at, bundle.head, bundle.notes});
+    remember(bundle);
 }
 
 void Runner::move_stranded(const std::vector<LinkChoice>& links) {

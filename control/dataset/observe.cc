@@ -327,6 +327,9 @@ void Runner::forget_large(const std::string& path) {
 // Publishing into a directory has changed its mtime at the target.
 void Runner::touch(const std::string& directory, SweepNumber first) {
     if (directory.empty()) return;  // the store's own root is not an object of the dataset
+    if (const auto compared = comparing_.find(directory); compared != comparing_.end())
+        compared->second = true;
+    maybe_touched_.erase(directory);
     if (auto change = pending_.find(directory)) {
         Change& known = **change;
         if (known.action != Action::settle) return;

@@ -108,6 +108,8 @@ void Runner::follow_up(Moment now) {
 }
 
 void Runner::requeue(Pending::Handle change) {
+    const bool of_name = change->action == Action::create || change->action == Action::remove;
+    if (of_name) maybe_touched_.emplace(parent_of(change->path));
     if (!ordered() || change->action == Action::settle) return;
     // A name that the target cannot remove now holds nobody up: the next epoch tries again.
     if (change->action == Action::remove && change->place == Place::backoff) change->cut_ns = 0;

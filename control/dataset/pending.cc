@@ -353,6 +353,10 @@ void Pending::wake(std::string_view path) {
     }
 }
 
+bool Pending::flies_into(const std::string& directory) const {
+    return creates_flying_.contains(directory) || removes_flying_.contains(directory);
+}
+
 bool Pending::removals_wait_under(const std::string& directory) const {
     const auto all = removes_under_.find(directory);
     if (all == removes_under_.end()) return false;

@@ -120,6 +120,7 @@ class Pending {
     void wake(std::string_view path);  // what waits for it may go
 
     bool settle_may_go(const Change& change) const;
+    bool flies_into(const std::string& directory) const;           // a name is made or removed there
     bool removals_wait_under(const std::string& directory) const;  // not even in flight
     template <typename Visit>
     void for_each_listed(Visit visit) {  // everything but what is in flight

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <unordered_map>
 
-#include "control/capture/attributes.h"
 #include "control/dataset/runner.h"
+#include "dataplane/wire/attributes.h"
 
 namespace longhaul::control {
 
@@ -106,7 +106,7 @@ void Runner::on_durable(Open& bundle, Moment now) {
 void Runner::finish(OpenBundles::iterator found, const command::BundleEvent& event, Moment now) {
     const Open bundle = std::move(found->second);
     open_.erase(found);
-    state_.bundle_remove(bundle.manifest.id);
+    if (!bundle.is_verify()) state_.bundle_remove(bundle.manifest.id);
     to_ack_.push_back(bundle.manifest.id);
     bytes_open_ -= bundle.manifest.payload_bytes;
 
@@ -271,6 +271,9 @@ void Runner::succeeded(Pending::Handle handle, Moment now) {
         if (action != Action::settle) {
             ++stats_.objects_published;
             if (action == Action::create && !handle->link_to) stats_.bytes_published += print.size;
+            // ctime 0: it is sent once more.
+            const bool has_bytes = action == Action::create && kind == ObjectKind::file && !handle->link_to;
+            if (has_bytes && print.ctime_ns != 0) read_back_.published(path, print, now.steady);
         }
     }
     forget_large(path);
@@ -331,7 +334,7 @@ void Runner::failed(Pending::Handle change, wire::FailReason reason, Moment now)
 void Runner::give_back(OpenBundles::iterator found) {
     const Open bundle = std::move(found->second);
     open_.erase(found);
-    state_.bundle_remove(bundle.manifest.id);
+    if (!bundle.is_verify()) state_.bundle_remove(bundle.manifest.id);
     bytes_open_ -= bundle.manifest.payload_bytes;
     if (bundle.is_mark()) {
         --marks_open_;
@@ -442,9 +445,8 @@ void Runner::load(Moment now) {
     for (auto& record : state_.bundles(record_.id)) {
         auto manifest = wire::parse_manifest(record.head);
         const bool whole = manifest.ok() && manifest.value().entries.size() == record.notes.size();
-        // Written by another version: what it carried is found again by the next sweep. What was only to be compared is
-        // drawn again.
-        if (!whole || wire::asks_to_verify(manifest.value())) {
+        // Written by another version: what it carried is found again by the next sweep.
+        if (!whole) {
             state_.bundle_remove(record.id);
             continue;
         }
@@ -489,7 +491,7 @@ void Runner::load_entry(const Open& bundle, std::size_t index) {
                         entry.uid,
                         entry.gid,
                         note.kind,
-                        attributes_digest(entry.attributes),
+                        wire::attributes_digest(entry.attributes),
                         note.birth_ns,
                         note.names};
         if (entry.kind == wire::EntryKind::link)

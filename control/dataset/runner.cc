@@ -10,7 +10,7 @@ namespace longhaul::control {
 namespace {
 
 constexpr TimeNs kAgesEvery = 500 * kMillisecond;
-constexpr std::size_t kNoticesMax = 100;
+constexpr std::size_t kNoticesMax = 1000;  // more than all comparisons together find in a turn
 
 }  // namespace
 
@@ -25,7 +25,8 @@ Runner::Runner(DatasetRecord record, StateStore& state, Ports& ports, const Core
       failures_(std::make_shared<Failures>(record_.spec.name)),
       entries_cap_(wire::kEntriesMax),
       discovered_once_(record_.watermarks.w_disc.has_value()),
-      seeding_since_(record_.created) {}
+      seeding_since_(record_.created),
+      read_back_(config_.read_back_share) {}
 
 Demand Runner::demand(Moment now) {
     Demand demand;
@@ -92,6 +93,7 @@ void Runner::tick(Moment now) {
         ages_at_ = now.steady;
         ages_ = ages(now.wall, oldest_pending_age_s_);
     }
+    read_back_.release_due(now.steady);  // before: the source is opened for it
     hold_store(now);
 }
 
@@ -100,7 +102,8 @@ void Runner::tick(Moment now) {
 void Runner::hold_store(Moment now) {
     if (!connected_) return;
     const auto store = static_cast<std::uint64_t>(record_.id);
-    const bool wanted = (active() || verification_.running()) && !source_gone_;
+    const bool comparing = verification_.running() || read_back_.waits() || !verifying_.empty();
+    const bool wanted = (active() || comparing) && !source_gone_;
     if (wanted) store_used_at_ = now.steady;
     if (store_open_ && (store_stale_ || (!wanted && now.steady >= store_used_at_ + kStoreIdle))) {
         ports_.store_close(store);

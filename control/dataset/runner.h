@@ -25,6 +25,7 @@
 #include "control/dataset/failures.h"
 #include "control/dataset/large.h"
 #include "control/dataset/pending.h"
+#include "control/dataset/read_back.h"
 #include "control/dataset/release_queue.h"
 #include "control/dataset/verification.h"
 #include "control/rpo/activity.h"
@@ -195,6 +196,7 @@ class Runner {
     void load_durable(const std::string& path, Large& large);
     bool add_range(Draft& draft, const Change& change, Large& large);
     void add_entry(Draft& draft, const Change& change);
+    void remember(const Open& bundle);
     wire::BundleId seal(Draft&& draft, Moment now);
 
     // same_file.cc
@@ -226,12 +228,26 @@ class Runner {
     void load_order_of(Change& change, const Open& bundle, std::size_t index);
 
     // verify.cc
+    struct Comparing {
+        std::vector<Verification::Stretch> stretches;
+        bool read_back = false;  // nobody has asked
+    };
     bool verify_earned() const;
+    bool may_compare(std::size_t bundles_max, Moment now) const;
     bool compose_verify(Moment now);
+    bool compose_read_back(Moment now);
+    void compare(Comparing&& comparing, Moment now);
+    std::optional<PublishedObject> to_read_back(const ReadBack::File& file);
+    void settle(bool read_back, const Verification::Stretch& stretch, Verification::Outcome outcome,
+                Moment now);
+    void give_back(bool read_back, Verification::Stretch&& stretch);
     void earn_verify_credit(std::uint64_t payload_bytes);
     void finish_verify(const Open& bundle, const command::BundleEvent& event, Moment now);
-    void judge_stretch(const Verification::Stretch& stretch, wire::FailReason reason);
-    void repair(const std::string& path, const ObjectRecord& row, wire::FailReason reason);
+    bool in_doubt(const PublishedObject& object);
+    bool moved_meanwhile(const PublishedObject& object);
+    bool being_compared(const std::string& path) const;
+    void judge_stretch(bool read_back, Verification::Stretch&& stretch, wire::FailReason reason, Moment now);
+    void repair(const PublishedObject& object, wire::FailReason reason);
     void fold_verification(Moment now);
     void give_back_verify(const wire::BundleId& id);
     VerifyView verify_view() const;
@@ -348,7 +364,11 @@ class Runner {
     bool surge_said_ = false;
     ChangeCounts published_counts_;
     Verification verification_{{}};
-    std::map<wire::BundleId, std::vector<Verification::Stretch>> verifying_;  // of open_
+    ReadBack read_back_;
+    std::map<wire::BundleId, Comparing> verifying_;    // of open_
+    std::unordered_map<std::string, bool> comparing_;  // directories of verifying_: touched since
+    // Directories into which something was sent whose outcome was not heard, or not good: their mtime may have moved.
+    std::unordered_set<std::string> maybe_touched_;
     std::size_t verify_entries_ = wire::kFailuresListed;
     double verify_credit_bytes_ = 0;
     TimeNs verify_retry_at_ = 0;

@@ -10,7 +10,7 @@ namespace longhaul::control {
 
 namespace {
 
-constexpr std::size_t kPageFiles = 1024;
+constexpr std::size_t kPageObjects = 1024;
 
 // The smallest key behind it.
 std::string key_after(const std::string& path) {
@@ -35,34 +35,41 @@ std::vector<Verification::Stretch> Verification::draw(std::size_t entries_max, s
                                                       const Page& page) {
     std::vector<Stretch> drawn;
     std::uint64_t bytes = 0;
-    const auto room = [&] { return drawn.empty() || (drawn.size() < entries_max && bytes < bytes_max); };
-    for (; !again_.empty() && room(); again_.pop_front()) {
-        bytes += again_.front().length;
-        drawn.push_back(std::move(again_.front()));
-    }
+    std::size_t name_bytes = 0;
+    const auto room = [&] {
+        return drawn.empty() ||
+               (drawn.size() < entries_max && bytes < bytes_max && name_bytes < kNameBytesMax);
+    };
+    const auto take = [&](Stretch&& stretch) {
+        bytes += stretch.length;
+        name_bytes += stretch.object.path.size() + stretch.object.link.size();
+        drawn.push_back(std::move(stretch));
+    };
+    for (; !again_.empty() && room(); again_.pop_front())
+        take(std::move(again_.front()));
     if (!drawn.empty()) return drawn;
     Batch batch{draw_key_, draw_offset_, 0, {}};
     while (room()) {
         if (page_.empty() && !drawn_all_) {
-            auto files = page(draw_key_, kPageFiles);
-            drawn_all_ = files.size() < kPageFiles;
-            page_.assign(std::make_move_iterator(files.begin()), std::make_move_iterator(files.end()));
+            auto objects = page(draw_key_, kPageObjects);
+            drawn_all_ = objects.size() < kPageObjects;
+            page_.assign(std::make_move_iterator(objects.begin()), std::make_move_iterator(objects.end()));
             // The file that was begun has gone, or is shorter by now.
             const bool begun = !page_.empty() && key_of_path(page_.front().path) == draw_key_;
-            if (!begun || draw_offset_ >= page_.front().size) draw_offset_ = 0;
+            if (!begun || draw_offset_ >= page_.front().bytes()) draw_offset_ = 0;
         }
         if (page_.empty()) break;
-        const PublishedFile& file = page_.front();
-        Stretch stretch{file, draw_offset_, std::min(file.size - draw_offset_, kStretchBytes), next_batch_};
-        bytes += stretch.length;
+        const PublishedObject& object = page_.front();
+        Stretch stretch{object, draw_offset_, std::min(object.bytes() - draw_offset_, kStretchBytes),
+                        next_batch_};
         draw_offset_ += stretch.length;
-        draw_key_ = key_of_path(file.path);
+        draw_key_ = key_of_path(object.path);
         if (stretch.last()) {
-            draw_key_ = key_after(file.path);
+            draw_key_ = key_after(object.path);
             draw_offset_ = 0;
             page_.pop_front();
         }
-        drawn.push_back(std::move(stretch));
+        take(std::move(stretch));
     }
     if (drawn.empty()) return drawn;
     batch.left = drawn.size();
@@ -83,6 +90,10 @@ void Verification::settle(const Stretch& stretch, Outcome outcome) {
         case Outcome::differs:
             ++counts.differing;
             return;
+        case Outcome::metadata:
+            ++counts.differing;
+            ++counts.metadata;
+            return;
         case Outcome::missing:
             ++counts.missing;
             return;
@@ -93,6 +104,11 @@ void Verification::settle(const Stretch& stretch, Outcome outcome) {
             ++counts.unreadable;
             return;
     }
+}
+
+bool Verification::waits(const std::string& path) const {
+    return std::any_of(again_.begin(), again_.end(),
+                       [&](const Stretch& stretch) { return stretch.object.path == path; });
 }
 
 bool Verification::fold(WallNs now) {

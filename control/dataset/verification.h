@@ -1,5 +1,5 @@
-// Which stretches of which published files both ends compare next, and what came of it. A large file is compared in
-// stretches, so that no bundle reads for minutes. How far it has come is kept in the order of the files, however the
+// Which published objects, of files which stretches, both ends compare next, and what came of it. A large file is compared in
+// stretches, so that no bundle reads for minutes. How far it has come is kept in the order of the objects, however the
 // answers come: after a restart what was not answered is compared again, and nothing is counted twice. Reads no clock.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
@@ -18,22 +18,25 @@ namespace longhaul::control {
 class Verification {
   public:
     static constexpr std::uint64_t kStretchBytes = 64u << 20;
+    static constexpr std::size_t kNameBytesMax = 2u << 20;  // of one draw: they have to fit into a head
 
     struct Stretch {
-        PublishedFile file;
+        PublishedObject object;
         std::uint64_t offset = 0, length = 0;
         std::uint64_t batch = 0;
-        bool last() const { return offset + length == file.size; }
+        bool last() const { return offset + length == object.bytes(); }
+        bool whole() const { return length == object.bytes(); }
     };
     enum class Outcome : std::uint8_t {
         same,
         differs,
+        metadata,  // differs in it, and in nothing else
         missing,
         changed,     // not compared: another version is on its way, or the source is not what it was
         unreadable,  // at the source
     };
-    // Published files in the order of their keys, from this key on.
-    using Page = std::function<std::vector<PublishedFile>(const std::string& from_key, std::size_t most)>;
+    // Published objects in the order of their keys, from this key on.
+    using Page = std::function<std::vector<PublishedObject>(const std::string& from_key, std::size_t most)>;
 
     explicit Verification(VerificationRecord record);
 
@@ -46,6 +49,7 @@ class Verification {
     std::vector<Stretch> draw(std::size_t entries_max, std::uint64_t bytes_max, const Page& page);
     void settle(const Stretch& stretch, Outcome outcome);
     void give_back(Stretch stretch) { again_.push_back(std::move(stretch)); }
+    bool waits(const std::string& path) const;  // a stretch of it came back
     // Counts what is settled without a gap before it; ends when nothing is left. True: the record has changed.
     bool fold(WallNs now);
 
@@ -61,7 +65,7 @@ class Verification {
     std::string draw_key_;  // what is drawn next begins here
     std::uint64_t draw_offset_ = 0;
     bool drawn_all_ = false;
-    std::deque<PublishedFile> page_;
+    std::deque<PublishedObject> page_;
     std::deque<Stretch> again_;
     std::map<std::uint64_t, Batch> batches_;  // by number, not yet counted
     std::uint64_t next_batch_ = 0;

@@ -3,11 +3,13 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "control/core.h"
+#include "dataplane/wire/attributes.h"
 #include "dataplane/wire/manifest.h"
 
 namespace longhaul::control {
@@ -19,9 +21,15 @@ enum class ObjectKind : std::uint8_t { file = 1, directory = 2, symlink = 3 };
 inline constexpr std::uint64_t kAttributesUnknown = ~std::uint64_t{0};
 // Of such a directory that has some: they are sent once more, whatever they are.
 inline constexpr std::uint64_t kAttributesInDoubt = kAttributesUnknown - 1;
+// Of a file whose mode, owner, mtime or attributes at the target are not those of the row: they are sent once more.
+inline constexpr std::uint64_t kMetadataLost = kAttributesUnknown - 2;
+static_assert(kMetadataLost >= wire::kAttributesDigestsEnd);
 inline bool attributes_known(std::uint64_t digest) {
-    return digest < kAttributesInDoubt;
+    return digest < wire::kAttributesDigestsEnd;
 }
+
+// No file system stores this mtime, so a directory or symlink recorded with it always differs from the one at the source.
+inline constexpr std::int64_t kMtimeUnsettled = std::numeric_limits<std::int64_t>::min();
 
 // What tells one version of an object from another without reading it. For directories only mode, owner,
 // mtime and attributes count; size, ctime and inode are recorded but mean nothing.
@@ -103,10 +111,11 @@ inline bool same_file(const Fingerprint& a, const Fingerprint& b) {
            a.mtime_ns == b.mtime_ns && a.kind == ObjectKind::file && b.kind == ObjectKind::file;
 }
 
-struct PublishedFile {  // of it, what is needed to know the version again
+struct PublishedObject {
     std::string path;
-    std::uint64_t size = 0;
-    std::int64_t mtime_ns = 0, ctime_ns = 0;
+    Fingerprint print;
+    std::string link;  // text of a symlink
+    std::uint64_t bytes() const { return print.kind == ObjectKind::file ? print.size : 0; }
 };
 
 // The last comparison of both ends of a dataset.

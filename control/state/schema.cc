@@ -12,7 +12,7 @@ namespace {
 // `objects.key` is the path with every '/' replaced by a zero byte, which no path can contain: so the order
 // of the table is the order of a walk that visits a directory, then its content, then its next sibling
 // (capture/sweep).
-constexpr std::array<const char*, 10> kMigrations = {
+constexpr std::array<const char*, 11> kMigrations = {
     R"sql(
 CREATE TABLE datasets (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -185,6 +185,10 @@ CREATE TABLE releases (
     site TEXT NOT NULL,
     dataset TEXT NOT NULL
 ) STRICT;
+)sql",
+    // How much of what differs is no byte.
+    R"sql(
+ALTER TABLE verifications ADD COLUMN metadata INTEGER NOT NULL DEFAULT 0;
 )sql",
 };
 

@@ -4,17 +4,12 @@
 
 #include <algorithm>
 #include <cstring>
-#include <limits>
 
 #include "control/state/schema.h"
 
 namespace longhaul::control {
 
 namespace {
-
-// No file system stores this mtime, so a directory or symlink recorded with it always differs from the one at
-// the source.
-constexpr std::int64_t kMtimeUnsettled = std::numeric_limits<std::int64_t>::min();
 
 std::array<std::uint8_t, 16> id_bytes(const wire::BundleId& id) {
     std::array<std::uint8_t, 16> bytes{};
@@ -65,6 +60,8 @@ std::vector<EntryNote> notes_from(std::string_view blob) {
     return notes;
 }
 
+}  // namespace
+
 ObjectRecord object_from(Statement& row, int column) {
     ObjectRecord record;
     record.print.kind = static_cast<ObjectKind>(row.integer(column));
@@ -82,8 +79,6 @@ ObjectRecord object_from(Statement& row, int column) {
     record.print.names = static_cast<std::uint32_t>(row.integer(column + 12));
     return record;
 }
-
-}  // namespace
 
 std::string key_of_path(std::string_view path) {
     std::string key(path);
@@ -137,13 +132,16 @@ struct StateStore::Prepared {
                      "SELECT file_offset,length,hole FROM ranges WHERE dataset=? AND key=? AND object=? "
                      "ORDER BY file_offset"),
           range_delete(db, "DELETE FROM ranges WHERE dataset=? AND key=?"),
+          lose_metadata(
+              db, "UPDATE objects SET attributes=? WHERE dataset=? AND key=? AND kind=1 AND published=1"),
           may_be_gone(db, "UPDATE objects SET published=0 WHERE dataset=? AND key=?"),
           dataset_set(
               db,
               "UPDATE datasets SET target_store=?,w_disc=?,w_xfer=?,w_dur=?,w_pub=?,sweeps=?,objects_total=?,"
               "bytes_total=?,root_device=?,root_inode=?,order_run=?,order_number=? WHERE id=?") {}
     Statement object_get, object_offer, doubt, inode_list, object_publish, object_delete, unsettle,
-        bundle_insert, bundle_delete, range_insert, range_list, range_delete, may_be_gone, dataset_set;
+        bundle_insert, bundle_delete, range_insert, range_list, range_delete, lose_metadata, may_be_gone,
+        dataset_set;
 };
 
 StateStore::StateStore(Database database)
@@ -404,6 +402,15 @@ void StateStore::object_forget(std::int64_t dataset, std::string_view path) {
     writing();
     const std::string key = key_of_path(path);
     prepared_->object_delete.bind(dataset).bind_blob(key).run();
+}
+
+void StateStore::metadata_lost(std::int64_t dataset, std::string_view path) {
+    writing();
+    const std::string key = key_of_path(path);
+    prepared_->lose_metadata.bind(static_cast<std::int64_t>(kMetadataLost))
+        .bind(dataset)
+        .bind_blob(key)
+        .run();
 }
 
 void StateStore::object_may_be_gone(std::int64_t dataset, std::string_view path) {

@@ -27,6 +27,10 @@ struct PublishedTotals {
     std::int64_t youngest_birth_ns = 0;  // of the files; also of such as are not published any more
 };
 
+// Of these columns of `objects`, in a row: kind, size, mode, uid, gid, mtime_ns, ctime_ns, inode, link, published,
+// attributes, birth_ns, names.
+ObjectRecord object_from(Statement& row, int column);
+
 std::string key_of_path(std::string_view path);
 std::string path_of_key(std::string_view key);
 std::string end_of_subtree(
@@ -73,6 +77,8 @@ class StateStore {
     // made of what may be another version.
     void object_in_doubt(std::int64_t dataset, std::string_view path);
     void object_forget(std::int64_t dataset, std::string_view path);
+    // The next look must find that a file's metadata differs, though it does not at the source.
+    void metadata_lost(std::int64_t dataset, std::string_view path);
     // A removal whose outcome may never be heard of: not published until it is again.
     void object_may_be_gone(std::int64_t dataset, std::string_view path);
     // The target's copy of a directory has another mtime than the one recorded: the next look must see a
@@ -96,8 +102,8 @@ class StateStore {
     std::optional<VerificationRecord> verification(std::int64_t dataset);
     void verification_put(std::int64_t dataset, const VerificationRecord& record);
     // In the order of their keys, from this one on.
-    std::vector<PublishedFile> published_files(std::int64_t dataset, const std::string& from_key,
-                                               std::size_t most);
+    std::vector<PublishedObject> published_objects(std::int64_t dataset, const std::string& from_key,
+                                                   std::size_t most);
 
     // rpo_rows.cc. A subject is one dataset as seen from one end.
     std::uint64_t event_add(const Event& event);  // returns its id; forgets the oldest

@@ -7,8 +7,8 @@ namespace longhaul::control {
 std::optional<VerificationRecord> StateStore::verification(std::int64_t dataset) {
     Statement query(
         database_,
-        "SELECT started,ended,next_key,next_offset,objects,bytes,differing,missing,changed,unreadable "
-        "FROM verifications WHERE dataset=?");
+        "SELECT started,ended,next_key,next_offset,objects,bytes,differing,missing,changed,unreadable,"
+        "metadata FROM verifications WHERE dataset=?");
     query.bind(dataset);
     if (!query.step()) return std::nullopt;
     VerificationRecord record;
@@ -16,32 +16,35 @@ std::optional<VerificationRecord> StateStore::verification(std::int64_t dataset)
     record.ended = query.integer(1);
     record.next_key = query.text(2);
     record.next_offset = query.number(3);
-    record.counts = {query.number(4), query.number(5), query.number(6),
-                     query.number(7), query.number(8), query.number(9)};
+    record.counts = {query.number(4), query.number(5), query.number(6), query.number(7),
+                     query.number(8), query.number(9), query.number(10)};
     return record;
 }
 
 void StateStore::verification_put(std::int64_t dataset, const VerificationRecord& record) {
     writing();
     const VerifyCounts& counts = record.counts;
-    Statement put(database_, "INSERT OR REPLACE INTO verifications VALUES (?,?,?,?,?,?,?,?,?,?,?)");
+    Statement put(database_, "INSERT OR REPLACE INTO verifications VALUES (?,?,?,?,?,?,?,?,?,?,?,?)");
     put.bind(dataset).bind(record.started).bind(record.ended).bind_blob(record.next_key);
     put.bind(record.next_offset).bind(counts.objects).bind(counts.bytes).bind(counts.differing);
-    put.bind(counts.missing).bind(counts.changed).bind(counts.unreadable).run();
+    put.bind(counts.missing).bind(counts.changed).bind(counts.unreadable);
+    put.bind(counts.metadata).run();
 }
 
-std::vector<PublishedFile> StateStore::published_files(std::int64_t dataset, const std::string& from_key,
-                                                       std::size_t most) {
+std::vector<PublishedObject> StateStore::published_objects(std::int64_t dataset, const std::string& from_key,
+                                                           std::size_t most) {
     reading();
-    Statement query(
-        database_,
-        "SELECT key,size,mtime_ns,ctime_ns FROM objects WHERE dataset=? AND key>=? AND kind=1 AND "
-        "published=1 ORDER BY key LIMIT ?");
+    Statement query(database_,
+                    "SELECT key,kind,size,mode,uid,gid,mtime_ns,ctime_ns,inode,link,published,attributes,"
+                    "birth_ns,names FROM objects WHERE dataset=? AND key>=? AND published=1 "
+                    "ORDER BY key LIMIT ?");
     query.bind(dataset).bind_blob(from_key).bind(static_cast<std::int64_t>(most));
-    std::vector<PublishedFile> files;
-    while (query.step())
-        files.push_back({path_of_key(query.text(0)), query.number(1), query.integer(2), query.integer(3)});
-    return files;
+    std::vector<PublishedObject> objects;
+    while (query.step()) {
+        ObjectRecord record = object_from(query, 1);
+        objects.push_back({path_of_key(query.text(0)), record.print, std::move(record.link)});
+    }
+    return objects;
 }
 
 }  // namespace longhaul::control

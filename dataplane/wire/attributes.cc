@@ -2,7 +2,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dataplane/wire/attributes.h"
 
+#include <openssl/sha.h>
+
 #include <algorithm>
+#include <array>
 
 #include "dataplane/base/assert.h"
 #include "dataplane/base/bytes.h"
@@ -50,6 +53,14 @@ std::string write_attributes(std::vector<Attribute> attributes) {
         writer.bytes(as_bytes(attribute.value));
     }
     return std::string(as_text(bytes));
+}
+
+std::uint64_t attributes_digest(std::string_view written) {
+    if (written.empty()) return 0;
+    std::array<std::uint8_t, SHA256_DIGEST_LENGTH> digest{};
+    SHA256(as_bytes(written).data(), written.size(), digest.data());
+    const std::uint64_t value = ByteReader(digest).u64();
+    return value == 0 || value >= kAttributesDigestsEnd ? 1 : value;
 }
 
 const char* fault_of_attributes(std::string_view written, bool directory) noexcept {

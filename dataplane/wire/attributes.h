@@ -26,6 +26,9 @@ bool attribute_travels(std::string_view name, bool directory) noexcept;
 // bytes, values at most kAttributeValueMax, none stands twice; the whole may be longer than kAttributesBytesMax, which
 // fault_of_attributes() refuses.
 std::string write_attributes(std::vector<Attribute> attributes);
+// What tells two sets apart without having both: 0 of none, otherwise 64 bits of SHA-256 of them as written.
+std::uint64_t attributes_digest(std::string_view written);
+inline constexpr std::uint64_t kAttributesDigestsEnd = ~std::uint64_t{0} - 15;  // every digest is below
 // nullptr, or what is wrong with bytes from outside.
 const char* fault_of_attributes(std::string_view written, bool directory) noexcept;
 // Of bytes without fault.

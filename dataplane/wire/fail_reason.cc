@@ -71,6 +71,14 @@ const char* to_string(FailReason reason) noexcept {
             return "superseded";
         case FailReason::store_gone:
             return "store_gone";
+        case FailReason::other_owner:
+            return "other_owner";
+        case FailReason::other_mode:
+            return "other_mode";
+        case FailReason::other_mtime:
+            return "other_mtime";
+        case FailReason::other_attributes:
+            return "other_attributes";
         case FailReason::internal:
             return "internal";
     }
@@ -137,8 +145,7 @@ const char* explain(FailReason reason) noexcept {
                    "sent "
                    "with its bytes, nothing to do.";
         case FailReason::target_missing:
-            return "A file that was published is not at the target any more; it is sent again. Look for "
-                   "others who "
+            return "What was published is not at the target any more; it is sent again. Look for others who "
                    "remove or rename there.";
         case FailReason::store_unknown:
             return "The target dataplane does not know this store; check that the dataset's target store is "
@@ -166,6 +173,18 @@ const char* explain(FailReason reason) noexcept {
                    "replication resumes by itself. If what it held is lost for good, remove the dataset and "
                    "create "
                    "it again.";
+        case FailReason::other_owner:
+            return "Owner or group at the target are not the source's; they are set again. Look for others "
+                   "who change them there.";
+        case FailReason::other_mode:
+            return "The mode at the target is not the source's; it is set again. Look for others who change "
+                   "it there.";
+        case FailReason::other_mtime:
+            return "The modification time at the target is not the source's; it is set again. Look for "
+                   "others who write there.";
+        case FailReason::other_attributes:
+            return "Extended attributes or ACLs at the target are not the source's; they are set again. Look "
+                   "for others who change them there.";
         case FailReason::internal:
             return "An internal limit or defect stopped this bundle; look at the dataplane's log and report "
                    "it.";

@@ -103,7 +103,8 @@ bool read_status(ByteReader& reader, BundleStatus& status) {
 
 bool is_known(FailReason reason) noexcept {
     const auto number = static_cast<unsigned>(reason);
-    return number <= 4 || (number >= 16 && number <= 28) || (number >= 32 && number <= 38) || number == 63;
+    return number <= 4 || (number >= 16 && number <= 28) || (number >= 32 && number <= 38) ||
+           is_of_metadata(reason) || number == 63;
 }
 
 std::size_t write_feedback(const Feedback& feedback, MutableByteView out) noexcept {

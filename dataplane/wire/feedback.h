@@ -64,7 +64,7 @@ enum class FailReason : std::uint8_t {
     integrity = 25,          // CRC32C of what was received, or stands there, differs from what was read
     target_attributes = 26,  // the file system does not keep an extended attribute or ACL
     target_link = 27,        // the file that it should be a name of is not there in this version
-    target_missing = 28,     // verify: no file stands there
+    target_missing = 28,     // verify: nothing of its kind stands there
     store_unknown = 32,
     store_closed = 33,
     manifest_malformed = 34,
@@ -72,8 +72,17 @@ enum class FailReason : std::uint8_t {
     cancelled = 36,
     superseded = 37,  // a newer generation of this bundle, or a newer run of its order, exists
     store_gone = 38,  // another directory, or none, stands where the store was opened: nothing was touched
+    // verify: the bytes are the source's; of what stands there, what differs first.
+    other_owner = 48,
+    other_mode = 49,
+    other_mtime = 50,
+    other_attributes = 51,
     internal = 63,
 };
+// Sending mode, owner, mtime and attributes makes it equal.
+constexpr bool is_of_metadata(FailReason reason) noexcept {
+    return reason >= FailReason::other_owner && reason <= FailReason::other_attributes;
+}
 const char* to_string(FailReason reason) noexcept;  // snake_case, stable
 const char* explain(FailReason reason) noexcept;    // a sentence for the operator: what to change
 bool is_known(FailReason reason) noexcept;          // a number of this list; anything else does not parse

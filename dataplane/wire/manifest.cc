@@ -12,7 +12,7 @@
 namespace longhaul::wire {
 namespace {
 
-constexpr std::uint32_t kHeadMagic = 0x4c484d33;       // "LHM3"
+constexpr std::uint32_t kHeadMagic = 0x4c484d34;       // "LHM4"
 constexpr std::uint32_t kHeadMagicVersionMask = 0xff;  // one ASCII digit
 constexpr std::uint8_t kFlagAttributes = 0x01;
 constexpr std::size_t kAttributesLengthBytes = 4;  // before the path, with kFlagAttributes only
@@ -40,7 +40,7 @@ std::size_t kind_bytes(EntryKind kind) noexcept {
         case EntryKind::assemble:
             return 24;
         case EntryKind::verify:
-            return 16;
+            return 25;
         case EntryKind::directory:
         case EntryKind::symlink:
         case EntryKind::remove:
@@ -83,8 +83,9 @@ const char* fault_of_names(const Entry& entry) noexcept {
         const bool names_another = path_is_safe(entry.target) && entry.target != entry.path;
         return names_another ? nullptr : "a link names another file of the store by a path like any other";
     }
-    if (entry.kind != EntryKind::symlink)
-        return entry.target.empty() ? nullptr : "only symlinks and links have a target";
+    const bool has_text = entry.kind == EntryKind::symlink ||
+                          (entry.kind == EntryKind::verify && entry.compared == EntryKind::symlink);
+    if (!has_text) return entry.target.empty() ? nullptr : "only symlinks and links have a target";
     if (entry.target.empty() || entry.target.size() > kPathBytesMax ||
         entry.target.find('\0') != std::string::npos) {
         return "a symlink's text has 1 to 4095 bytes and no NUL";
@@ -102,12 +103,22 @@ const char* fault_of_stretch(const Entry& entry, const char* outside) noexcept {
     return nullptr;
 }
 
+const char* fault_of_comparison(const Entry& entry) noexcept {
+    const bool file = entry.compared == EntryKind::file, symlink = entry.compared == EntryKind::symlink;
+    if (!file && !symlink && entry.compared != EntryKind::directory)
+        return "files, directories and symlinks are compared, nothing else";
+    if (!file && (entry.size != 0 || entry.file_offset != 0 || entry.file_size != 0))
+        return "only files have bytes to compare";
+    if (symlink && entry.attributes_digest != 0) return "a symlink has no attributes";
+    return fault_of_stretch(entry, "the stretch lies outside its file");
+}
+
 const char* fault_of_place(const Entry& entry, std::uint64_t payload_from,
                            std::uint64_t payload_bytes) noexcept {
     if (entry.size > kFileBytesMax) return "the size is beyond what a file can have";
     if (entry.kind == EntryKind::assemble && entry.file_size > (entry.object == ObjectKey{} ? 0 : entry.size))
         return "its ranges bring more than the object has";
-    if (entry.kind == EntryKind::verify) return fault_of_stretch(entry, "the stretch lies outside its file");
+    if (entry.kind == EntryKind::verify) return fault_of_comparison(entry);
     if (!has_payload(entry.kind)) return nullptr;
     if (entry.payload_offset < payload_from) return "payload entries must ascend without overlap";
     if (entry.payload_offset > payload_bytes || entry.size > payload_bytes - entry.payload_offset) {
@@ -184,6 +195,10 @@ void write_entry(const Entry& entry, ByteWriter& writer) noexcept {
     if (entry.kind == EntryKind::verify) writer.u64(entry.file_offset);
     if (entry.kind == EntryKind::assemble || entry.kind == EntryKind::verify) writer.u64(entry.file_size);
     if (entry.kind == EntryKind::range || entry.kind == EntryKind::assemble) write_id(entry.object, writer);
+    if (entry.kind == EntryKind::verify) {
+        writer.u64(entry.attributes_digest);
+        writer.u8(static_cast<std::uint8_t>(entry.compared));
+    }
     if (!entry.attributes.empty()) writer.u32(static_cast<std::uint32_t>(entry.attributes.size()));
     writer.bytes(as_bytes(entry.path));
     writer.bytes(as_bytes(entry.target));
@@ -211,6 +226,10 @@ bool read_entry(ByteReader& reader, Entry& entry) {
     if (entry.kind == EntryKind::verify) entry.file_offset = reader.u64();
     if (entry.kind == EntryKind::assemble || entry.kind == EntryKind::verify) entry.file_size = reader.u64();
     if (entry.kind == EntryKind::range || entry.kind == EntryKind::assemble) entry.object = read_id(reader);
+    if (entry.kind == EntryKind::verify) {
+        entry.attributes_digest = reader.u64();
+        entry.compared = static_cast<EntryKind>(reader.u8());
+    }
     const std::size_t attribute_bytes = (flags & kFlagAttributes) != 0 ? reader.u32() : 0;
     entry.path = as_text(reader.bytes(path_bytes));
     entry.target = as_text(reader.bytes(target_bytes));
@@ -233,8 +252,8 @@ Result<HeadPrefix> parse_head_prefix(ByteView head) {
     if (!reader.ok()) return malformed("the bundle head is cut off before its prefix ends");
     if (magic != kHeadMagic && (magic & ~kHeadMagicVersionMask) == (kHeadMagic & ~kHeadMagicVersionMask))
         return malformed(
-            "the bundle head is of another version than 3: run the same Longhaul version at both sites");
-    if (magic != kHeadMagic) return malformed("the bundle head does not begin with LHM3");
+            "the bundle head is of another version than 4: run the same Longhaul version at both sites");
+    if (magic != kHeadMagic) return malformed("the bundle head does not begin with LHM4");
     if (prefix.head_bytes < kManifestFixedBytes || prefix.head_bytes > kHeadBytesMax) {
         return malformed("the bundle head claims an impossible length");
     }

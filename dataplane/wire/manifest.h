@@ -40,7 +40,8 @@ enum class EntryKind : std::uint8_t {
     mark = 8,  // no file: watermark `mtime_ns` (source time); reported to the target's control when published
     link = 9,  // `path` becomes one more name of the published file `target`, if that has this size and mtime
     verify =
-        10,  // bytes [file_offset, +size) of the file `path` are read at both ends and compared; none travels
+        10,  // bytes [file_offset, +size) of the file `path` are read at both ends and compared; none travels. With its
+    // last byte, and of a directory or symlink, mode, owner, mtime, attributes and text are compared as well
 };
 
 struct Entry {
@@ -55,9 +56,11 @@ struct Entry {
     // range: bytes of the whole object, for preallocation; verify: of the whole file; assemble: bytes of it that ranges
     // bring, the rest are holes
     std::uint64_t file_size = 0;
-    ObjectKey object;    // range, assemble
+    ObjectKey object;                      // range, assemble
+    std::uint64_t attributes_digest = 0;   // verify: wire/attributes
+    EntryKind compared = EntryKind::file;  // verify: what `path` is: file, directory or symlink
     std::string path;    // relative, '/'-separated raw bytes; empty for `range` is allowed at the target
-    std::string target;  // symlink: its text; link: a path
+    std::string target;  // symlink, and verify of one: its text; link: a path
     std::int64_t ctime_ns = 0;  // the source's change time: lets the reader notice a change with an old mtime
     std::string attributes;     // as written by wire/attributes: not of symlink, remove and mark
     bool operator==(const Entry&) const = default;
@@ -111,7 +114,7 @@ struct HeadPrefix {
 };
 inline constexpr std::size_t kHeadPrefixBytes = 40;
 Result<HeadPrefix> parse_head_prefix(ByteView head);
-// The generation stands at a fixed place: the first 4 bytes are magic "LHM3", whose last one is the format's version.
+// The generation stands at a fixed place: the first 4 bytes are magic "LHM4", whose last one is the format's version.
 
 Result<std::vector<std::uint8_t>> write_manifest(
     const Manifest& manifest);  // refuses what parse_manifest would

@@ -19,6 +19,7 @@ namespace longhaul::storage {
 namespace {
 
 constexpr std::size_t kListBytesUsual = 1024;
+constexpr std::size_t kValueBytesUsual = 1024;
 constexpr std::size_t kListBytesMax = 64u << 10;  // Linux: XATTR_LIST_MAX
 constexpr const char* kDefaultAcl = "system.posix_acl_default";
 
@@ -73,7 +74,34 @@ int remove_one(Disk& disk, int fd, const char* name) {
     return errno;
 }
 
+// Below 0: errno says why; ENODATA: it was taken away since it was listed.
+ssize_t read_one(Disk& disk, int fd, wire::Attribute& attribute) {
+    for (const std::size_t bytes : {kValueBytesUsual, wire::kAttributeValueMax}) {
+        attribute.value.resize(bytes);
+        const ssize_t length =
+            disk.get_attribute(fd, attribute.name.c_str(), attribute.value.data(), attribute.value.size());
+        if (length >= 0) attribute.value.resize(static_cast<std::size_t>(length));
+        if (length >= 0 || errno != ERANGE) return length;
+    }
+    return -1;
+}
+
 }  // namespace
+
+int read_attributes(Disk& disk, int fd, std::string& written) {
+    std::vector<std::string> names;
+    if (const int error = names_of(disk, fd, names); error != 0) return error;
+    std::vector<wire::Attribute> found;
+    for (std::string& name : names) {
+        wire::Attribute attribute{std::move(name), {}};
+        if (read_one(disk, fd, attribute) >= 0)
+            found.push_back(std::move(attribute));
+        else if (errno != ENODATA)
+            return errno;
+    }
+    written = wire::write_attributes(std::move(found));
+    return 0;
+}
 
 int set_attributes(Disk& disk, int fd, const wire::Entry& entry) noexcept {
     const auto wanted = wire::read_attributes(entry.attributes);

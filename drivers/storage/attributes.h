@@ -3,11 +3,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <string>
+
 #include "dataplane/wire/manifest.h"
 #include "drivers/storage/disk.h"
 
 namespace longhaul::storage {
 
+// Those of them that it has, as wire/attributes writes them. `fd` is open for reading or O_PATH.
+int read_attributes(Disk& disk, int fd, std::string& written);
 // `fd` is open for reading or O_PATH. Not after the mode has been set: user.* asks for write permission.
 int set_attributes(Disk& disk, int fd, const wire::Entry& entry) noexcept;
 // A regular file of our own staging directory, by name, which has none yet.

@@ -39,6 +39,8 @@ class Disk {
     virtual ssize_t pwrite(int fd, ByteView from, std::uint64_t offset) = 0;
     virtual int ftruncate(int fd, std::uint64_t bytes) = 0;
     virtual int mkdirat(int directory, const char* name, mode_t mode) = 0;
+    virtual ssize_t read_link(int fd, char* text,
+                              std::size_t bytes) = 0;  // readlinkat; an O_PATH descriptor of a symlink
     virtual int symlinkat(const char* text, int directory, const char* name) = 0;
     virtual int linkat(int from, const char* old_name, int to, const char* new_name) = 0;
     virtual int renameat(int from, const char* old_name, int to, const char* new_name) = 0;
@@ -52,6 +54,7 @@ class Disk {
 
     // Extended attributes, of an O_PATH descriptor as well.
     virtual ssize_t list_attributes(int fd, char* names, std::size_t bytes) = 0;
+    virtual ssize_t get_attribute(int fd, const char* name, char* value, std::size_t bytes) = 0;
     virtual int set_attribute(int fd, const char* name, std::string_view value) = 0;
     virtual int remove_attribute(int fd, const char* name) = 0;
 

@@ -62,6 +62,9 @@ class LinuxDisk final : public Disk {
     int renameat(int from, const char* old_name, int to, const char* new_name) override {
         return ::renameat(from, old_name, to, new_name);
     }
+    ssize_t read_link(int fd, char* text, std::size_t bytes) override {
+        return ::readlinkat(fd, "", text, bytes);
+    }
     int unlinkat(int directory, const char* name, int flags) override {
         return ::unlinkat(directory, name, flags);
     }
@@ -87,6 +90,9 @@ class LinuxDisk final : public Disk {
     // The *xattr calls know neither O_PATH descriptors nor, before Linux 6.13, names beneath a directory.
     ssize_t list_attributes(int fd, char* names, std::size_t bytes) override {
         return listxattr(DescriptorName(fd).get(), names, bytes);
+    }
+    ssize_t get_attribute(int fd, const char* name, char* value, std::size_t bytes) override {
+        return getxattr(DescriptorName(fd).get(), name, value, bytes);
     }
     int set_attribute(int fd, const char* name, std::string_view value) override {
         return setxattr(DescriptorName(fd).get(), name, value.data(), value.size(), 0);

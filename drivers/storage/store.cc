@@ -68,8 +68,11 @@ void clean_staging(Disk& disk, int staging, bool alone, std::uint64_t age_max_s)
     for (const std::string& name : names) {
         const bool of_a_bundle = name.starts_with("b-");
         const bool of_an_object = name.starts_with("o-") || name.starts_with("d-");
-        if ((of_a_bundle && alone) || (of_an_object && is_older(disk, staging, name.c_str(), age_max_s)))
-            disk.unlinkat(staging, name.c_str(), 0);
+        const bool garbage =
+            (of_a_bundle && alone) || (of_an_object && is_older(disk, staging, name.c_str(), age_max_s));
+        if (!garbage || disk.unlinkat(staging, name.c_str(), 0) == 0) continue;
+        if (errno == EISDIR)
+            disk.unlinkat(staging, name.c_str(), AT_REMOVEDIR);  // of a comparison that was cut off
     }
 }
 

@@ -1,4 +1,4 @@
-// One stretch after the other, through one buffer.
+// One object after the other, through one buffer.
 // SPDX-License-Identifier: Apache-2.0
 #include "drivers/storage/verifier.h"
 
@@ -11,6 +11,7 @@
 #include <memory>
 
 #include "dataplane/fec/crc32c.h"
+#include "drivers/storage/comparison.h"
 #include "drivers/storage/errors.h"
 #include "drivers/storage/same_version.h"
 
@@ -37,7 +38,10 @@ class Reading {
           at_source_(job.store->role == StoreRole::source),
           buffer_(buffer) {}
 
-    FailReason read(const Entry& entry, std::uint32_t& crc) {
+    FailReason read(std::size_t index, std::uint32_t& crc) {
+        const Entry& entry = job_.manifest->entries[index];
+        crc = 0;
+        if (entry.compared != EntryKind::file) return compare_name(index);
         int fd = open(entry, direct_ && entry.file_offset % wire::kDirectAlignment == 0);
         if (fd == -EINVAL && direct_) {
             direct_ = false;
@@ -47,10 +51,32 @@ class Reading {
         const UniqueFd file(disk_, fd);
         if (const FailReason reason = look(fd, entry); reason != FailReason::none) return reason;
         if (const FailReason reason = sum(fd, entry, crc); reason != FailReason::none) return reason;
-        return look(fd, entry);
+        if (const FailReason reason = look(fd, entry); reason != FailReason::none) return reason;
+        const bool last = entry.file_offset + entry.size == entry.file_size;
+        return !at_source_ && last ? compare(fd, index) : FailReason::none;  // the source's ctime has told
     }
 
   private:
+    FailReason compare(int fd, std::size_t index) {
+        Comparison comparison(*job_.store, bundle_staging_name(*job_.manifest, index, job_.serial));
+        return comparison.compare(fd, job_.manifest->entries[index]);
+    }
+
+    // Of a directory or symlink.
+    FailReason compare_name(std::size_t index) {
+        const Entry& entry = job_.manifest->entries[index];
+        const int fd =
+            open_beneath(disk_, job_.store->root.get(), entry.path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+        if (fd < 0) return reason_of(-fd);
+        const UniqueFd object(disk_, fd);
+        struct stat found {};
+        if (disk_.fstat(fd, found) != 0) return reason_of(errno);
+        const bool as_named =
+            entry.compared == EntryKind::directory ? S_ISDIR(found.st_mode) : S_ISLNK(found.st_mode);
+        if (!as_named) return at_source_ ? FailReason::source_changed : FailReason::target_missing;
+        return compare(fd, index);
+    }
+
     int open(const Entry& entry, bool direct) {
         const int flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC | (direct ? O_DIRECT : 0);
         return open_beneath(disk_, job_.store->root.get(), entry.path, static_cast<std::uint64_t>(flags));
@@ -66,7 +92,6 @@ class Reading {
     }
 
     FailReason sum(int fd, const Entry& entry, std::uint32_t& crc) {
-        crc = 0;
         for (std::uint64_t done = 0; done < entry.size;) {
             if (job_.cancelled.load(std::memory_order_relaxed)) return FailReason::cancelled;
             const ssize_t got = disk_.pread(fd, {buffer_, kBufferBytes}, entry.file_offset + done);
@@ -103,8 +128,8 @@ void Verifier::work(VerifyJob& job) {
     for (std::size_t i = 0; i < entries.size(); ++i) {
         wire::EntryVerdict& verdict = job.verdicts[i];
         if (entries[i].kind != EntryKind::verify || verdict.reason != FailReason::none) continue;
-        verdict.reason = buffer ? reading.read(entries[i], verdict.crc32c) : FailReason::limit;
-        if (verdict.reason != FailReason::none) verdict.crc32c = 0;
+        verdict.reason = buffer ? reading.read(i, verdict.crc32c) : FailReason::limit;
+        if (verdict.reason != FailReason::none && !wire::is_of_metadata(verdict.reason)) verdict.crc32c = 0;
     }
 }
 

@@ -1,4 +1,5 @@
-// Reads what both ends compare: stretches of published files, from the disk and not from memory. The target may read long
+// Reads what both ends compare: stretches of published files, from the disk and not from memory, and what objects are beside
+// their bytes. The target may read long
 // after the write, so that what the disk made of it since is seen.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
@@ -18,8 +19,10 @@ namespace longhaul::storage {
 struct VerifyJob {
     std::shared_ptr<const Store> store;
     std::shared_ptr<const wire::Manifest> manifest;
-    // One per entry. In: a reason spares the read. Out, of `verify` entries: why it could not be read, or the CRC32C.
+    // One per entry. In: a reason spares the read. Out, of `verify` entries: the CRC32C with `none` or a reason of metadata,
+    // or why it could not be read.
     std::vector<wire::EntryVerdict> verdicts;
+    std::uint64_t serial = 0;  // of the writer: for names in staging
     std::uint64_t bytes_read = 0;
     std::atomic<bool> cancelled{false};    // set by the owner: nobody waits for the rest
     std::function<void(VerifyJob&)> done;  // owner thread only; cleared when the bundle is gone

@@ -284,6 +284,7 @@ void Writer::verify(const wire::Trailer& trailer) {
     verify_ = std::make_shared<VerifyJob>();
     verify_->store = store_;
     verify_->manifest = manifest_;
+    verify_->serial = serial_;
     verify_->verdicts = trailer.verdicts;
     verify_->done = [this, source = trailer.verdicts](VerifyJob& job) { verified(job, source); };
     core_->verifier.start(verify_);
@@ -295,8 +296,8 @@ void Writer::verified(const VerifyJob& job, const std::vector<wire::EntryVerdict
         FailReason& reason = targets_[i].reason;
         if (manifest_->entries[i].kind != EntryKind::verify || reason != FailReason::none) continue;
         reason = job.verdicts[i].reason;
-        if (reason == FailReason::none && job.verdicts[i].crc32c != source[i].crc32c)
-            reason = FailReason::integrity;
+        const bool read = reason == FailReason::none || wire::is_of_metadata(reason);
+        if (read && job.verdicts[i].crc32c != source[i].crc32c) reason = FailReason::integrity;
     }
     verify_.reset();
     sync_all();

@@ -155,8 +155,15 @@ inline wire::Entry entry(std::uint64_t& place) {
         entry.object = {any<std::uint64_t>(), any<std::uint64_t>() | 1};
     if (entry.kind == wire::EntryKind::assemble) entry.file_size = below(entry.size + 1);
     if (entry.kind == wire::EntryKind::verify) {
-        entry.file_size = entry.size;
-        entry.size = below(entry.size + 1);
+        entry.compared =
+            std::array{wire::EntryKind::file, wire::EntryKind::directory, wire::EntryKind::symlink}[below(3)];
+        const bool file = entry.compared == wire::EntryKind::file;
+        entry.file_size = file ? entry.size : 0;
+        entry.size = below(entry.file_size + 1);
+        if (entry.compared == wire::EntryKind::symlink)
+            entry.target = "../" + path();
+        else
+            entry.attributes_digest = any<std::uint64_t>();
     }
     if (!range && entry.kind != wire::EntryKind::file) return entry;
     entry.size = below(4) == 0 ? below(1 << 20) : below(5000);

@@ -42,6 +42,7 @@ TEST(RpoSim, TheLagIsNeverBelowTheLossAndNeverFarAboveIt) {
     EXPECT_GT(totals.breaches, 0u) << "nothing was tried";
     EXPECT_GT(totals.in_order, 0u) << "nothing was published in order";
     EXPECT_GT(totals.files_compared, 0u) << "both ends were never compared";
+    EXPECT_GT(totals.files_read_back, 0u) << "nothing was ever read back";
     EXPECT_GT(totals.target_judged, totals.ticks / 4) << "the target hardly ever knew anything";
 }
 

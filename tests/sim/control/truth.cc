@@ -94,6 +94,9 @@ void World::judge() {
     const VerifyCounts& compared = seen.dataset.verify.counts;  // nobody touches this target
     ASSERT_EQ(compared.differing + compared.missing, 0u) << replay();
     totals_.files_compared = std::max(totals_.files_compared, compared.objects);
+    const ReadBackCounts& read_back = seen.dataset.verify.read_back;
+    ASSERT_EQ(read_back.differing + read_back.missing, 0u) << replay();
+    totals_.files_read_back = std::max(totals_.files_read_back, read_back.files);
     check("source", view, loss_s, 0);
 
     const WallNs wall_now = moment().wall;

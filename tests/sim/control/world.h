@@ -25,7 +25,7 @@ namespace longhaul::control::sim {
 
 struct Totals {
     std::uint64_t ticks = 0, source_judged = 0, target_judged = 0, changes = 0, breaches = 0, cuts = 0,
-                  clocks_set = 0, files_compared = 0, in_order = 0;
+                  clocks_set = 0, files_compared = 0, files_read_back = 0, in_order = 0;
     double excess_max_s = 0, virtual_days = 0;
 };
 

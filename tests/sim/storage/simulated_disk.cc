@@ -206,6 +206,15 @@ int SimulatedDisk::mkdirat(int directory, const char* name, mode_t mode) {
     return 0;
 }
 
+ssize_t SimulatedDisk::read_link(int fd, char* text, std::size_t bytes) {
+    if (const int error = begin_call(); error != 0) return refused(error);
+    const Inode& inode = seen_.at(inode_of(fd));
+    if (inode.kind != Inode::Kind::symlink) return refused(EINVAL);
+    const std::size_t length = std::min(bytes, inode.bytes.size());
+    std::copy_n(inode.bytes.begin(), length, text);
+    return static_cast<ssize_t>(length);
+}
+
 int SimulatedDisk::symlinkat(const char* text, int directory, const char* name) {
     if (const int error = begin_change(); error != 0) return refused(error);
     if (lookup(inode_of(directory), name) != 0) return refused(EEXIST);
@@ -310,6 +319,15 @@ ssize_t SimulatedDisk::list_attributes(int fd, char* names, std::size_t bytes) {
     if (list.size() > bytes) return refused(ERANGE);
     std::copy(list.begin(), list.end(), names);
     return static_cast<ssize_t>(list.size());
+}
+ssize_t SimulatedDisk::get_attribute(int fd, const char* name, char* value, std::size_t bytes) {
+    if (const int error = begin_call(); error != 0) return refused(error);
+    const auto& extended = seen_.at(inode_of(fd)).attributes.extended;
+    const auto found = extended.find(name);
+    if (found == extended.end()) return refused(ENODATA);
+    if (found->second.size() > bytes) return refused(ERANGE);
+    std::copy(found->second.begin(), found->second.end(), value);
+    return static_cast<ssize_t>(found->second.size());
 }
 int SimulatedDisk::set_attribute(int fd, const char* name, std::string_view value) {
     return change_attributes(inode_of(fd),

@@ -90,6 +90,7 @@ class SimulatedDisk final : public Disk {
     ssize_t pwrite(int fd, ByteView from, std::uint64_t offset) override;
     int ftruncate(int fd, std::uint64_t bytes) override;
     int mkdirat(int directory, const char* name, mode_t mode) override;
+    ssize_t read_link(int fd, char* text, std::size_t bytes) override;
     int symlinkat(const char* text, int directory, const char* name) override;
     int linkat(int from, const char* old_name, int to, const char* new_name) override;
     int renameat(int from, const char* old_name, int to, const char* new_name) override;
@@ -100,6 +101,7 @@ class SimulatedDisk final : public Disk {
     int utimensat(int directory, const char* name, const timespec (&times)[2]) override;
     int futimens(int fd, const timespec (&times)[2]) override;
     ssize_t list_attributes(int fd, char* names, std::size_t bytes) override;
+    ssize_t get_attribute(int fd, const char* name, char* value, std::size_t bytes) override;
     int set_attribute(int fd, const char* name, std::string_view value) override;
     int remove_attribute(int fd, const char* name) override;
     int fsync(int fd) override;

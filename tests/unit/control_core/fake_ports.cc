@@ -284,8 +284,26 @@ wire::FailReason FakePorts::publish(const std::string& path, ModelObject object)
     if (old != tree_.end() && (old->second.kind == 'd') != (object.kind == 'd'))
         return wire::FailReason::target_occupied;
     if (old == tree_.end() || object.kind != 'd') touch_parent(path);
+    if (spoiled_.contains(path) && !object.bytes.empty()) object.bytes.back() ^= 1;
     tree_[path] = std::move(object);
     return wire::FailReason::none;
+}
+
+wire::FailReason FakePorts::compare(const wire::Entry& entry, const std::string& bytes) const {
+    const bool file = entry.compared == wire::EntryKind::file;
+    const bool directory = entry.compared == wire::EntryKind::directory;
+    const auto found = tree_.find(entry.path);
+    if (found == tree_.end() || found->second.kind != (file ? 'f' : directory ? 'd' : 'l'))
+        return wire::FailReason::target_missing;
+    const ModelObject& there = found->second;
+    const bool same_bytes = file ? there.bytes.size() == entry.file_size &&
+                                       there.bytes.compare(entry.file_offset, entry.size, bytes) == 0
+                                 : directory || there.bytes == entry.target;
+    if (!same_bytes) return wire::FailReason::integrity;
+    if (file && entry.file_offset + entry.size != entry.file_size) return wire::FailReason::none;
+    if (there.uid != entry.uid || there.gid != entry.gid) return wire::FailReason::other_owner;
+    if ((file || directory) && there.mode != entry.mode) return wire::FailReason::other_mode;
+    return there.mtime_ns == entry.mtime_ns ? wire::FailReason::none : wire::FailReason::other_mtime;
 }
 
 wire::FailReason FakePorts::apply(const wire::Entry& entry, const std::string& root) {
@@ -352,14 +370,9 @@ wire::FailReason FakePorts::apply(const wire::Entry& entry, const std::string& r
             return publish(entry.path, std::move(object));
         }
         case wire::EntryKind::verify: {
-            if (const auto reason = read_source(entry, root, object.bytes); reason != wire::FailReason::none)
-                return reason;
-            const auto found = tree_.find(entry.path);
-            if (found == tree_.end() || found->second.kind != 'f') return wire::FailReason::target_missing;
-            const auto& there = found->second.bytes;
-            const bool same = there.size() == entry.file_size &&
-                              there.compare(entry.file_offset, entry.size, object.bytes) == 0;
-            return same ? wire::FailReason::none : wire::FailReason::integrity;
+            const bool file = entry.compared == wire::EntryKind::file;
+            const auto read = file ? read_source(entry, root, object.bytes) : wire::FailReason::none;
+            return read == wire::FailReason::none ? compare(entry, object.bytes) : read;
         }
         case wire::EntryKind::mark:
             marks_.push_back(entry.mtime_ns);

@@ -84,6 +84,13 @@ class FakePorts final : public Ports {
                 tree_.erase(path);
         });
     }
+    // As a bad disk does: while it lasts, files under this path read back as other bytes than were sent.
+    void spoil(const std::string& path, bool on) {
+        locked([&] { on ? spoiled_.insert(path).second : spoiled_.erase(path) > 0; });
+    }
+    void change(const std::string& path, const std::function<void(ModelObject&)>& how) {
+        locked([&] { how(tree_.at(path)); });
+    }
     void clear_target() {
         locked([&] { tree_.clear(); });
     }
@@ -155,6 +162,7 @@ class FakePorts final : public Ports {
     std::list<wire::BundleId>::iterator next_in_queue();  // end(): none that gets through
     void carry(const wire::BundleId& id, std::unique_lock<std::mutex>& lock);
     wire::FailReason apply(const wire::Entry& entry, const std::string& root);
+    wire::FailReason compare(const wire::Entry& entry, const std::string& bytes) const;
     wire::FailReason publish(const std::string& path, ModelObject object);
     wire::FailReason read_source(const wire::Entry& entry, const std::string& root, std::string& bytes);
     void touch_parent(const std::string& path);
@@ -184,6 +192,7 @@ class FakePorts final : public Ports {
     unsigned boots_ = 1;
     std::size_t budget_ = SIZE_MAX;
     bool two_links_ = false;
+    std::set<std::string> spoiled_;
     std::set<std::uint8_t> mute_;
     std::map<std::uint8_t, std::size_t> carried_by_;
     std::set<wire::BundleId> carried_ids_;

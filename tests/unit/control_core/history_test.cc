@@ -309,7 +309,9 @@ class CopiesWorld final : public Ports {
     }
 
     FailReason read(const wire::Entry& entry) const {
-        if (entry.kind != EntryKind::file && entry.kind != EntryKind::range) return FailReason::none;
+        const bool reads = entry.kind == EntryKind::file || entry.kind == EntryKind::range ||
+                           entry.kind == EntryKind::verify;
+        if (!reads) return FailReason::none;
         const auto& state = history_.at(entry.path).back().state;
         if (!state) return FailReason::source_vanished;
         return state->print.ctime_ns == entry.ctime_ns ? FailReason::none : FailReason::source_changed;
@@ -346,6 +348,12 @@ class CopiesWorld final : public Ports {
             return FailReason::none;
         }
         if (read_as != FailReason::none) return read_as;
+        if (entry.kind == EntryKind::verify) {
+            const auto found = target_.find(entry.path);
+            if (found == target_.end()) return FailReason::target_missing;
+            if (found->second.first != entry.mtime_ns) return FailReason::integrity;
+            return found->second.second == entry.mode ? FailReason::none : FailReason::other_mode;
+        }
         if (entry.kind == EntryKind::range)
             staged_[entry.object][entry.file_offset] = entry.size;
         else

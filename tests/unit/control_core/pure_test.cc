@@ -106,6 +106,10 @@ TEST(Difference, TellsContentFromMetadata) {
     EXPECT_EQ(with([](Fingerprint& p) { p.attributes = 9; }), Difference::metadata);
     record.print.attributes = kAttributesInDoubt;
     EXPECT_EQ(with([](Fingerprint& p) { p.attributes = 0; }), Difference::metadata);
+    record.print.attributes = kMetadataLost;
+    EXPECT_EQ(with([](Fingerprint& p) { p.attributes = 0; }), Difference::metadata);
+    EXPECT_EQ(with([](Fingerprint& p) { p.ctime_ns = 201; }), Difference::content)
+        << "nothing at the source explains the ctime";
     record.print.attributes = 0;
     record.print.names = 1;
     EXPECT_EQ(with([](Fingerprint& p) { p.ctime_ns = 201, p.names = 2; }), Difference::metadata);

@@ -1,6 +1,7 @@
 // Comparing both ends: what is found, what is not mistaken for a difference, how it is repaired, and how it goes on.
 // SPDX-License-Identifier: Apache-2.0
 #include <fstream>
+#include <set>
 
 #include "control/dataset/verification.h"
 #include "tests/unit/control_core/site.h"
@@ -21,6 +22,17 @@ struct Verify : Site {
         ASSERT_TRUE(converged());
         ASSERT_TRUE(converged());
     }
+    // Of every VERIFY_FAIL: its object, and the reason where the text names one.
+    std::set<std::string> reasons() const {
+        std::set<std::string> found;
+        for (const auto& event : core->events(0, 10'000)) {
+            if (event.kind != "VERIFY_FAIL") continue;
+            const auto from = event.text.rfind(" ("), to = event.text.rfind(')');
+            const bool named = from != std::string::npos && to != std::string::npos;
+            found.insert(event.object + (named ? " " + event.text.substr(from + 2, to - from - 2) : ""));
+        }
+        return found;
+    }
     std::size_t failures_told() const {
         std::size_t told = 0;
         for (const auto& event : core->events(0, 10'000))
@@ -29,8 +41,9 @@ struct Verify : Site {
     }
 };
 
-TEST_F(Verify, ComparesEveryFileAndMovesNoPayload) {
+TEST_F(Verify, ComparesEveryObjectAndMovesNoPayload) {
     write("a", "alpha");
+    fs::create_symlink("elsewhere", at("l"));
     write("d/b", std::string(300'000, 'b'));
     write("d/empty", "");
     start();
@@ -41,7 +54,7 @@ TEST_F(Verify, ComparesEveryFileAndMovesNoPayload) {
     advance(7);
     const VerifyView view = verified();
     EXPECT_EQ(view.started, clock);
-    EXPECT_EQ(view.counts.objects + view.counts.changed, 3u);
+    EXPECT_EQ(view.counts.objects + view.counts.changed, 5u);  // and d, and l
     EXPECT_EQ(view.counts.differing + view.counts.missing + view.counts.unreadable, 0u);
     EXPECT_EQ(ports->carried(wire::EntryKind::file), files);
     EXPECT_EQ(rpo().objects_behind, 0u);
@@ -65,14 +78,14 @@ TEST_F(Verify, RepairsWhatDiffersOrIsGone) {
     const VerifyView view = verified();
     EXPECT_EQ(view.counts.differing, 75u);
     EXPECT_EQ(view.counts.missing, 75u);
-    EXPECT_EQ(view.counts.objects, 150u);
+    EXPECT_EQ(view.counts.objects, 151u);  // and d: this model's removal is silent
     EXPECT_EQ(failures_told(), 150u);
     EXPECT_GE(*rpo().watermarks.w_pub, *proven);
     EXPECT_TRUE(converged());
     EXPECT_EQ(ports->carried(wire::EntryKind::file) - files, 150u);
     const VerifyView again = verified();
     EXPECT_EQ(again.counts.differing + again.counts.missing, 0u);
-    EXPECT_EQ(again.counts.objects + again.counts.changed, 300u);
+    EXPECT_EQ(again.counts.objects + again.counts.changed, 301u);
 }
 
 // Until a file that was found missing is there again, no newer watermark is proven.
@@ -149,13 +162,55 @@ TEST_F(Verify, GoesOnAfterARestart) {
     EXPECT_EQ(view.counts.differing + view.counts.missing + view.counts.unreadable, 0u);
 }
 
+// What is not the bytes is found as well, told with what differs, and set again without them.
+TEST_F(Verify, RepairsMetadataWithoutBytes) {
+    for (const char* name : {"d/mode", "d/owner", "d/date", "d/bytes", "e/same"})
+        write(name, "content");
+    fs::create_symlink("elsewhere", at("d/text"));
+    fs::create_symlink("elsewhere", at("d/gone"));
+    fs::create_directory(at("f"));
+    start();
+    create();
+    settle();
+    const auto files = ports->carried(wire::EntryKind::file);
+    const auto links = ports->carried(wire::EntryKind::symlink);
+    ports->change("d/mode", [](ModelObject& object) { object.mode ^= 0111; });
+    ports->change("d/owner", [](ModelObject& object) { ++object.uid; });
+    ports->change("d/date", [](ModelObject& object) { --object.mtime_ns; });
+    ports->change("d/bytes", [](ModelObject& object) { object.mode ^= 0111, object.bytes = "Content"; });
+    ports->change("d/text", [](ModelObject& object) { object.bytes = "nowhere"; });
+    ports->change("e", [](ModelObject& object) { ++object.mtime_ns; });
+    ports->tamper("d/gone", std::nullopt);
+    ports->tamper("f", std::nullopt);
+    const VerifyView view = verified();
+    EXPECT_EQ(view.counts.differing, 6u);
+    EXPECT_EQ(view.counts.metadata, 4u);
+    EXPECT_EQ(view.counts.missing, 2u);
+    EXPECT_EQ(view.counts.objects + view.counts.changed, 2u);  // d, e/same
+    EXPECT_EQ(reasons(), (std::set<std::string>{"d/mode other_mode", "d/owner other_owner",
+                                                "d/date other_mtime", "d/bytes integrity", "d/text integrity",
+                                                "e other_mtime", "d/gone", "f"}));
+    EXPECT_TRUE(converged());
+    EXPECT_EQ(ports->carried(wire::EntryKind::file) - files, 1u) << "only where bytes differed";
+    EXPECT_EQ(ports->carried(wire::EntryKind::symlink) - links, 2u);
+    EXPECT_EQ(ports->carried(wire::EntryKind::metadata), 3u);
+    const VerifyView again = verified();
+    EXPECT_EQ(again.counts.differing + again.counts.missing, 0u);
+}
+
 // ---- the cursor alone
 
-std::vector<PublishedFile> files_of(std::initializer_list<std::pair<const char*, std::uint64_t>> all,
-                                    const std::string& from) {
-    std::vector<PublishedFile> files;
+PublishedObject file_of(const std::string& path, std::uint64_t size) {
+    PublishedObject file;
+    file.path = path;
+    file.print.size = size;
+    return file;
+}
+std::vector<PublishedObject> files_of(std::initializer_list<std::pair<const char*, std::uint64_t>> all,
+                                      const std::string& from) {
+    std::vector<PublishedObject> files;
     for (const auto& [path, size] : all)
-        if (path >= from) files.push_back({path, size, 1, 1});
+        if (path >= from) files.push_back(file_of(path, size));
     return files;
 }
 
@@ -201,14 +256,13 @@ TEST(VerificationCursor, ResumesInTheMiddleOfAFile) {
     Verification after(before.record());
     const auto next = after.draw(1, 1, page);
     ASSERT_EQ(next.size(), 1u);
-    EXPECT_EQ(next[0].file.path, "a");
+    EXPECT_EQ(next[0].object.path, "a");
     EXPECT_EQ(next[0].offset, kPiece);
     Verification gone(before.record());
-    const auto other = gone.draw(1, 1, [](const std::string&, std::size_t) {
-        return std::vector<PublishedFile>{{"b", 2 * kPiece, 1, 1}};
-    });
+    const auto other = gone.draw(
+        1, 1, [](const std::string&, std::size_t) { return std::vector{file_of("b", 2 * kPiece)}; });
     ASSERT_EQ(other.size(), 1u);
-    EXPECT_EQ(other[0].file.path, "b");
+    EXPECT_EQ(other[0].object.path, "b");
     EXPECT_EQ(other[0].offset, 0u);
     EXPECT_EQ(two[0].offset, kPiece);
 }
@@ -225,7 +279,7 @@ TEST(VerificationCursor, WhatComesBackIsDrawnFirst) {
     EXPECT_FALSE(all.fold(2));
     const auto again = all.draw(2, 100, page);
     ASSERT_EQ(again.size(), 1u);
-    EXPECT_EQ(again[0].file.path, "b");
+    EXPECT_EQ(again[0].object.path, "b");
     all.settle(again[0], Verification::Outcome::same);
     const auto last = all.draw(2, 100, page);
     ASSERT_EQ(last.size(), 1u);
@@ -235,6 +289,33 @@ TEST(VerificationCursor, WhatComesBackIsDrawnFirst) {
     EXPECT_TRUE(all.fold(4));
     EXPECT_EQ(all.record().ended, 4);
     EXPECT_EQ(all.record().counts.objects, 3u);
+}
+
+// However long the names are, what is drawn at once fits into the head of a bundle.
+TEST(VerificationCursor, LongNamesAreDrawnInPieces) {
+    constexpr std::size_t kObjects = 1000;
+    std::vector<PublishedObject> links(kObjects);
+    for (std::size_t i = 0; i < kObjects; ++i) {
+        links[i].path = std::to_string(100'000 + i) + std::string(4000, 'p');
+        links[i].link = std::string(4000, 't');
+        links[i].print.kind = ObjectKind::symlink;
+    }
+    const auto page = [&](const std::string& from, std::size_t) {
+        const auto first = std::find_if(links.begin(), links.end(),
+                                        [&](const PublishedObject& object) { return object.path >= from; });
+        return std::vector<PublishedObject>(first, links.end());
+    };
+    Verification all{{}};
+    all.start(1);
+    std::size_t drawn = 0;
+    for (auto some = all.draw(2000, 100, page); !some.empty(); some = all.draw(2000, 100, page)) {
+        std::size_t bytes = 0;
+        for (const auto& stretch : some)
+            bytes += stretch.object.path.size() + stretch.object.link.size();
+        EXPECT_LT(bytes, wire::kHeadBytesMax / 2 + 10'000);
+        drawn += some.size();
+    }
+    EXPECT_EQ(drawn, kObjects);
 }
 
 }  // namespace

@@ -104,7 +104,7 @@ TEST_F(Cli, SteersDatasets) {
     EXPECT_EQ(longhaul("verify rotten").status, 0);
     const Outcome rotten = longhaul("verify rotten --wait");
     EXPECT_EQ(rotten.status, 1);
-    EXPECT_THAT(rotten.output, HasSubstr("longhaul events names the files"));
+    EXPECT_THAT(rotten.output, HasSubstr("longhaul events names the objects"));
     EXPECT_EQ(longhaul("datasets remove rotten").status, 0);
     EXPECT_EQ(longhaul("datasets remove lake").status, 0);
     EXPECT_EQ(longhaul("datasets remove lake").status, 1);

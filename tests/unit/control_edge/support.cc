@@ -123,7 +123,7 @@ Result<DatasetView> FakeCore::dataset_verify(const std::string& name) {
     auto& verify = found->second.verify;
     verify.started = 1'700'000'000'000'000'000;
     verify.ended = verify.started + 60'000'000'000;
-    verify.counts = {41, 4'100, name == "rotten" ? 1u : 0u, 0, 2, 0};
+    verify.counts = {41, 4'100, name == "rotten" ? 1u : 0u, 0, 2, 0, 0};
     return found->second;
 }
 Result<std::uint64_t> FakeCore::dataset_release_deletes(const std::string& name) {

@@ -2,10 +2,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <functional>
 
+#include "dataplane/wire/attributes.h"
 #include "tests/unit/storage/rig.h"
 
 namespace longhaul::storage::test {
@@ -30,15 +33,23 @@ struct Verifying : testing::Test {
             maker.file(name);
         ASSERT_EQ(rig.transfer(maker.take()).last.failed_entries, 0u);
     }
-    // The target's answer for one file, or for a stretch of it.
+    void as_verify(wire::Entry& entry, const struct stat& found) const {
+        entry.kind = wire::EntryKind::verify;
+        entry.size = 0;
+        if (S_ISREG(found.st_mode)) entry.size = entry.file_size = static_cast<std::uint64_t>(found.st_size);
+        if (S_ISDIR(found.st_mode)) entry.compared = wire::EntryKind::directory;
+        if (!S_ISLNK(found.st_mode)) return;
+        entry.compared = wire::EntryKind::symlink;
+        entry.target = "text";
+    }
+    // The target's answer for one object, or for a stretch of a file.
     FailReason verify(const std::string& path, std::uint64_t offset = 0, std::uint64_t length = 0,
                       const std::function<void(wire::Entry&)>& change = {}) {
         ManifestMaker maker(source.path(), 2);
         wire::Entry& entry = maker.metadata(path);
         struct stat found {};
         EXPECT_EQ(lstat((source / path).c_str(), &found), 0) << path;
-        entry.kind = wire::EntryKind::verify;
-        entry.file_size = static_cast<std::uint64_t>(found.st_size);
+        as_verify(entry, found);
         entry.file_offset = offset;
         entry.size = length == 0 ? entry.file_size - offset : length;
         if (change) change(entry);
@@ -101,6 +112,162 @@ TEST_F(Verifying, WhatIsGoneOrOfAnotherSizeIsFound) {
     ASSERT_EQ(unlink((target / "empty").c_str()), 0);
     ASSERT_EQ(mkfifo((target / "empty").c_str(), 0600), 0);  // nor waited for
     EXPECT_EQ(verify("empty"), FailReason::target_missing);
+}
+
+void set_mtime(const std::string& path, long nanoseconds) {
+    const timespec times[2] = {{0, UTIME_OMIT}, {1'000'000'000, nanoseconds}};
+    ASSERT_EQ(utimensat(AT_FDCWD, path.c_str(), times, AT_SYMLINK_NOFOLLOW), 0);
+}
+
+struct VerifyingMetadata : Verifying {
+    const std::string attributes = wire::write_attributes({{"user.k", "v"}});
+
+    void SetUp() override {
+        Verifying::SetUp();
+        ASSERT_EQ(mkdir((source / "d").c_str(), 0750), 0);
+        put_file(source / "d/f", "content");
+        ASSERT_EQ(symlink("text", (source / "d/l").c_str()), 0);
+        for (const char* path : {"d/f", "d"})
+            ASSERT_EQ(setxattr((source / path).c_str(), "user.k", "v", 1, 0), 0);
+        for (const char* path : {"d/f", "d/l", "d"})
+            set_mtime(source / path, 123'456'789);
+        ManifestMaker maker(source.path(), 2);
+        maker.directory("d").attributes = attributes;
+        maker.file("d/f").attributes = attributes;
+        maker.symlink("d/l");
+        ASSERT_EQ(rig.transfer(maker.take()).last.failed_entries, 0u);
+    }
+    FailReason compare(const std::string& path, const std::function<void(wire::Entry&)>& change = {}) {
+        return verify(path, 0, 0, [&](wire::Entry& entry) {
+            if (entry.compared != wire::EntryKind::symlink)
+                entry.attributes_digest = wire::attributes_digest(attributes);
+            if (change) change(entry);
+        });
+    }
+};
+
+TEST_F(VerifyingMetadata, WhatIsTheSameIs) {
+    const auto before = describe(target.path());
+    for (const char* path : {"d", "d/f", "d/l"})
+        EXPECT_EQ(compare(path), FailReason::none) << path;
+    EXPECT_EQ(describe(target.path()), before);
+    EXPECT_TRUE(staged(target.path()).empty());
+}
+
+// Each by its name; the tree stays as others left it, and nothing is left in staging.
+TEST_F(VerifyingMetadata, WhatDiffersIsNamed) {
+    for (const char* path : {"d", "d/f"}) {
+        const std::string there = target / path;
+        ASSERT_EQ(chmod(there.c_str(), 0701), 0);
+        EXPECT_EQ(compare(path), FailReason::other_mode) << path;
+        ASSERT_EQ(chmod(there.c_str(), std::string(path) == "d" ? 0750 : 0644), 0);
+        ASSERT_EQ(setxattr(there.c_str(), "user.k", "w", 1, 0), 0);
+        EXPECT_EQ(compare(path), FailReason::other_attributes) << path;
+        ASSERT_EQ(removexattr(there.c_str(), "user.k"), 0);
+        EXPECT_EQ(compare(path), FailReason::other_attributes) << path;
+        ASSERT_EQ(setxattr(there.c_str(), "user.k", "v", 1, 0), 0);
+        EXPECT_EQ(compare(path), FailReason::none) << path;
+    }
+    for (const char* path : {"d/f", "d/l", "d"}) {
+        set_mtime(target / path, 123'456'788);
+        const auto before = describe(target.path());
+        EXPECT_EQ(compare(path), FailReason::other_mtime) << path;
+        EXPECT_EQ(describe(target.path()), before);
+        if (geteuid() != 0) continue;
+        ASSERT_EQ(lchown((target / path).c_str(), 12, 34), 0);
+        EXPECT_EQ(compare(path), FailReason::other_owner) << path;
+    }
+    EXPECT_TRUE(staged(target.path()).empty());
+}
+
+// Who changes the bytes changes the mtime as well: it is the bytes that have to travel.
+TEST_F(VerifyingMetadata, BytesComeBeforeTheRest) {
+    put_file(target / "d/f", "Content");
+    EXPECT_EQ(compare("d/f"), FailReason::integrity);
+    ASSERT_EQ(unlink((target / "d/l").c_str()), 0);
+    EXPECT_EQ(compare("d/l"), FailReason::target_missing);
+    ASSERT_EQ(symlink("other text", (target / "d/l").c_str()), 0);
+    EXPECT_EQ(compare("d/l"), FailReason::integrity);
+    ASSERT_EQ(rename((target / "d").c_str(), (target / "e").c_str()), 0);
+    EXPECT_EQ(compare("d"), FailReason::target_missing);
+    put_file(target / "d", "");
+    EXPECT_EQ(compare("d"), FailReason::target_missing);
+    // A large file's metadata is compared once, with its last stretch.
+    ASSERT_EQ(chmod((target / "large").c_str(), 0600), 0);
+    EXPECT_EQ(verify("large", 0, 4096), FailReason::none);
+    EXPECT_EQ(verify("large", 2 << 20), FailReason::other_mode);
+}
+
+TEST_F(VerifyingMetadata, AnotherVersionAtTheSourceSaysNothing) {
+    EXPECT_EQ(compare("d", [](wire::Entry& entry) { ++entry.mtime_ns; }), FailReason::source_changed);
+    EXPECT_EQ(compare("d", [](wire::Entry& entry) { entry.mode ^= 1; }), FailReason::source_changed);
+    EXPECT_EQ(compare("d", [](wire::Entry& entry) { ++entry.attributes_digest; }),
+              FailReason::source_changed);
+    EXPECT_EQ(compare("d/l", [](wire::Entry& entry) { entry.target = "other"; }), FailReason::source_changed);
+    EXPECT_EQ(compare("d/l", [](wire::Entry& entry) { entry.path = "gone"; }), FailReason::source_vanished);
+    ASSERT_EQ(unlink((source / "d/l").c_str()), 0);
+    put_file(source / "d/l", "");
+    EXPECT_EQ(compare("d/l",
+                      [](wire::Entry& entry) {
+                          entry.compared = wire::EntryKind::symlink;
+                          entry.target = "text";
+                          entry.attributes_digest = 0;
+                      }),
+              FailReason::source_changed);
+}
+
+// Killed in the middle of it, its trial object is swept up with the rest of staging.
+TEST_F(VerifyingMetadata, ACutOffComparisonLeavesNothing) {
+    rig.storage.reset();
+    ASSERT_EQ(mkdir((target / ".longhaul/staging/b-left").c_str(), 0700), 0);
+    Rig again;
+    again.open(source.path(), target.path());
+    EXPECT_TRUE(staged(target.path()).empty());
+}
+
+// What this target could never have given to an object is no difference; what it could is.
+TEST_F(VerifyingMetadata, WithoutPrivilegesOwnersAreNotCompared) {
+    if (geteuid() != 0) GTEST_SKIP() << "runs as another user only when started as root";
+    TemporaryDirectory other;
+    put_file(source / "setuid", "s");
+    ASSERT_EQ(chmod((source / "setuid").c_str(), 04755), 0);
+    std::vector<wire::Manifest> manifests;
+    std::vector<wire::Trailer> trailers;
+    std::vector<std::uint8_t> payload, nothing;
+    ManifestMaker publish(source.path(), 2), compare_both(source.path(), 2);
+    publish.directory("d");
+    publish.file("setuid");
+    manifests.push_back(publish.take());
+    trailers.push_back(rig.read_all(manifests[0], payload));
+    for (const char* path : {"d", "setuid"}) {
+        struct stat found {};
+        ASSERT_EQ(lstat((source / path).c_str(), &found), 0);
+        ASSERT_TRUE(std::string(path) != "d" || removexattr((source / path).c_str(), "user.k") == 0);
+        as_verify(compare_both.metadata(path), found);
+    }
+    manifests.push_back(compare_both.take());
+    trailers.push_back(rig.read_all(manifests[1], nothing));
+    ASSERT_EQ(chown(other.path().c_str(), 65534, 65534), 0);
+    const pid_t child = fork();
+    ASSERT_GE(child, 0);
+    if (child == 0) {
+        bool good = setgid(65534) == 0 && setuid(65534) == 0;
+        Rig plain;
+        good = good && plain->open_store(2, other.path(), StoreRole::target).ok();
+        good = good && plain.write_all(manifests[0], payload, trailers[0]).last.failed_entries == 0;
+        good = good && plain.write_all(manifests[1], {}, trailers[1]).last.failed_entries == 0;
+        good = good && chmod((other / "setuid").c_str(), 0700) == 0;
+        ++manifests[1].generation;
+        ++trailers[1].generation;
+        const Outcome outcome = plain.write_all(manifests[1], {}, trailers[1]);
+        good = good && outcome.reason_of(0) == FailReason::none &&
+               outcome.reason_of(1) == FailReason::other_mode;
+        plain.storage.reset();
+        std::_Exit(good && !testing::Test::HasFailure() ? 0 : 1);
+    }
+    int status = -1;
+    ASSERT_EQ(waitpid(child, &status, 0), child);
+    EXPECT_EQ(status, 0);
 }
 
 // A source that is not what the entry says is no word about the target.

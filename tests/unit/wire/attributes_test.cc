@@ -55,6 +55,14 @@ TEST(Attributes, OneFormForOneSet) {
     EXPECT_EQ(write_attributes({}), "");
 }
 
+// Proves: the digest that both sites compute. SHA-256 of "abc" begins with ba7816bf 8f01cfea.
+TEST(Attributes, DigestTellsSetsApart) {
+    EXPECT_EQ(attributes_digest(""), 0u);
+    EXPECT_EQ(attributes_digest("abc"), 0xba7816bf8f01cfeaU);
+    EXPECT_NE(attributes_digest(write_attributes({{"user.a", "1"}})),
+              attributes_digest(write_attributes({{"user.a", "2"}})));
+}
+
 // Proves: bytes that no writer makes are refused in words: cut off, unsorted, twice, too long, of other names.
 TEST(Attributes, HostileBytesAreRefused) {
     const std::string one = write_attributes({{"user.b", "1"}}), other = write_attributes({{"user.a", "2"}});

@@ -162,7 +162,7 @@ TEST(FailReasons, NamesAndSentences) {
         EXPECT_TRUE(sentences.insert(sentence).second) << sentence;
         EXPECT_EQ(sentence.back(), '.') << sentence;
     }
-    EXPECT_EQ(known, 26u);
+    EXPECT_EQ(known, 30u);
     EXPECT_STREQ(to_string(FailReason::target_no_space), "target_no_space");
     EXPECT_STREQ(to_string(Stage::durable), "durable");
     EXPECT_STREQ(to_string(Stage::failed), "failed");

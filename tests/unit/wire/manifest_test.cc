@@ -63,6 +63,10 @@ Manifest sample() {
     verify.size = 1 << 20;
     verify.file_offset = std::uint64_t{1} << 30;
     verify.file_size = range.file_size;
+    verify.attributes_digest = 7;
+    Entry verify_link = entry_of(EntryKind::verify, "table/current");
+    verify_link.compared = EntryKind::symlink;
+    verify_link.target = "version 7";
     manifest.entries = {entry_of(EntryKind::directory, "table"),
                         small,
                         empty,
@@ -74,12 +78,13 @@ Manifest sample() {
                         entry_of(EntryKind::metadata, "table"),
                         mark,
                         name,
-                        verify};
+                        verify,
+                        verify_link};
     return manifest;
 }
 
 constexpr std::size_t kSmall = 1, kEmpty = 2, kLarge = 3, kRange = 4, kAssemble = 5, kLink = 6, kRemove = 7,
-                      kMark = 9, kName = 10, kVerify = 11;
+                      kMark = 9, kName = 10, kVerify = 11, kVerifyLink = 12;
 
 Bytes written(const Manifest& manifest) {
     auto bytes = write_manifest(manifest);
@@ -97,7 +102,7 @@ TEST(ManifestCodec, ParsesWhatWasWritten) {
 // Proves: the session learns length, payload, id and generation from the first 40 bytes alone.
 TEST(ManifestCodec, PrefixStandsAtFixedPlaces) {
     const Bytes bytes = written(sample());
-    EXPECT_EQ(as_text(ByteView(bytes).first(4)), "LHM3");
+    EXPECT_EQ(as_text(ByteView(bytes).first(4)), "LHM4");
     const auto prefix = parse_head_prefix(ByteView(bytes).first(kHeadPrefixBytes));
     ASSERT_TRUE(prefix.ok());
     EXPECT_EQ(prefix.value().head_bytes, bytes.size());
@@ -192,6 +197,12 @@ const std::vector<Change>& faults() {
          [](Manifest& m) {
              m.entries[kVerify].attributes = write_attributes({{"user.a", "b"}});
          }},
+        {"verify a symlink without a text", [](Manifest& m) { m.entries[kVerifyLink].target.clear(); }},
+        {"verify a symlink's attributes", [](Manifest& m) { m.entries[kVerifyLink].attributes_digest = 1; }},
+        {"verify a symlink's bytes",
+         [](Manifest& m) { m.entries[kVerifyLink].size = m.entries[kVerifyLink].file_size = 1; }},
+        {"verify a file with a text", [](Manifest& m) { m.entries[kVerify].target = "text"; }},
+        {"verify a removal", [](Manifest& m) { m.entries[kVerify].compared = EntryKind::remove; }},
         {"range of a hole", [](Manifest& m) { m.entries[kRange].object = {}; }},
         {"more than the object", [](Manifest& m) { m.entries[kAssemble].file_size += 4097; }},
         {"ranges of a hole", [](Manifest& m) { m.entries[kAssemble].object = {}; }},
