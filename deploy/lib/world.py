@@ -51,6 +51,7 @@ class Options:
     work: str                                   # configuration, state, logs; made if absent
     link: Link = field(default_factory=Link)
     allowed_roots: tuple = ()                   # where west may keep replicas
+    read_back_share: float = 1                  # of the files published
     first_port: int = None                      # REST east, REST west, peer east, peer west; None: any free ones
     hugepages: bool = False
     workers: dict = field(default_factory=dict)     # of a site's dataplane, where it is not 1
@@ -159,6 +160,7 @@ dataplane_socket = "{self.run}/{site}/dataplane.sock"
 rest_listen = "127.0.0.1:{self.rest_port[site]}"
 peer_listen = "127.0.0.1:{self.peer_port[site]}"
 allowed_roots = {roots}
+read_back_share = {float(self.options.read_back_share)}
 log_level = "{self.options.log_level}"
 
 [pki]

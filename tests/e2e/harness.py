@@ -118,9 +118,10 @@ class TwoSites(unittest.TestCase):
         os.makedirs(self.source)
         os.makedirs(self.replica)
 
-    def start_world(self, link=None, wrap=None, workers=None, second=None):
+    def start_world(self, link=None, wrap=None, workers=None, second=None, read_back_share=1):
         options = Options(build=build_folder(), work=os.path.join(self.folder, "world"), link=link or Link(rtt_ms=20),
-                          allowed_roots=(self.replicas,), log_level="debug", workers=workers or {})
+                          allowed_roots=(self.replicas,), log_level="debug", workers=workers or {},
+                          read_back_share=read_back_share)
         self.world = TwoLinks(options, second) if second else World(options)
         self.world.wrap.update(wrap or {})
         self.addCleanup(self.world.stop)

@@ -11,8 +11,8 @@ SEED = int(os.environ.get("LONGHAUL_SEED", "1"))
 
 
 class Crash(TwoSites):
-    def begin(self, consistency="ordered"):
-        self.start_world(LINK)
+    def begin(self, consistency="ordered", read_back_share=1):
+        self.start_world(LINK, read_back_share=read_back_share)
         self.create_dataset(consistency=consistency, delete_hold_objects=0)
         scratch = os.path.join(self.folder, "scratch")
         os.makedirs(scratch)
@@ -35,8 +35,9 @@ class Crash(TwoSites):
         self.kill_at_random("object", RUNS // 2)
 
     def test_a_damaged_replica_would_be_noticed(self):
-        # Proves that the runs above can fail: bytes that no version had are torn, a file that has gone is lost.
-        runs = self.begin()
+        # Proves that the runs above can fail: bytes that no version had are torn, a file that has gone is lost. Read back,
+        # both would be mended before anybody looks.
+        runs = self.begin(read_back_share=0)
         runs.tree.change(30)
         calm = Run(0, (), {})
         runs.converge(calm)

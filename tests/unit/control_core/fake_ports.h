@@ -86,7 +86,12 @@ class FakePorts final : public Ports {
     }
     // As a bad disk does: while it lasts, files under this path read back as other bytes than were sent.
     void spoil(const std::string& path, bool on) {
-        locked([&] { on ? spoiled_.insert(path).second : spoiled_.erase(path) > 0; });
+        locked([&] {
+            if (on)
+                spoiled_.insert(path);
+            else
+                spoiled_.erase(path);
+        });
     }
     void change(const std::string& path, const std::function<void(ModelObject&)>& how) {
         locked([&] { how(tree_.at(path)); });

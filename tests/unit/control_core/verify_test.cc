@@ -293,9 +293,9 @@ TEST(VerificationCursor, WhatComesBackIsDrawnFirst) {
 
 // However long the names are, what is drawn at once fits into the head of a bundle.
 TEST(VerificationCursor, LongNamesAreDrawnInPieces) {
-    constexpr std::size_t kObjects = 1000;
-    std::vector<PublishedObject> links(kObjects);
-    for (std::size_t i = 0; i < kObjects; ++i) {
+    constexpr std::size_t kManyObjects = 1000;
+    std::vector<PublishedObject> links(kManyObjects);
+    for (std::size_t i = 0; i < kManyObjects; ++i) {
         links[i].path = std::to_string(100'000 + i) + std::string(4000, 'p');
         links[i].link = std::string(4000, 't');
         links[i].print.kind = ObjectKind::symlink;
@@ -315,7 +315,7 @@ TEST(VerificationCursor, LongNamesAreDrawnInPieces) {
         EXPECT_LT(bytes, wire::kHeadBytesMax / 2 + 10'000);
         drawn += some.size();
     }
-    EXPECT_EQ(drawn, kObjects);
+    EXPECT_EQ(drawn, kManyObjects);
 }
 
 }  // namespace
