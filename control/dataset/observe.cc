@@ -325,7 +325,7 @@ void Runner::forget_large(const std::string& path) {
 }
 
 // Publishing into a directory has changed its mtime at the target.
-void Runner::touch(const std::string& directory, SweepNumber first) {
+void Runner::touch(const std::string& directory, SweepNumber first, bool published) {
     if (directory.empty()) return;  // the store's own root is not an object of the dataset
     if (const auto compared = comparing_.find(directory); compared != comparing_.end())
         compared->second = true;
@@ -340,8 +340,12 @@ void Runner::touch(const std::string& directory, SweepNumber first) {
         pending_.set_first(*change, first);
         return;
     }
-    if (state_.directory_unsettle(record_.id, directory))
-        look_later(directory, ObjectKind::directory, first)->unsettled = true;
+    if (!published) {
+        const auto row = state_.object(record_.id, directory);
+        if (!row || !row->published || row->print.kind != ObjectKind::directory) return;
+    }
+    state_.directory_unsettle(record_.id, directory);
+    look_later(directory, ObjectKind::directory, first)->unsettled = true;
 }
 
 // Nothing is known to be missing, but no watermark may pass before the source has been asked.

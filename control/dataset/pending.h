@@ -123,9 +123,15 @@ class Pending {
     bool flies_into(const std::string& directory) const;           // a name is made or removed there
     bool removals_wait_under(const std::string& directory) const;  // not even in flight
     template <typename Visit>
-    void for_each_listed(Visit visit) {  // everything but what is in flight
-        for (auto& [path, handle] : index_)
-            if (handle->place != Place::in_flight) visit(handle);
+    void for_each_listed(Visit visit) {  // everything but what is in flight; `visit` moves nothing
+        const auto visit_all = [&](List& list) {
+            for (auto change = list.begin(); change != list.end(); ++change)
+                visit(change);
+        };
+        for (auto& list : lists_)
+            if (&list != &lists_[static_cast<std::size_t>(Place::in_flight)]) visit_all(list);
+        for (auto& [path, list] : waiting_)
+            visit_all(list);
     }
 
     std::size_t size() const { return index_.size(); }

@@ -280,7 +280,7 @@ void Runner::succeeded(Pending::Handle handle, Moment now) {
     failures_->succeeded(path);
     pending_.erase(handle);
     if (action == Action::create || action == Action::remove) touch(std::string(parent_of(path)), first);
-    if (unsettled) touch(path, first);
+    if (unsettled) touch(path, first, true);
     if (unproven && !pending_.find(path))
         look_later(path, kind, first)->may_be_missing = action == Action::remove;
 }

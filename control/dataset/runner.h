@@ -165,7 +165,8 @@ class Runner {
     void not_looked_into(const std::string& directory);
     SweepNumber first_possible(const std::string& path, SweepNumber first) const;
     void all_looked_into();
-    void touch(const std::string& directory, SweepNumber first);
+    // `published`: it certainly is, and nobody needs to look.
+    void touch(const std::string& directory, SweepNumber first, bool published = false);
     Pending::Handle look_later(const std::string& path, ObjectKind kind, SweepNumber first);
     void forget_large(const std::string& path);
     Sighting seen_now() const { return {sweeping_ ? record_.sweeps : record_.sweeps + 1, record_.sweeps}; }

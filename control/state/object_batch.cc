@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "control/state/object_batch.h"
 
+#include <memory>
 #include <utility>
 
 #include "dataplane/base/assert.h"
@@ -31,49 +32,68 @@ Statement& bind_object(Statement& to, const Fingerprint& print, std::string_view
     return to.bind(print.attributes).bind(print.birth_ns).bind(print.names);
 }
 
-ObjectBatch::ObjectBatch(Database& database)
-    : insert_one_(database, insert_of(1).c_str()),
+ObjectBatch::ObjectBatch(Database& database, WriteBehind& behind)
+    : behind_(behind),
+      insert_one_(database, insert_of(1).c_str()),
       insert_many_(database, insert_of(kRows).c_str()),
       publish_one_(database, publish_of(1).c_str()),
       publish_many_(database, publish_of(kRows).c_str()) {}
 
 void ObjectBatch::offer(std::int64_t dataset, std::string key, const Fingerprint& print,
                         std::string_view link) {
-    LH_ASSERT(takes(dataset) && !full());
-    dataset_ = dataset;
-    offered_.push_back({std::move(key), std::string(link), print});
+    LH_ASSERT(takes(dataset));
+    gathered_.dataset = dataset;
+    gathered_.offered.push_back({std::move(key), std::string(link), print});
+    post_if_full();
 }
 
 void ObjectBatch::publish(std::int64_t dataset, std::string key) {
-    LH_ASSERT(takes(dataset) && !full());
-    dataset_ = dataset;
-    published_.push_back(std::move(key));
+    LH_ASSERT(takes(dataset));
+    gathered_.dataset = dataset;
+    gathered_.published.push_back(std::move(key));
+    post_if_full();
 }
 
-void ObjectBatch::bind(Statement& insert, const Offered& row) const {
-    bind_object(insert.bind(dataset_).bind_blob(row.key), row.print, row.link);
+void ObjectBatch::post_if_full() {
+    if (gathered_.offered.size() == kRows || gathered_.published.size() == kRows) post();
+}
+
+void ObjectBatch::post() {
+    if (empty()) return;
+    behind_.post([this, piece = std::make_shared<const Piece>(std::move(gathered_))] { execute(*piece); });
+    gathered_ = {};
+    gathered_.offered.reserve(kRows);
+    gathered_.published.reserve(kRows);
+}
+
+void ObjectBatch::write() {
+    execute(gathered_);
+    gathered_.offered.clear();
+    gathered_.published.clear();
+}
+
+void ObjectBatch::bind(Statement& insert, std::int64_t dataset, const Offered& row) {
+    bind_object(insert.bind(dataset).bind_blob(row.key), row.print, row.link);
 }
 
 // Rows before their publication: both may be of one object.
-void ObjectBatch::write() {
-    const bool inserts_many = offered_.size() == kRows;
-    for (const auto& row : offered_) {
-        bind(inserts_many ? insert_many_ : insert_one_, row);
+void ObjectBatch::execute(const Piece& piece) {
+    const bool inserts_many = piece.offered.size() == kRows;
+    for (const auto& row : piece.offered) {
+        bind(inserts_many ? insert_many_ : insert_one_, piece.dataset, row);
         if (!inserts_many) insert_one_.run();
     }
     if (inserts_many) insert_many_.run();
-    offered_.clear();
 
-    const bool publishes_many = published_.size() == kRows;
-    if (publishes_many) publish_many_.bind(dataset_);
-    for (const auto& key : published_) {
+    const bool publishes_many = piece.published.size() == kRows;
+    if (publishes_many) publish_many_.bind(piece.dataset);
+    for (const auto& key : piece.published) {
         if (publishes_many)
             publish_many_.bind_blob(key);
         else
-            publish_one_.bind(dataset_).bind_blob(key).run();
+            publish_one_.bind(piece.dataset).bind_blob(key).run();
     }
     if (publishes_many) publish_many_.run();
-    published_.clear();
 }
 
 }  // namespace longhaul::control

@@ -57,16 +57,19 @@ struct ObjectRecord {
     bool published = false;
 };
 
-struct DatasetRecord {
-    std::int64_t id = 0;  // also the number of the source store
-    DatasetSpec spec;
+struct DatasetProgress {
     std::uint64_t target_store = 0;  // chosen by the target's control
-    WallNs created = 0;
     StageTimes watermarks;
     std::uint32_t sweeps = 0;                          // number of the last sweep begun; never reused
     std::uint64_t objects_total = 0, bytes_total = 0;  // of the last complete sweep
     std::uint64_t root_device = 0, root_inode = 0;     // 0, 0: not seen yet
     std::uint64_t order_run = 1, order_number = 0;     // wire::OrderPlace: of the last bundle
+};
+
+struct DatasetRecord : DatasetProgress {
+    std::int64_t id = 0;  // also the number of the source store
+    DatasetSpec spec;
+    WallNs created = 0;
 };
 
 struct TargetRecord {

@@ -51,6 +51,7 @@ std::uint64_t StateStore::event_add(const Event& event) {
 }
 
 std::vector<Event> StateStore::events() {
+    reading();
     Statement query(database_,
                     "SELECT id,at,kind,dataset,site,role,text,stage,object,who,rpo_target_s,lag_s,peak_lag_s,"
                     "duration_s,watermark FROM events ORDER BY id");
@@ -104,6 +105,7 @@ std::int64_t StateStore::breach_put(const Breach& breach) {
 }
 
 std::vector<Breach> StateStore::breaches(std::size_t most) {
+    reading();
     Statement query(database_,
                     "SELECT id,subject,dataset,site,role,started,ended,rpo_target_s,peak_lag_s,stage,cause "
                     "FROM breaches ORDER BY id DESC LIMIT ?");
@@ -115,6 +117,7 @@ std::vector<Breach> StateStore::breaches(std::size_t most) {
 }
 
 std::optional<Breach> StateStore::open_breach(const std::string& subject) {
+    reading();
     Statement query(database_,
                     "SELECT id,subject,dataset,site,role,started,ended,rpo_target_s,peak_lag_s,stage,cause "
                     "FROM breaches WHERE subject=? AND ended IS NULL ORDER BY id DESC LIMIT 1");
@@ -151,6 +154,7 @@ void StateStore::slo_forget_before(const std::string& subject, std::int64_t minu
 }
 
 std::vector<SloSlot> StateStore::slo_slots(const std::string& subject) {
+    reading();
     Statement query(
         database_,
         "SELECT minutes,start,good,missed,seeding,changes,changes_late,bytes,bytes_late,lag_max_s "
@@ -197,6 +201,7 @@ void StateStore::own_clock_put(const std::string& prefix, const std::string& nam
 }
 
 std::map<std::string, ClockEstimate> StateStore::peer_clocks() {
+    reading();
     Statement query(database_, "SELECT site,offset_ns,uncertainty_ns,measured_at FROM peer_clocks");
     std::map<std::string, ClockEstimate> clocks;
     while (query.step())

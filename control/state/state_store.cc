@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "control/state/schema.h"
 
@@ -145,7 +146,9 @@ struct StateStore::Prepared {
 };
 
 StateStore::StateStore(Database database)
-    : database_(std::move(database)), batch_(database_), prepared_(std::make_unique<Prepared>(database_)) {}
+    : database_(std::move(database)),
+      batch_(database_, behind_),
+      prepared_(std::make_unique<Prepared>(database_)) {}
 
 StateStore::~StateStore() {
     commit();
@@ -163,21 +166,35 @@ Result<std::unique_ptr<StateStore>> StateStore::open(const std::string& path) {
 }
 
 void StateStore::reading() {
-    if (!batch_.empty()) return writing();
+    if (!behind_.at_rest() || !batch_.empty()) return writing();
     if (open_ != Transaction::none) return;
     database_.execute("BEGIN");
     open_ = Transaction::reads;
 }
 
 void StateStore::writing() {
+    behind_.rest();
     if (open_ == Transaction::reads) database_.execute("COMMIT");
     if (open_ != Transaction::writes) database_.execute("BEGIN IMMEDIATE");
     open_ = Transaction::writes;
     batch_.write();
 }
 
+void StateStore::gathering(std::int64_t dataset) {
+    if (open_ != Transaction::writes || !batch_.takes(dataset)) writing();
+}
+
+void StateStore::write_later(std::function<void()> write) {
+    if (behind_.at_rest()) {
+        writing();
+        return write();
+    }
+    batch_.post();  // it may be about these rows
+    behind_.post(std::move(write));
+}
+
 void StateStore::commit() {
-    if (!batch_.empty()) writing();
+    if (!behind_.at_rest() || !batch_.empty()) writing();
     if (open_ == Transaction::none) return;
     database_.execute("COMMIT");
     open_ = Transaction::none;
@@ -206,17 +223,14 @@ std::int64_t StateStore::dataset_add(const DatasetRecord& record) {
 }
 
 void StateStore::dataset_update(const DatasetRecord& record) {
-    writing();
-    auto& set = prepared_->dataset_set;
-    set.bind(record.target_store).bind(record.watermarks.w_disc).bind(record.watermarks.w_xfer);
-    set.bind(record.watermarks.w_dur);
-    set.bind(record.watermarks.w_pub).bind(record.sweeps).bind(record.objects_total).bind(record.bytes_total);
-    set.bind(record.root_device)
-        .bind(record.root_inode)
-        .bind(record.order_run)
-        .bind(record.order_number)
-        .bind(record.id);
-    set.run();
+    const DatasetProgress& now = record;
+    write_later([this, now, id = record.id] {
+        auto& set = prepared_->dataset_set;
+        set.bind(now.target_store).bind(now.watermarks.w_disc).bind(now.watermarks.w_xfer);
+        set.bind(now.watermarks.w_dur).bind(now.watermarks.w_pub).bind(now.sweeps);
+        set.bind(now.objects_total).bind(now.bytes_total).bind(now.root_device).bind(now.root_inode);
+        set.bind(now.order_run).bind(now.order_number).bind(id).run();
+    });
 }
 
 void StateStore::dataset_link_set(std::int64_t id, const std::string& link) {
@@ -240,6 +254,7 @@ void StateStore::dataset_remove(std::int64_t id) {
 }
 
 std::vector<DatasetRecord> StateStore::datasets() {
+    reading();
     Statement query(
         database_,
         "SELECT id,name,source,target_site,target_directory,mode,consistency,rpo_target_s,"
@@ -315,6 +330,7 @@ void StateStore::release_done(std::uint64_t store) {
 }
 
 std::vector<ReleaseRecord> StateStore::releases() {
+    reading();
     Statement query(database_, "SELECT store,site,dataset FROM releases ORDER BY store");
     std::vector<ReleaseRecord> records;
     while (query.step())
@@ -323,6 +339,7 @@ std::vector<ReleaseRecord> StateStore::releases() {
 }
 
 std::vector<TargetRecord> StateStore::targets() {
+    reading();
     Statement query(
         database_,
         "SELECT store,site,dataset,directory,rpo_target_s,rescan_s,accepted,w_pub,marked FROM targets "
@@ -364,10 +381,6 @@ void StateStore::object_offered(std::int64_t dataset, std::string_view path, Obj
     writing();
     const std::string key = key_of_path(path);
     prepared_->object_offer.bind(dataset).bind_blob(key).bind(static_cast<std::int64_t>(kind)).run();
-}
-
-void StateStore::gathering(std::int64_t dataset) {
-    if (batch_.full() || !batch_.takes(dataset)) writing();
 }
 
 void StateStore::object_first_offered(std::int64_t dataset, std::string_view path, const Fingerprint& print,
@@ -419,11 +432,10 @@ void StateStore::object_may_be_gone(std::int64_t dataset, std::string_view path)
     prepared_->may_be_gone.bind(dataset).bind_blob(key).run();
 }
 
-bool StateStore::directory_unsettle(std::int64_t dataset, std::string_view path) {
-    writing();
-    const std::string key = key_of_path(path);
-    prepared_->unsettle.bind(kMtimeUnsettled).bind(dataset).bind_blob(key).run();
-    return database_.changes() > 0;
+void StateStore::directory_unsettle(std::int64_t dataset, std::string_view path) {
+    write_later([this, dataset, key = key_of_path(path)] {
+        prepared_->unsettle.bind(kMtimeUnsettled).bind(dataset).bind_blob(key).run();
+    });
 }
 
 PublishedTotals StateStore::published_totals(std::int64_t dataset) {
@@ -442,26 +454,25 @@ void StateStore::objects_forget_published(std::int64_t dataset) {
     Statement(database_, "DELETE FROM ranges WHERE dataset=?").bind(dataset).run();
 }
 
-void StateStore::bundle_put(const BundleRecord& record) {
-    writing();
-    const auto id = id_bytes(record.id);
-    const auto notes = notes_bytes(record.notes);
-    auto& put = prepared_->bundle_insert;
-    put.bind_blob(id)
-        .bind(record.dataset)
-        .bind(static_cast<std::int64_t>(record.link))
-        .bind(record.generation);
-    put.bind(record.offered_at).bind_blob(record.head).bind_blob(notes);
-    put.run();
+void StateStore::bundle_put(BundleRecord record) {
+    write_later([this, bundle = std::make_shared<const BundleRecord>(std::move(record))] {
+        const auto id = id_bytes(bundle->id);
+        const auto notes = notes_bytes(bundle->notes);
+        auto& put = prepared_->bundle_insert;
+        put.bind_blob(id).bind(bundle->dataset).bind(static_cast<std::int64_t>(bundle->link));
+        put.bind(bundle->generation).bind(bundle->offered_at).bind_blob(bundle->head).bind_blob(notes).run();
+    });
 }
 
 void StateStore::bundle_remove(const wire::BundleId& id) {
-    writing();
-    const auto bytes = id_bytes(id);
-    prepared_->bundle_delete.bind_blob(bytes).run();
+    write_later([this, id] {
+        const auto bytes = id_bytes(id);
+        prepared_->bundle_delete.bind_blob(bytes).run();
+    });
 }
 
 std::vector<BundleRecord> StateStore::bundles(std::int64_t dataset) {
+    reading();
     Statement query(database_,
                     "SELECT id,dataset,link,generation,offered_at,head,notes FROM bundles WHERE dataset=? "
                     "ORDER BY offered_at");
@@ -494,6 +505,7 @@ void StateStore::range_put(std::int64_t dataset, std::string_view path, const wi
 
 std::vector<RangeRecord> StateStore::ranges(std::int64_t dataset, std::string_view path,
                                             const wire::ObjectKey& object) {
+    reading();
     const std::string key = key_of_path(path);
     const auto version = id_bytes(object);
     auto& list = prepared_->range_list;

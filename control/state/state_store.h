@@ -19,6 +19,7 @@
 #include "control/state/object_batch.h"
 #include "control/state/records.h"
 #include "control/state/sqlite.h"
+#include "control/state/write_behind.h"
 
 namespace longhaul::control {
 
@@ -83,12 +84,11 @@ class StateStore {
     void object_may_be_gone(std::int64_t dataset, std::string_view path);
     // The target's copy of a directory has another mtime than the one recorded: the next look must see a
     // difference.
-    bool directory_unsettle(std::int64_t dataset,
-                            std::string_view path);  // false: no such published directory
+    void directory_unsettle(std::int64_t dataset, std::string_view path);
     PublishedTotals published_totals(std::int64_t dataset);
     void objects_forget_published(std::int64_t dataset);  // another store: nothing is known to be there
 
-    void bundle_put(const BundleRecord& record);
+    void bundle_put(BundleRecord record);
     void bundle_remove(const wire::BundleId& id);
     std::vector<BundleRecord> bundles(std::int64_t dataset);
 
@@ -122,14 +122,16 @@ class StateStore {
 
   private:
     explicit StateStore(Database database);
+    // Whoever uses the connection calls one of these first: it may be another thread's at the moment.
     void
     reading();  // opens a transaction if none is open: what is asked often locks the file but once a turn
-    void writing();  // opens one that may write, unless it is open
-
-    void gathering(std::int64_t dataset);  // makes room in batch_
+    void writing();                                 // opens one that may write, unless it is open
+    void gathering(std::int64_t dataset);           // for batch_
+    void write_later(std::function<void()> write);  // behind those that are on their way, or at once
 
     Database database_;
-    ObjectBatch batch_;  // written before anything else is asked or written
+    WriteBehind behind_;
+    ObjectBatch batch_;
     enum class Transaction : std::uint8_t { none, reads, writes } open_ = Transaction::none;
     struct Prepared;
     std::unique_ptr<Prepared> prepared_;

@@ -5,6 +5,7 @@
 namespace longhaul::control {
 
 std::optional<VerificationRecord> StateStore::verification(std::int64_t dataset) {
+    reading();
     Statement query(
         database_,
         "SELECT started,ended,next_key,next_offset,objects,bytes,differing,missing,changed,unreadable,"
