@@ -58,9 +58,11 @@ class Tally:
         return f"{self.passed} passed, {self.failed} failed" + (f", {self.skipped} skipped" if self.skipped else "")
 
 
-# Sanitizer builds read each target's sources as one: the headers, and what they instantiate, once for all of them. The
-# release build reads file by file, which proves that each includes what it uses.
-AS_ONE = ["-Dunity=on", "-Dunity_size=1000"]
+# Sanitizer builds read each target's sources as one: the headers, and what they instantiate, once for all of them. Their
+# findings need lines, not variables. The release build reads the product file by file, which proves that each includes
+# what it uses, and only its tests as one.
+AS_ONE = ["-Dunity=on", "-Dunity_size=1000", "-Ddebug=false", "-Dcpp_args=-g1"]
+RELEASE = ["--buildtype=release", "-Dwerror=true", "-Dtests_as_one=true"]
 
 
 # ---- running one thing ------------------------------------------------------------------------------------------------
@@ -309,7 +311,7 @@ def chosen(tests, options):
 
 def phase_gcc(options):
     """Everything in a release build with g++, warnings as errors; unit, property and sim tests."""
-    folder, tally = built("gcc", "g++", ["--buildtype=release", "-Dwerror=true"], [], options, 2400)
+    folder, tally = built("gcc", "g++", RELEASE, [], options, 2400)
     if folder:
         tests = chosen(tests_in(folder, ("unit", "property", "sim")), options)
         tally.add(run_meson_tests(tests, "gcc", folder, {}, options.jobs))
@@ -339,7 +341,7 @@ def phase_fuzz(options):
     """clang's libFuzzer over every parser of bytes from outside, a short run each."""
     folder, tally = built("fuzz", "clang++-14", [
         "--buildtype=debugoptimized", "-Dfuzz=true", "-Db_sanitize=address,undefined", "-Db_lundef=false",
-        "-Dnode_programs=false", "-Dcpp_args=-fsanitize=fuzzer-no-link", *AS_ONE],
+        "-Dnode_programs=false", *AS_ONE, "-Dcpp_args=-g1 -fsanitize=fuzzer-no-link"],
         lambda folder: targets_of(tests_in(folder, ("fuzz",)), folder), options, 1200)
     if folder:
         tests = chosen(tests_in(folder, ("fuzz",)), options)
@@ -368,7 +370,7 @@ TIDY_FOLDERS = ("dataplane/base", "dataplane/wire", "dataplane/fec", "dataplane/
 
 def phase_tidy(options):
     """clang-tidy over the sans-I/O layers of the dataplane, with the checks of .clang-tidy."""
-    folder, failure = configure_and_build("gcc", "g++", ["--buildtype=release", "-Dwerror=true"], ["build.ninja"], options.jobs, 600)
+    folder, failure = configure_and_build("gcc", "g++", RELEASE, ["build.ninja"], options.jobs, 600)
     tally = Tally()
     if failure:
         return Tally(failed=1, failures=[failure])
@@ -394,7 +396,7 @@ def phase_e2e(options):
     """Real processes, real disks, the emulated link; see tests/e2e."""
     folder = os.path.join(BUILD, "ci-gcc")
     if not os.path.exists(os.path.join(folder, "build.ninja")) or "gcc" not in options.ran:
-        folder, tally = built("gcc", "g++", ["--buildtype=release", "-Dwerror=true"], [], options, 2400)
+        folder, tally = built("gcc", "g++", RELEASE, [], options, 2400)
         if not folder:
             return tally
     return run_script("e2e", [os.path.join(ROOT, "tests", "e2e", "run"), "--build", folder, *options.patterns], 2400)

@@ -35,6 +35,11 @@ Difference of_file(const Fingerprint& recorded, const Fingerprint& now) noexcept
 
 }  // namespace
 
+std::string_view parent_of(std::string_view path) noexcept {
+    const auto slash = path.rfind('/');
+    return slash == std::string_view::npos ? std::string_view() : path.substr(0, slash);
+}
+
 Difference difference(const ObjectRecord* recorded, const Observed* now) noexcept {
     if (recorded == nullptr) return now == nullptr ? Difference::none : Difference::content;
     if (now == nullptr) return Difference::gone;

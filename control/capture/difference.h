@@ -4,11 +4,14 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "control/state/records.h"
 
 namespace longhaul::control {
+
+std::string_view parent_of(std::string_view path) noexcept;  // "" for a name in the root
 
 // One object as it stands at the source now.
 struct Observed {

@@ -84,8 +84,7 @@ void Sweeper::begin_beneath() {
         withhold_removals_ = true;
     } else if (entry.value()) {
         Frame above;
-        const auto slash = request_.beneath.rfind('/');
-        if (slash != std::string::npos) above.directory = request_.beneath.substr(0, slash);
+        above.directory = parent_of(request_.beneath);
         visit(above, request_.beneath, 0, *entry.value());
         close_directory(above);
     }

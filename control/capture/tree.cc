@@ -137,11 +137,6 @@ bool look_at_name(int directory, std::uint64_t root_device, Listed& entry) {
     return true;
 }
 
-std::string parent_directory(const std::string& path) {
-    const auto slash = path.rfind('/');
-    return slash == std::string::npos ? std::string() : path.substr(0, slash);
-}
-
 }  // namespace
 
 // The clock that file systems stamp with; the injected clock of Core is about watermarks, not about files.
@@ -225,7 +220,7 @@ Result<std::optional<Listed>> Tree::find(const std::string& path) const {
         return Error{ErrorCode::io_error, shown_path(path) + ": " + std::strerror(errno)};
     }
     Listed entry = listed_from(status, identity_.device);
-    if (device_of(status) != identity_.device && !is_on(parent_directory(path), identity_.device))
+    if (device_of(status) != identity_.device && !is_on(std::string(parent_of(path)), identity_.device))
         return Error{ErrorCode::io_error, shown_path(path) + " lies on another file system"};
     if (S_ISLNK(status.stx_mode)) take_link(fd.get(), "", entry);
     return Found(std::move(entry));

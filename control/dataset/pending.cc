@@ -22,11 +22,6 @@ bool next_write_may_hide(const Change& change) {
 
 }  // namespace
 
-std::string_view parent_of(std::string_view path) noexcept {
-    const auto slash = path.rfind('/');
-    return slash == std::string_view::npos ? std::string_view() : path.substr(0, slash);
-}
-
 Place Pending::place_of(const Change& change) {
     switch (change.action) {
         case Action::remove:

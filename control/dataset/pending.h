@@ -78,8 +78,6 @@ struct Change {
     std::int64_t cut_ns = 0;         // of the epoch it belongs to; 0: of none yet
 };
 
-std::string_view parent_of(std::string_view path) noexcept;  // "" for a name in the root
-
 class Pending {
   public:
     using List = std::list<Change>;

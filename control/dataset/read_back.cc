@@ -52,21 +52,9 @@ void ReadBack::remember_trouble(const std::string& path, TimeNs now) {
 
 std::vector<ReadBack::Stretch> ReadBack::draw(std::size_t entries_max, std::uint64_t bytes_max,
                                               const Look& look) {
-    std::vector<Stretch> drawn;
-    std::uint64_t bytes = 0;
-    std::size_t name_bytes = 0;
-    const auto room = [&] {
-        return drawn.empty() ||
-               (drawn.size() < entries_max && bytes < bytes_max && name_bytes < Verification::kNameBytesMax);
-    };
-    const auto take = [&](Stretch&& stretch) {
-        bytes += stretch.length;
-        name_bytes += stretch.object.path.size();
-        drawn.push_back(std::move(stretch));
-    };
-    for (; !again_.empty() && room(); again_.pop_front())
-        take(std::move(again_.front()));
-    for (std::size_t looks = 0; !files_.empty() && room() && looks < kLooksMax; ++looks) {
+    Verification::Draw draw(entries_max, bytes_max);
+    draw.take_while_room(again_);
+    for (std::size_t looks = 0; !files_.empty() && draw.room() && looks < kLooksMax; ++looks) {
         if (!begun_) begun_ = look(files_.front());
         if (!begun_) {
             ++counts_.skipped;
@@ -81,9 +69,9 @@ std::vector<ReadBack::Stretch> ReadBack::draw(std::size_t entries_max, std::uint
             offset_ = 0;
             files_.pop_front();
         }
-        take(std::move(stretch));
+        draw.take(std::move(stretch));
     }
-    return drawn;
+    return std::move(draw.taken);
 }
 
 void ReadBack::settle(const Stretch& stretch, Outcome outcome, TimeNs now) {

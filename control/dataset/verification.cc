@@ -11,6 +11,7 @@ namespace longhaul::control {
 namespace {
 
 constexpr std::size_t kPageObjects = 1024;
+constexpr std::size_t kNameBytesMax = 2u << 20;  // of one draw: they have to fit into a head
 
 // The smallest key behind it.
 std::string key_after(const std::string& path) {
@@ -31,25 +32,29 @@ void Verification::stop(WallNs now) {
     if (running()) record_.ended = now;
 }
 
+bool Verification::Draw::room() const {
+    return taken.empty() ||
+           (taken.size() < entries_max_ && bytes_ < bytes_max_ && name_bytes_ < kNameBytesMax);
+}
+
+void Verification::Draw::take(Stretch&& stretch) {
+    bytes_ += stretch.length;
+    name_bytes_ += stretch.object.path.size() + stretch.object.link.size();
+    taken.push_back(std::move(stretch));
+}
+
+void Verification::Draw::take_while_room(std::deque<Stretch>& from) {
+    for (; !from.empty() && room(); from.pop_front())
+        take(std::move(from.front()));
+}
+
 std::vector<Verification::Stretch> Verification::draw(std::size_t entries_max, std::uint64_t bytes_max,
                                                       const Page& page) {
-    std::vector<Stretch> drawn;
-    std::uint64_t bytes = 0;
-    std::size_t name_bytes = 0;
-    const auto room = [&] {
-        return drawn.empty() ||
-               (drawn.size() < entries_max && bytes < bytes_max && name_bytes < kNameBytesMax);
-    };
-    const auto take = [&](Stretch&& stretch) {
-        bytes += stretch.length;
-        name_bytes += stretch.object.path.size() + stretch.object.link.size();
-        drawn.push_back(std::move(stretch));
-    };
-    for (; !again_.empty() && room(); again_.pop_front())
-        take(std::move(again_.front()));
-    if (!drawn.empty()) return drawn;
+    Draw draw(entries_max, bytes_max);
+    draw.take_while_room(again_);
+    if (!draw.taken.empty()) return std::move(draw.taken);
     Batch batch{draw_key_, draw_offset_, 0, {}};
-    while (room()) {
+    while (draw.room()) {
         if (page_.empty() && !drawn_all_) {
             auto objects = page(draw_key_, kPageObjects);
             drawn_all_ = objects.size() < kPageObjects;
@@ -69,12 +74,12 @@ std::vector<Verification::Stretch> Verification::draw(std::size_t entries_max, s
             draw_offset_ = 0;
             page_.pop_front();
         }
-        take(std::move(stretch));
+        draw.take(std::move(stretch));
     }
-    if (drawn.empty()) return drawn;
-    batch.left = drawn.size();
+    if (draw.taken.empty()) return {};
+    batch.left = draw.taken.size();
     batches_.emplace(next_batch_++, std::move(batch));
-    return drawn;
+    return std::move(draw.taken);
 }
 
 void Verification::settle(const Stretch& stretch, Outcome outcome) {

@@ -18,7 +18,6 @@ namespace longhaul::control {
 class Verification {
   public:
     static constexpr std::uint64_t kStretchBytes = 64u << 20;
-    static constexpr std::size_t kNameBytesMax = 2u << 20;  // of one draw: they have to fit into a head
 
     struct Stretch {
         PublishedObject object;
@@ -26,6 +25,22 @@ class Verification {
         std::uint64_t batch = 0;
         bool last() const { return offset + length == object.bytes(); }
         bool whole() const { return length == object.bytes(); }
+    };
+    // What one bundle takes, of all that is to be compared: at least one stretch.
+    class Draw {
+      public:
+        Draw(std::size_t entries_max, std::uint64_t bytes_max)
+            : entries_max_(entries_max), bytes_max_(bytes_max) {}
+        bool room() const;
+        void take(Stretch&& stretch);
+        void take_while_room(std::deque<Stretch>& from);
+        std::vector<Stretch> taken;
+
+      private:
+        const std::size_t entries_max_;
+        const std::uint64_t bytes_max_;
+        std::uint64_t bytes_ = 0;
+        std::size_t name_bytes_ = 0;
     };
     enum class Outcome : std::uint8_t {
         same,

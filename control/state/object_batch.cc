@@ -34,10 +34,10 @@ Statement& bind_object(Statement& to, const Fingerprint& print, std::string_view
 
 ObjectBatch::ObjectBatch(Database& database, WriteBehind& behind)
     : behind_(behind),
-      insert_one_(database, insert_of(1).c_str()),
-      insert_many_(database, insert_of(kRows).c_str()),
-      publish_one_(database, publish_of(1).c_str()),
-      publish_many_(database, publish_of(kRows).c_str()) {}
+      insert_one_(database, insert_of(1)),
+      insert_many_(database, insert_of(kRows)),
+      publish_one_(database, publish_of(1)),
+      publish_many_(database, publish_of(kRows)) {}
 
 void ObjectBatch::offer(std::int64_t dataset, std::string key, const Fingerprint& print,
                         std::string_view link) {

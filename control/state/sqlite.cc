@@ -74,8 +74,9 @@ std::int64_t Database::changes() const {
     return sqlite3_changes64(handle_);
 }
 
-Statement::Statement(Database& database, const char* sql) : database_(database.handle()) {
-    if (sqlite3_prepare_v3(database_, sql, -1, SQLITE_PREPARE_PERSISTENT, &statement_, nullptr) != SQLITE_OK)
+Statement::Statement(Database& database, const std::string& sql) : database_(database.handle()) {
+    if (sqlite3_prepare_v3(database_, sql.c_str(), -1, SQLITE_PREPARE_PERSISTENT, &statement_, nullptr) !=
+        SQLITE_OK)
         fail("understand");
 }
 

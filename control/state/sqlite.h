@@ -47,7 +47,7 @@ class Database {
 // Parameters are bound from 1 in the order of the calls. Text and blobs are borrowed until reset().
 class Statement {
   public:
-    Statement(Database& database, const char* sql);
+    Statement(Database& database, const std::string& sql);
     Statement(Statement&&) noexcept;
     Statement& operator=(Statement&&) = delete;
     ~Statement();

@@ -100,11 +100,7 @@ std::string end_of_subtree(std::string_view key) {
 
 struct StateStore::Prepared {
     explicit Prepared(Database& db)
-        : object_get(
-              db,
-              "SELECT kind,size,mode,uid,gid,mtime_ns,ctime_ns,inode,link,published,attributes,birth_ns,"
-              "names FROM objects "
-              "WHERE dataset=? AND key=?"),
+        : object_get(db, "SELECT " + kObjectColumns + " FROM objects WHERE dataset=? AND key=?"),
           object_offer(db,
                        "INSERT INTO objects VALUES (?,?,?,0,0,0,0,0,0,0,x'',0,0,0,0) ON CONFLICT DO NOTHING"),
           doubt(db,
@@ -112,10 +108,9 @@ struct StateStore::Prepared {
                 "birth_ns=CASE kind WHEN 1 THEN 0 ELSE birth_ns END "
                 "WHERE dataset=? AND key=? AND published=1"),
           // By that index or not at all: the planner takes the primary key, and with it every row of the dataset.
-          inode_list(db,
-                     "SELECT key,kind,size,mode,uid,gid,mtime_ns,ctime_ns,inode,link,published,attributes,"
-                     "birth_ns,names FROM objects INDEXED BY objects_by_inode "
-                     "WHERE dataset=? AND inode=? AND kind=1 AND published=1 LIMIT ?"),
+          inode_list(db, "SELECT key," + kObjectColumns +
+                             " FROM objects INDEXED BY objects_by_inode "
+                             "WHERE dataset=? AND inode=? AND kind=1 AND published=1 LIMIT ?"),
           object_publish(db,
                          "UPDATE objects SET kind=?,size=?,mode=?,uid=?,gid=?,mtime_ns=?,ctime_ns=?,inode=?,"
                          "link=?,published=1,attributes=?,birth_ns=?,names=? WHERE dataset=? AND key=?"),
@@ -529,22 +524,13 @@ Result<std::unique_ptr<ObjectCursor>> ObjectCursor::open(const std::string& path
     return std::unique_ptr<ObjectCursor>(new ObjectCursor(std::move(database).value(), dataset));
 }
 
-namespace {
-
-constexpr const char* kWalkToLast =
-    "SELECT key,kind,size,mode,uid,gid,mtime_ns,ctime_ns,inode,link,published,attributes,birth_ns,names "
-    "FROM objects WHERE dataset=? AND key>=? ORDER BY key";
-constexpr const char* kWalkToEnd =
-    "SELECT key,kind,size,mode,uid,gid,mtime_ns,ctime_ns,inode,link,published,attributes,birth_ns,names "
-    "FROM objects WHERE dataset=? AND key>=? AND key<? ORDER BY key";
-
-}  // namespace
-
 ObjectCursor::ObjectCursor(Database database, std::int64_t dataset)
     : database_(std::move(database)),
       dataset_(dataset),
-      to_last_(database_, kWalkToLast),
-      to_end_(database_, kWalkToEnd) {}
+      to_last_(database_,
+               "SELECT key," + kObjectColumns + " FROM objects WHERE dataset=? AND key>=? ORDER BY key"),
+      to_end_(database_, "SELECT key," + kObjectColumns +
+                             " FROM objects WHERE dataset=? AND key>=? AND key<? ORDER BY key") {}
 
 void ObjectCursor::restart(const std::string& first_key, const std::string& end_key) {
     end();

@@ -28,8 +28,9 @@ struct PublishedTotals {
     std::int64_t youngest_birth_ns = 0;  // of the files; also of such as are not published any more
 };
 
-// Of these columns of `objects`, in a row: kind, size, mode, uid, gid, mtime_ns, ctime_ns, inode, link, published,
-// attributes, birth_ns, names.
+// What object_from() reads, from that column of a row on.
+inline const std::string kObjectColumns =
+    "kind,size,mode,uid,gid,mtime_ns,ctime_ns,inode,link,published,attributes,birth_ns,names";
 ObjectRecord object_from(Statement& row, int column);
 
 std::string key_of_path(std::string_view path);

@@ -35,10 +35,9 @@ void StateStore::verification_put(std::int64_t dataset, const VerificationRecord
 std::vector<PublishedObject> StateStore::published_objects(std::int64_t dataset, const std::string& from_key,
                                                            std::size_t most) {
     reading();
-    Statement query(database_,
-                    "SELECT key,kind,size,mode,uid,gid,mtime_ns,ctime_ns,inode,link,published,attributes,"
-                    "birth_ns,names FROM objects WHERE dataset=? AND key>=? AND published=1 "
-                    "ORDER BY key LIMIT ?");
+    Statement query(database_, "SELECT key," + kObjectColumns +
+                                   " FROM objects WHERE dataset=? AND key>=? AND published=1 "
+                                   "ORDER BY key LIMIT ?");
     query.bind(dataset).bind_blob(from_key).bind(static_cast<std::int64_t>(most));
     std::vector<PublishedObject> objects;
     while (query.step()) {
