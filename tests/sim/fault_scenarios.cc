@@ -14,7 +14,7 @@ constexpr double kRecoveryRtts = 3;
 // for bandwidth. `reserved` rides the policer and sees its end.
 constexpr double kNextProbeRtts = 65;
 
-using Change = std::function<void(wan::LinkSettings& forward, wan::LinkSettings& backward)>;
+using Fault = std::function<void(wan::LinkSettings& forward, wan::LinkSettings& backward)>;
 
 PathScenario on_path(Mode mode, const std::string& fault) {
     PathScenario s;
@@ -46,8 +46,8 @@ Accepted recovered(TimeNs end, double most_rtts) {
             0, most_rtts};
 }
 
-PathScenario passing(Mode mode, const std::string& fault, TimeNs length, const Change& begins,
-                     const Change& ends, double most_rtts = kRecoveryRtts) {
+PathScenario passing(Mode mode, const std::string& fault, TimeNs length, const Fault& begins,
+                     const Fault& ends, double most_rtts = kRecoveryRtts) {
     PathScenario s = on_path(mode, fault);
     const TimeNs end = kBegin + length;
     s.plan.duration = end + 5 * kSecond;
