@@ -2,6 +2,7 @@
 # on the same disk; and small files in bundles, beside cp.
 # SPDX-License-Identifier: Apache-2.0
 import argparse
+import contextlib
 import json
 import os
 import shutil
@@ -17,6 +18,8 @@ from processes import Failed, go_ahead_of_others
 MIB = 1 << 20
 BAR = 0.9
 LIMIT_S = 600
+HUGE_PAGES = "/proc/sys/vm/nr_hugepages"
+FIO_MEMORY = {"fio": "malloc", "fio_huge_pages": "mmaphuge"}  # ours is on huge pages, as in the product
 
 
 def arguments():
@@ -43,12 +46,26 @@ def engine(program, options, folder, what):
     return figures["wall_s"], figures["cpu_s"]
 
 
-def fio(options, folder, what):
+@contextlib.contextmanager
+def huge_pages(options):
+    """As a node has them: for one such process after the other, and given back."""
+    with open(HUGE_PAGES) as file:
+        before = int(file.read())
+    try:
+        with open(HUGE_PAGES, "w") as file:
+            file.write(str(before + options.depth * options.request // 2048 + 8))
+        yield
+    finally:
+        with open(HUGE_PAGES, "w") as file:
+            file.write(str(before))
+
+
+def fio(options, folder, what, memory):
     """Wall and processor seconds of one job; a write ends with fsync, as the engine's does."""
     file = os.path.join(folder, "large" if what == "read" else "fio")
     command = ["fio", "--name=job", f"--filename={file}", f"--rw={what}", "--ioengine=io_uring", "--direct=1", "--fixedbufs",
                f"--bs={options.request}k", f"--iodepth={options.depth}", f"--size={options.size}m", "--end_fsync=1",
-               "--output-format=json"]
+               f"--iomem={memory}", "--output-format=json"]
     job = json.loads(output(command))["jobs"][0]
     wall = job["job_runtime"] / 1000
     return wall, wall * (job["usr_cpu"] + job["sys_cpu"]) / 100
@@ -66,18 +83,26 @@ def figures(options, wall, cpu):
             "cycles_per_byte": round(cpu * hz / size, 3) if hz else None}
 
 
+def forget(folder, name):
+    path = os.path.join(folder, name)
+    if os.path.exists(path):
+        os.unlink(path)
+
+
 def large(program, options, folder, what):
     """Engine and fio in turn, each on a file that the disk has to find room for anew."""
     row = {"what": what, "mib": options.size, "request_kib": options.request, "depth": options.depth}
     if what == "write":
-        for name in ("large", "fio"):
-            if os.path.exists(os.path.join(folder, name)):
-                os.unlink(os.path.join(folder, name))
+        forget(folder, "large")
     os.sync()
     row["engine"] = figures(options, *engine(program, options, folder, what))
     os.sync()
-    row["fio"] = figures(options, *fio(options, folder, what))
-    row["share_of_fio"] = round(row["engine"]["gbytes_per_second"] / row["fio"]["gbytes_per_second"], 3)
+    for name, memory in FIO_MEMORY.items():
+        forget(folder, "fio")
+        os.sync()
+        row[name] = figures(options, *fio(options, folder, what, memory))
+    best = max(row[name]["gbytes_per_second"] for name in FIO_MEMORY)
+    row["share_of_fio"] = round(row["engine"]["gbytes_per_second"] / best, 3)
     return row
 
 
@@ -102,7 +127,7 @@ def small(program, options, folder):
 
 def said(row):
     unit = "files_per_second" if row["what"] == "small" else "gbytes_per_second"
-    others = {name: row[name][unit] for name in ("engine", "fio", "cp") if name in row}
+    others = {name: row[name][unit] for name in ("engine", *FIO_MEMORY, "cp") if name in row}
     return f"{row['what']}: " + ", ".join(f"{name} {value}" for name, value in others.items()) + f" {unit}"
 
 
@@ -114,15 +139,16 @@ def measure(options, runs, build):
     rows = []
     folder = tempfile.mkdtemp(prefix="longhaul-bench-storage-", dir=options.directory)
     try:
-        for _ in range(runs):
-            rows += [large(program, options, folder, "write"), large(program, options, folder, "read"),
-                     small(program, options, folder)]
-            for row in rows[-3:]:
-                print(said(row), flush=True)
+        with huge_pages(options):
+            for _ in range(runs):
+                rows += [large(program, options, folder, "write"), large(program, options, folder, "read"),
+                         small(program, options, folder)]
+                for row in rows[-3:]:
+                    print(said(row), flush=True)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     bars = []
     for what in ("write", "read"):
         share = statistics.median(row["share_of_fio"] for row in rows if row["what"] == what)
-        bars.append({"name": f"{what}: engine / fio", "value": share, "unit": "of fio", "bar": BAR, "pass": share >= BAR})
+        bars.append({"name": f"{what}: engine / the faster fio", "value": share, "unit": "of fio", "bar": BAR, "pass": share >= BAR})
     return rows, bars

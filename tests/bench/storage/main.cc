@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "dataplane/base/random.h"
+#include "dataplane/worker/memory_plan.h"
 #include "drivers/storage/entry_crc.h"
 #include "drivers/storage/storage.h"
 
@@ -72,26 +73,20 @@ struct Settings {
 class Engine {
   public:
     explicit Engine(const Settings& settings)
-        : settings_(settings),
-          arena_bytes_(settings.request * std::max<std::uint64_t>(settings.depth, kSmallBundlesOpen)),
-          arena_(static_cast<std::uint8_t*>(std::aligned_alloc(kPeriodBytes, arena_bytes_))) {
+        : settings_(settings), memory_(map(settings)), arena_(memory_.data()) {
         Random random(1);
         for (std::uint64_t i = 0; i < kPeriodBytes; ++i)
             arena_[i] = static_cast<std::uint8_t>(random.next());
-        for (std::uint64_t at = kPeriodBytes; at < arena_bytes_; at += kPeriodBytes)
+        for (std::uint64_t at = kPeriodBytes; at < memory_.size(); at += kPeriodBytes)
             std::memcpy(arena_ + at, arena_, kPeriodBytes);
         StorageConfig config;
         config.log = [](const std::string& text) { std::cerr << text << "\n"; };
-        auto made = make_storage(config, {arena_, arena_bytes_});
+        auto made = make_storage(config, {arena_, memory_.size()});
         if (!made) fail(made.error().text);
         storage_ = std::move(made).value();
         for (const StoreRole role : {StoreRole::source, StoreRole::target})
             if (const auto opened = storage_->open_store(1, settings.directory, role); !opened)
                 fail(opened.error().text);
-    }
-    ~Engine() {
-        storage_.reset();
-        std::free(arena_);
     }
     Engine(const Engine&) = delete;
     Engine& operator=(const Engine&) = delete;
@@ -135,9 +130,17 @@ class Engine {
         return made;
     }
 
+    // As a worker has it: on huge pages, or where none are reserved, advised.
+    static worker::Arena map(const Settings& settings) {
+        const std::uint64_t requests = std::max<std::uint64_t>(settings.depth, kSmallBundlesOpen);
+        auto mapped = worker::Arena::map(settings.request * requests, true);
+        if (!mapped) fail(mapped.error().text);
+        return std::move(mapped).value();
+    }
+
     const Settings settings_;
-    const std::uint64_t arena_bytes_;
-    std::uint8_t* arena_;
+    worker::Arena memory_;
+    std::uint8_t* const arena_;
     std::unique_ptr<Storage> storage_;
     std::vector<Event> events_;
     std::uint64_t bundles_ = 0;
