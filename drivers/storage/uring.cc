@@ -22,6 +22,12 @@ constexpr std::uint64_t kCancelMark = 1;         // never the address of an oper
 // fsync, open and buffered I/O that cannot proceed at once run on kernel threads; the default of 4 per CPU
 // would make a bundle of many small files wait for one journal commit after the other instead of sharing it.
 constexpr unsigned kKernelWorkersMax = 32;
+// More than this many at a time the kernel gathers before the disk sees them, and joins neighbours into requests so large that
+// a disk of many queues has little left to do side by side.
+constexpr unsigned kGatheredFrom = 2;
+constexpr std::uint64_t kLargeBytes = 256u << 10;  // what is smaller gains by being joined
+// Their checksums take time: whoever reaps so much has new requests to submit first. Disks hand back many at once.
+constexpr std::uint64_t kReapedBytes = 1u << 20;
 constexpr unsigned kDepthMin = 2;
 constexpr unsigned kDepthMax = 8192;
 
@@ -31,6 +37,10 @@ cpu_set_t every_cpu() noexcept {
     for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu)
         CPU_SET(cpu, &set);
     return set;
+}
+
+bool moves_bytes(const Operation& operation) noexcept {
+    return operation.code == Operation::Code::read || operation.code == Operation::Code::write;
 }
 
 }  // namespace
@@ -101,6 +111,9 @@ void Uring::start(Operation& operation) {
     LH_ASSERT(sqe != nullptr);
     fill(*sqe, operation);
     io_uring_sqe_set_data(sqe, &operation);
+    if (moves_bytes(operation) && operation.bytes >= kLargeBytes &&
+        io_uring_sq_ready(&ring_) >= kGatheredFrom)
+        submit();
 }
 
 int Uring::fixed_index(const std::uint8_t* memory, std::uint64_t bytes) const noexcept {
@@ -164,8 +177,9 @@ std::size_t Uring::reap() {
     if (flags & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) (void)io_uring_get_events(&ring_);
 
     std::size_t handed = 0;
+    std::uint64_t moved = 0;
     io_uring_cqe* cqe = nullptr;
-    while (io_uring_cq_ready(&ring_) > 0 && io_uring_peek_cqe(&ring_, &cqe) == 0) {
+    while (moved < kReapedBytes && io_uring_cq_ready(&ring_) > 0 && io_uring_peek_cqe(&ring_, &cqe) == 0) {
         const std::uint64_t data = cqe->user_data;
         const int result = cqe->res;
         io_uring_cqe_seen(&ring_, cqe);  // before the owner runs: it may drain, and so come back here
@@ -173,7 +187,9 @@ std::size_t Uring::reap() {
             --cancels_in_flight_;
             continue;
         }
-        hand_back(*reinterpret_cast<Operation*>(data), result);
+        Operation& operation = *reinterpret_cast<Operation*>(data);
+        if (moves_bytes(operation)) moved += operation.bytes;
+        hand_back(operation, result);
         ++handed;
     }
     return handed;

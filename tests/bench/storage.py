@@ -89,18 +89,16 @@ def forget(folder, name):
         os.unlink(path)
 
 
-def large(program, options, folder, what):
-    """Engine and fio in turn, each on a file that the disk has to find room for anew."""
+def large(program, options, folder, what, turn):
+    """Engine and fio one after the other, each on a file that the disk has to find room for anew; who begins changes."""
     row = {"what": what, "mib": options.size, "request_kib": options.request, "depth": options.depth}
-    if what == "write":
-        forget(folder, "large")
-    os.sync()
-    row["engine"] = figures(options, *engine(program, options, folder, what))
-    os.sync()
-    for name, memory in FIO_MEMORY.items():
-        forget(folder, "fio")
+    contenders = ["engine", *FIO_MEMORY]
+    for name in contenders[turn % 3:] + contenders[:turn % 3]:
+        if what == "write":
+            forget(folder, "large" if name == "engine" else "fio")
         os.sync()
-        row[name] = figures(options, *fio(options, folder, what, memory))
+        row[name] = figures(options, *(engine(program, options, folder, what) if name == "engine"
+                                       else fio(options, folder, what, FIO_MEMORY[name])))
     best = max(row[name]["gbytes_per_second"] for name in FIO_MEMORY)
     row["share_of_fio"] = round(row["engine"]["gbytes_per_second"] / best, 3)
     return row
@@ -138,8 +136,8 @@ def measure(options, runs, build):
     folder = tempfile.mkdtemp(prefix="longhaul-bench-storage-", dir=options.directory)
     try:
         with huge_pages(options):
-            for _ in range(runs):
-                rows += [large(program, options, folder, "write"), large(program, options, folder, "read"),
+            for turn in range(runs):
+                rows += [large(program, options, folder, "write", turn), large(program, options, folder, "read", turn),
                          small(program, options, folder)]
                 for row in rows[-3:]:
                     print(said(row), flush=True)
