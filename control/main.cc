@@ -72,6 +72,7 @@ Result<void> run(const ControlConfig& config) {
     core_config.state_directory = config.state_directory;
     core_config.allowed_roots = config.allowed_roots;
     core_config.sweep_threads = config.sweep_threads;
+    core_config.changes_bytes_max = config.changes_memory_mib << 20;
     core_config.verify_share = config.verify_share;
     core_config.read_back_share = config.read_back_share;
     if (config.capture == "events") {

@@ -535,9 +535,9 @@ constexpr Family kFamilies[] = {
              out.add(of(view), view.sessions_established);
      }},
 
-    {{"longhaul_control_sweeps_total", "counter", "Walks of source trees since start."},
-     core<&Stats::sweeps>},
+    {{"longhaul_control_sweeps_total", "counter", "Sweeps since start."}, core<&Stats::sweeps>},
     {{"longhaul_control_changes_total", "counter", "Changes found since start."}, core<&Stats::changes>},
+    {{"longhaul_changes_memory_bytes", "gauge", "Of all pending changes."}, core<&Stats::changes_bytes>},
     {{"longhaul_control_bundles_offered_total", "counter", "Bundles given to the dataplane since start."},
      core<&Stats::bundles_offered>},
     {{"longhaul_control_bundles_published_total", "counter", "Bundles published since start."},

@@ -220,6 +220,7 @@ void read_control(Section section, ControlConfig& config) {
                            " is no way of capture: write \"events\", or \"sweeps\" to look only once a "
                            "rescan period");
     config.sweep_threads = section.number("sweep_threads", config.sweep_threads, 1, 64);
+    config.changes_memory_mib = section.number("changes_memory_mib", config.changes_memory_mib, 16, 1u << 20);
     config.verify_share = section.real("verify_share", config.verify_share, 0, 1);
     config.read_back_share = section.real("read_back_share", config.read_back_share, 0, 1);
     section.refuse_unknown();

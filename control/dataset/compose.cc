@@ -165,7 +165,7 @@ bool Runner::fill(Draft& draft, Place place) {
 
 // A removal that the running sweep has found waits for its end: only then is it known how many there are.
 bool Runner::remove_may_go(const Change& change) const {
-    return !delete_hold_.holds() && !(sweeping_ && change.first >= record_.sweeps);
+    return !delete_hold_.holds() && !(sweeping_ && change.found >= record_.sweeps);
 }
 
 bool Runner::fits(const Draft& draft, const Change& change) const {

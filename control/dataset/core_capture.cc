@@ -30,6 +30,8 @@ void CoreLoop::close_eyes(Dataset& dataset) {
 
 void CoreLoop::capture(std::int64_t id, Dataset& dataset, Moment at) {
     if (dataset.feed && dataset.runner.wants_hints()) dataset.runner.hinted(dataset.feed->take());
+    for (Watch& watch = *dataset.watch; watch.waiting > 0 && dataset.runner.wants_more(); --watch.waiting)
+        watch.throttle.leave();
     if (dataset.runner.sweep_due(at)) sweep_in_background(id, dataset, at);
     look_in_background(id, dataset);
     scan_in_background(id, dataset);
@@ -45,7 +47,7 @@ SweepSink CoreLoop::hand_in(
         auto batch = std::make_shared<std::vector<Observation>>(std::move(seen));
         post([this, id, batch, so_far, watch, take](Moment) {
             with(id, [&](Runner& runner) { take(runner, std::move(*batch), so_far); });
-            watch->throttle.leave();
+            ++watch->waiting;  // until the next turn sees whether there is room
         });
         return true;
     };

@@ -91,6 +91,7 @@ class CoreLoop final : public Core {
     struct Watch {
         std::atomic<bool> stop{false};
         Throttle throttle{kBatchesAhead};
+        std::size_t waiting = 0;  // batches taken, whose sweep may not go on yet: the loop's own
         void end() {
             stop = true;
             throttle.stop();

@@ -42,6 +42,10 @@ class DeleteHold {
     DeleteHold& operator=(DeleteHold&&) = default;
     void found(const std::string& path, TimeNs now) {  // its removal
         undone(path);
+        if (released_unlisted_ > 0) {
+            --released_unlisted_;
+            return;
+        }
         by_age_.emplace_back(now / kSecond, path);
         gone_.emplace(path, std::prev(by_age_.end()));
     }
@@ -51,17 +55,29 @@ class DeleteHold {
         by_age_.erase(found->second);
         gone_.erase(found);
     }
-    // Once a turn. `objects` is what the target holds.
-    void judge(const DeleteHoldPolicy& policy, TimeNs now, std::uint64_t objects) {
+    // Once a turn. `objects` is what the target holds; `unlisted` is how many more names are known to be gone, for which
+    // there was no room (overflow.h): they will be found later.
+    void judge(const DeleteHoldPolicy& policy, TimeNs now, std::uint64_t objects,
+               std::uint64_t unlisted = 0) {
         forget(now);
-        holds_ = policy.objects > 0 && gone_.size() > policy.bound(objects);
+        const std::uint64_t more = unlisted - std::min(unlisted, released_unlisted_);
+        holds_ = policy.objects > 0 && gone_.size() + more > policy.bound(objects);
     }
     bool holds() const { return holds_; }
-    void release() {
+    void release(std::uint64_t unlisted = 0) {  // those too, when they are found
         holds_ = false;
+        released_unlisted_ = unlisted;
         gone_.clear();
         by_age_.clear();
     }
+
+    void unlisted(const std::string& path) {  // a removal that was found, and is one of `unlisted` now
+        if (gone_.contains(path))
+            undone(path);
+        else
+            ++released_unlisted_;  // nobody has to be asked about it again
+    }
+    void all_listed() { released_unlisted_ = 0; }
 
   private:
     // While removals are held the window stands still: time alone lets nothing go.
@@ -73,6 +89,7 @@ class DeleteHold {
     }
 
     bool holds_ = false;
+    std::uint64_t released_unlisted_ = 0;
     // Of a window, or since the hold: no more names than the bound, and those of removals that wait.
     using ByAge = std::list<std::pair<TimeNs, std::string>>;  // by second
     ByAge by_age_;

@@ -37,6 +37,8 @@ SweepRequest Runner::begin_sweep(Moment now) {
     next_sweep_at_ = now.steady + static_cast<TimeNs>(record_.spec.rescan_s * 1e9);
     sweep_wanted_ = false;
     crossings_.begin_sweep();
+    overflow_.begin_sweep();
+    full_ = {};  // what has lost its place in an epoch since may go
     objects_found_ = bytes_found_ = 0;
     ++record_.sweeps;
     state_.dataset_update(record_);
@@ -78,6 +80,7 @@ void Runner::not_looked_into(const std::string& directory) {
 }
 
 SweepNumber Runner::first_possible(const std::string& path, SweepNumber first) const {
+    if (const auto since = overflow_.since()) first = std::min(first, *since);
     if (unseen_.empty()) return first;
     for (std::string_view above = parent_of(path); !above.empty(); above = parent_of(above))
         if (const auto unseen = unseen_.find(above); unseen != unseen_.end())
@@ -136,8 +139,9 @@ void Runner::end_sweep(const SweepResult& result, Moment now) {
         all_looked_into();
         ledger_.completed_clean(record_.sweeps, sweep_started_);
         activity_.looked(sweep_started_);
-        discovered_once_ = true;
         if (ordered()) close_epoch();
+        forgotten_found();
+        discovered_once_ |= !overflow_.since();
     }
     for (auto& change : pending_.list(Place::settles))
         change.asked = false;  // what could not be told then
@@ -188,7 +192,8 @@ void Runner::looked_up(std::vector<Observation>&& observations) {
     looking_at_hints_.clear();
 }
 
-void Runner::observe(const std::string& path, const std::optional<Observed>& now, Sighting when) {
+void Runner::observe(const std::string& path, const std::optional<Observed>& now, Sighting when,
+                     bool promised) {
     auto change = pending_.find(path);
     when.first = first_possible(path, when.first);
     if (change && (*change)->place == Place::in_flight) {
@@ -211,6 +216,12 @@ void Runner::observe(const std::string& path, const std::optional<Observed>& now
         }
         pending_.set_durable(*change, false);  // what has come after it is not
         return;
+    }
+    if (!promised && !has_room_for(path, !now, when.changed_by_ns, change)) {
+        if (change) when.first = std::min(when.first, (*change)->first);
+        if (change) drop(*change);
+        const bool carries = now && now->print.kind == ObjectKind::file;
+        return forget({when.first, !now, when.changed_by_ns, carries ? now->print.size : 0}, path);
     }
     // A look-up that was asked for before a sweep began may answer after that sweep has met it.
     if (change) when.seen = (*change)->seen = std::max((*change)->seen, when.seen);
@@ -269,6 +280,7 @@ Pending::Handle Runner::desire(std::optional<Pending::Handle> change, const std:
         fresh.action = action;
         fresh.first = when.first;
         fresh.seen = when.seen;
+        fresh.found = seen_now().first;
         if (now != nullptr) fresh.describe(*now);
         date(fresh, when.changed_by_ns, false);
         fresh.moved = action == Action::remove && is_moved(path);

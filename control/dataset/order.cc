@@ -19,7 +19,6 @@ constexpr std::int64_t kBeforeAll_ns =
     1;  // the cut of what was in flight when the process before this one ended
 constexpr std::int64_t kUndo_ns = std::numeric_limits<std::int64_t>::min();  // before all else of its epoch
 constexpr std::size_t kRenamesInARow = 16;
-constexpr TimeNs kFollowUpMin = 100 * kMillisecond;
 // Sweeps that follow up take at most a tenth of the time, or half of it where a quarter of the RPO target would pass.
 constexpr TimeNs kFollowUpIdle = 9;
 constexpr double kFollowUpShare = 0.25;
@@ -43,7 +42,12 @@ bool Runner::Open::in_order() const {
 
 // A clean sweep has ended: all that had changed by its cut is known, and may leave.
 void Runner::close_epoch() {
-    const std::int64_t cut = sweep_started_ - kCutMargin_ns;
+    // Of a sweep that found more than could be kept, what came before the rest is its epoch.
+    const std::int64_t cut = std::max(overflow_.cut(sweep_started_ - kCutMargin_ns), kBeforeAll_ns + 1);
+    const auto belongs = [&](bool removal, std::int64_t changed_by_ns, std::string_view path) {
+        return changed_by_ns <= cut && (removal ? overflow_.removes_before(changed_by_ns)
+                                                : !overflow_.is_behind(changed_by_ns, path));
+    };
     held_ = false;
     ReleaseQueue::Epoch epoch;
     std::vector<Pending::Handle> large;
@@ -61,7 +65,7 @@ void Runner::close_epoch() {
             change->cut_ns = 0;
         }
         if (change->cut_ns != 0) return;
-        if (!confirmed || change->changed_by_ns > cut) {
+        if (!confirmed || !belongs(change->action == Action::remove, change->changed_by_ns, change->path)) {
             held_ = true;
             return;
         }
@@ -79,12 +83,17 @@ void Runner::close_epoch() {
         choose_name(*change);
         if (!has_giver) static_cast<void>(becomes_large(change));
     }
-    // In flight, and not needed any more: what it does at the target has to be undone before this epoch shows.
-    for (const auto& change : pending_.list(Place::in_flight))
-        if (change.action != Action::settle && change.seen < record_.sweeps && !news_.contains(change.path))
+    // In flight, and not needed any more: what it does at the target has to be undone before this epoch shows. And a file
+    // that stands as it was sent may have been away when it was read (a directory above it was renamed, and back): then it
+    // was passed over, and has to be sent before this epoch shows that it is back.
+    for (const auto& change : pending_.list(Place::in_flight)) {
+        const bool confirmed = change.seen >= record_.sweeps;
+        const bool is_read = change.action == Action::create && change.print.kind == ObjectKind::file;
+        if (change.action != Action::settle && (!confirmed || is_read) && !news_.contains(change.path))
             queue_.insert({cut, false, kUndo_ns, change.path});
+    }
     for (const auto& [path, news] : news_) {
-        if (news.when.changed_by_ns <= cut)
+        if (belongs(!news.now, news.when.changed_by_ns, path))
             queue_.insert({cut, !news.now, news.when.changed_by_ns, path});
         else
             held_ = true;
@@ -166,7 +175,7 @@ Runner::Turn Runner::turn_of(const Release& next, Pending::Handle change) {
         if (!std::exchange(change->asked, true)) look_ups_.insert(change->path);
         return Turn::waits;
     }
-    if (change->place == Place::in_flight && undoes && change->seen < record_.sweeps) return Turn::waits;
+    if (change->place == Place::in_flight && undoes) return Turn::waits;
     if (change->place == Place::in_flight) {
         const auto news = news_.find(next.path);
         const bool older_is_flying = news != news_.end() && news->second.when.changed_by_ns <= next.cut_ns;

@@ -12,6 +12,16 @@ namespace longhaul::control {
 namespace {
 
 constexpr std::size_t kChainMax = 64;
+// Its places in the indices and in the queue, and what the allocator adds: measured with a million changes (bench control).
+constexpr std::size_t kBytesAround = 160;
+
+std::uint32_t bytes_of(const Change& change) {
+    std::size_t bytes = sizeof(Change) + kBytesAround + 2 * change.path.size();  // the queue has it once more
+    for (const auto* text : {change.link.get(), change.attributes.get()})
+        if (text != nullptr) bytes += sizeof(*text) + text->size();
+    if (change.holes) bytes += sizeof(*change.holes) + change.holes->size() * sizeof(RangeRecord);
+    return static_cast<std::uint32_t>(bytes);
+}
 
 // Of a file that only got a name or a mode the ctime is young because of that: a write would show in its mtime.
 bool next_write_may_hide(const Change& change) {
@@ -104,6 +114,8 @@ bool Pending::will_come(const std::string& path, const std::string& asking) cons
 }
 
 void Pending::count_in(const Change& change) {
+    bytes_ += change.bytes;
+    bytes_of_all_ += change.bytes;
     ledger_.unpublished.add(change.first);
     if (!change.arrived) ledger_.unarrived.add(change.first);
     if (!change.durable) ledger_.undurable.add(change.first);
@@ -117,6 +129,8 @@ void Pending::count_in(const Change& change) {
 }
 
 void Pending::count_out(const Change& change) {
+    bytes_ -= change.bytes;
+    bytes_of_all_ -= change.bytes;
     ledger_.unpublished.remove(change.first);
     if (!change.arrived) ledger_.unarrived.remove(change.first);
     if (!change.durable) ledger_.undurable.remove(change.first);
@@ -167,6 +181,7 @@ std::optional<Pending::Handle> Pending::find(std::string_view path) {
 
 Pending::Handle Pending::insert(Change change) {
     change.place = place_of(change);
+    change.bytes = bytes_of(change);
     List& into = list(change.place);
     // Sweeps find a directory before its content; removals have to go the other way round.
     const Handle handle =
@@ -240,6 +255,7 @@ void Pending::replace(Handle handle, Action action, const Observed* now) {
     handle->link_to.reset();
     handle->known = true;
     if (now != nullptr) handle->describe(*now);
+    handle->bytes = bytes_of(*handle);
     count_in(*handle);
     ready(handle);
     wake(handle->path);

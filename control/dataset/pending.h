@@ -5,7 +5,7 @@
 // them), then objects, then removals (children before parents), and last the directories whose mtime
 // publishing has touched. What must wait for another path hangs under that path's name and comes back when
 // that change has left. One change a path: what is seen of a path in flight is kept apart by the runner.
-// Memory per change: about 250 bytes and its path.
+// What they take in memory is counted, for this dataset and for all: nobody here refuses any (overflow.h does).
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -56,6 +56,7 @@ struct Change {
     Fingerprint print_at_target() const;   // what is recorded when it has been published
     SweepNumber first = 0;                 // the sweep that first saw it
     SweepNumber seen = 0;                  // the last sweep that confirmed it
+    SweepNumber found = 0;                 // the sweep during which it was; 0: before this process
     Action action = Action::create;
     Place place = Place::objects;
     bool racy = false;
@@ -67,10 +68,12 @@ struct Change {
     bool again = false;       // touched once more while in flight
     bool moved = false;       // a removal: the file stands under another name now, nothing is lost by it
     bool takes_name = false;  // of a file that the target has: by removing or overwriting it
+    bool promised = false;    // an epoch may have a place for it already, though no cut is set
     bool as_bytes = false;    // as a name of another file it was refused
     bool unheard_of = false;  // create: nothing was ever offered under its name, but perhaps this
     bool unsettled = false;   // settle: its row says so already (StateStore::directory_unsettle)
     std::uint32_t draft = 0;  // the bundle that took it last
+    std::uint32_t bytes = 0;  // as counted
     bool may_be_missing =
         false;  // settle: its removal has landed, and a sweep may have met it at the source since
     // Consistency `ordered` only (release_queue.h):
@@ -83,7 +86,11 @@ class Pending {
     using List = std::list<Change>;
     using Handle = List::iterator;
 
-    explicit Pending(SweepLedger& ledger) : ledger_(ledger) {}
+    Pending(SweepLedger& ledger, std::uint64_t& bytes_of_all)
+        : ledger_(ledger), bytes_of_all_(bytes_of_all) {}
+    ~Pending() { bytes_of_all_ -= bytes_; }
+    Pending(const Pending&) = delete;
+    Pending& operator=(const Pending&) = delete;
 
     std::optional<Handle> find(std::string_view path);
     Handle insert(Change change);  // to the list its action belongs to
@@ -133,6 +140,7 @@ class Pending {
     }
 
     std::size_t size() const { return index_.size(); }
+    std::uint64_t bytes() const { return bytes_; }    // of memory
     std::size_t removes() const { return removes_; }  // wherever they stand
     std::uint64_t undurable_bytes() const { return undurable_bytes_; }
     // Of the sweep whose changes hold the durable watermark back.
@@ -156,6 +164,8 @@ class Pending {
     List& list_of(const Change& change);
 
     SweepLedger& ledger_;
+    std::uint64_t& bytes_of_all_;
+    std::uint64_t bytes_ = 0;
     PendingBySweep main_;  // all but settling
     std::size_t main_in_flight_ = 0;
     std::size_t removes_ = 0;

@@ -215,7 +215,10 @@ void Runner::finish_entry(const Open& bundle, std::size_t index, wire::FailReaso
 }
 
 void Runner::hear_late_news(const std::string& path) {
-    if (auto news = news_.extract(path)) observe(path, news.mapped().now, news.mapped().when);
+    const auto news = news_.extract(path);
+    if (!news) return;
+    observe(path, news.mapped().now, news.mapped().when, true);
+    if (const auto change = pending_.find(path)) (*change)->promised = true;
 }
 
 // A sweep has begun since this was last seen at the source, and may have met what stood there before: the

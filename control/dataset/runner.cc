@@ -62,7 +62,8 @@ double Runner::change_bps(Moment now) {
 }
 
 std::uint64_t Runner::bytes_behind() const {
-    return pending_.undurable_bytes() - std::min(pending_.undurable_bytes(), large_durable_bytes_);
+    return pending_.undurable_bytes() - std::min(pending_.undurable_bytes(), large_durable_bytes_) +
+           overflow_.counts().bytes;
 }
 
 void Runner::set_flow(const Flow& flow, Moment now, std::uint64_t turn) {
@@ -78,8 +79,9 @@ void Runner::tick(Moment now) {
     // What a running sweep finds gone may yet be found under another name, and waits for its end anyway.
     if (!sweeping_)
         delete_hold_.judge({record_.spec.delete_hold_share, record_.spec.delete_hold_objects}, now.steady,
-                           published_.objects);
+                           published_.objects, overflow_.counts().removals);
     follow_up(now);
+    sweep_for_forgotten(now);
     if (delete_hold_.holds() && !surge_said_) notice("DELETE_SURGE", {}, surge_text());
     surge_said_ = delete_hold_.holds();
     const bool waits = active();
@@ -140,15 +142,15 @@ std::string Runner::obstacle() const {
 }
 
 std::string Runner::surge_text() const {
-    return std::to_string(pending_.removes()) +
+    return std::to_string(removals_behind()) +
            " deletes are held because they are unusually many: if they are meant, release them with "
            "`longhaul datasets release-deletes " +
            record_.spec.name + "`";
 }
 
 std::uint64_t Runner::release_deletes() {
-    const std::uint64_t held = delete_hold_.holds() ? pending_.removes() : 0;
-    delete_hold_.release();
+    const std::uint64_t held = delete_hold_.holds() ? removals_behind() : 0;
+    delete_hold_.release(overflow_.counts().removals);
     held_ = held_ || held > 0;  // ordered: an epoch lets them go
     return held;
 }
@@ -261,7 +263,7 @@ RunnerView Runner::view(Moment now) {
     const bool counting = sweeps_done_ == 0 && sweeping_;
     rpo.objects_total = counting ? std::max(record_.objects_total, objects_found_) : record_.objects_total;
     rpo.bytes_total = counting ? std::max(record_.bytes_total, bytes_found_) : record_.bytes_total;
-    rpo.objects_behind = pending_.size();
+    rpo.objects_behind = pending_.size() + overflow_.counts().objects;
     rpo.bytes_behind = bytes_behind();
     rpo.objects_published = published_.objects;
     rpo.bytes_published = published_.bytes;
@@ -292,7 +294,7 @@ RunnerView Runner::view(Moment now) {
     view.dataset.last_sweep_started = sweep_started_;
     view.dataset.last_sweep_took_s = sweep_took_s_;
     view.dataset.sweeps = sweeps_done_;
-    view.dataset.deletes_held = delete_hold_.holds() ? pending_.removes() : 0;
+    view.dataset.deletes_held = delete_hold_.holds() ? removals_behind() : 0;
     view.dataset.verify = verify_view();
     view.dataset.problem = view.facts.obstacle;
     if (view.dataset.problem.empty() && rpo.objects_failing > 0)

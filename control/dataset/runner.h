@@ -8,6 +8,7 @@
 #pragma once
 
 #include <functional>
+#include <limits>
 #include <map>
 #include <memory>
 #include <optional>
@@ -24,6 +25,7 @@
 #include "control/dataset/delete_hold.h"
 #include "control/dataset/failures.h"
 #include "control/dataset/large.h"
+#include "control/dataset/overflow.h"
 #include "control/dataset/pending.h"
 #include "control/dataset/read_back.h"
 #include "control/dataset/release_queue.h"
@@ -71,6 +73,7 @@ class Runner {
     TimeNs next_sweep_at() const { return next_sweep_at_; }
     SweepRequest begin_sweep(Moment now);
     void sweeping(const SweepResult& so_far);             // progress of the running sweep
+    bool wants_more() const;                              // false: whoever sweeps should wait
     void found(std::vector<Observation>&& observations);  // of the running sweep
     void end_sweep(const SweepResult& result, Moment now);
     void rescan_now() { next_sweep_at_ = 0; }
@@ -156,7 +159,9 @@ class Runner {
     };
 
     // observe.cc
-    void observe(const std::string& path, const std::optional<Observed>& now, Sighting when);
+    // `promised`: it is taken in even if there is no room, as an epoch may count on it.
+    void observe(const std::string& path, const std::optional<Observed>& now, Sighting when,
+                 bool promised = false);
     Pending::Handle desire(std::optional<Pending::Handle> change, const std::string& path, Action action,
                            const Observed* now, Sighting when);
     void replace_by_kind(std::optional<Pending::Handle> change, const std::string& path, const Observed& now,
@@ -228,6 +233,19 @@ class Runner {
     void know_parents(Draft& draft, const Change& change);
     void load_order_of(Change& change, const Open& bundle, std::size_t index);
 
+    // overflow.cc
+    static constexpr TimeNs kFollowUpMin =
+        100 * kMillisecond;  // between two sweeps that the source did not ask for
+    bool memory_above(std::uint64_t bytes) const;
+    bool has_room_for(const std::string& path, bool removal, std::int64_t changed_by_ns,
+                      const std::optional<Pending::Handle>& change);
+    std::vector<Pending::Handle> dispensable(bool only_removals);
+    bool make_room_for(const std::string& path, bool removal, std::int64_t changed_by_ns);
+    void let_go(Pending::Handle change);
+    void forget(const Forgotten& change, const std::string& path);
+    void forgotten_found();
+    void sweep_for_forgotten(Moment now);
+
     // verify.cc
     struct Comparing {
         std::vector<Verification::Stretch> stretches;
@@ -278,6 +296,7 @@ class Runner {
     void cancel_all();
     bool mark_wanted() const;
     std::uint64_t bytes_behind() const;
+    std::uint64_t removals_behind() const { return pending_.removes() + overflow_.counts().removals; }
     FlowView flow_view(const std::string& link, double drain_bps) const;
     std::string obstacle() const;
     std::string surge_text() const;
@@ -295,7 +314,13 @@ class Runner {
     std::shared_ptr<Failures> failures_;
 
     SweepLedger ledger_;
-    Pending pending_{ledger_};
+    Pending pending_{ledger_, stats_.changes_bytes};
+    Overflow overflow_;
+    struct {  // no room can be made for removals, or what changed then or later: nobody looks for some again
+        bool for_removals = false;
+        std::int64_t from_ns = std::numeric_limits<std::int64_t>::max();
+        std::string from_path;
+    } full_;
     std::map<std::string, SweepNumber, std::less<>> unseen_;  // directories: Observation::content_unseen
     std::unordered_map<std::string, LateNews> news_;
     std::map<std::string, Large> larges_;

@@ -1,6 +1,7 @@
 # The control process: a turn of the scheduler, and a million changes captured, bundled and settled.
 # SPDX-License-Identifier: Apache-2.0
 import argparse
+import contextlib
 import json
 import os
 import shutil
@@ -22,23 +23,41 @@ def arguments():
     parser.add_argument("--datasets", type=int, default=10_000, help="of the scheduler's turn (default 10000)")
     parser.add_argument("--links", type=int, default=8, help="of the scheduler's turn (default 8)")
     parser.add_argument("--changes", type=int, default=1_000_000, help="files that appear at the source (default 1000000)")
+    parser.add_argument("--file-bytes", type=int, default=4096, help="in each of them (default 4096; with 0 ten million take 11 GB of memory)")
+    parser.add_argument("--limit", type=int, default=1200, metavar="SECONDS", help="for each run (default 1200)")
     return parser
 
 
+@contextlib.contextmanager
+def source_in_memory():
+    """So that the walk is not a disk's. A file system of its own: the usual one bounds the number of files."""
+    source = tempfile.mkdtemp(prefix="longhaul-bench-", dir="/var/tmp")
+    try:
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "nr_inodes=0,size=90%", "tmpfs", source], check=True)
+        try:
+            yield source
+        finally:
+            subprocess.run(["umount", source], check=True)
+    finally:
+        os.rmdir(source)
+
+
 def once(path, options, consistency):
-    # Sources in memory, so that the walk is not a disk's; the state where a state directory is.
-    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
-    source, state = tempfile.mkdtemp(prefix="longhaul-bench-", dir=memory), tempfile.mkdtemp(prefix="longhaul-bench-", dir="/var/tmp")
+    state = tempfile.mkdtemp(prefix="longhaul-bench-", dir="/var/tmp")  # where a state directory is
+    with source_in_memory() as source:
+        return once_in(path, options, consistency, source, state)
+
+
+def once_in(path, options, consistency, source, state):
     try:
         command = [path, "--datasets", options.datasets, "--links", options.links, "--turns", "50", "--changes",
-                   options.changes, "--consistency", consistency, "--source", source, "--state", state]
-        done = subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=1200,
+                   options.changes, "--file-bytes", options.file_bytes, "--consistency", consistency, "--source", source, "--state", state]
+        done = subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=options.limit,
                               start_new_session=True, preexec_fn=go_ahead_of_others)
         if done.returncode:
             raise Failed(f"{' '.join(map(str, command))}: {done.stderr[-1000:]}")
         return json.loads(done.stdout)
     finally:
-        shutil.rmtree(source, ignore_errors=True)
         shutil.rmtree(state, ignore_errors=True)
 
 
@@ -48,7 +67,7 @@ def row_of(run):
             "turn_ms": round(statistics.median(turns), 2), "turn_ms_worst": round(turns[-1], 2),
             "changes": changes["changes"], "seconds": round(changes["seconds"], 2),
             "cpu_seconds": round(changes["cpu_seconds"], 2), "changes_per_second": round(changes["changes_per_second"]),
-            "walk_seconds": round(changes["walk_seconds"], 2), "bundles": changes["bundles"],
+            "walk_seconds": round(changes["walk_seconds"], 2), "bundles": changes["bundles"], "sweeps": changes["sweeps"],
             "memory_peak_mib": round(changes["memory_peak_bytes"] / MIB), "state_mib": round(changes["state_bytes"] / MIB)}
 
 
@@ -60,7 +79,7 @@ def measure(options, runs, build):
         rows.append(row)
         print(f"{row['consistency']}: turn of {row['datasets']} datasets x {row['links']} links: {row['turn_ms']} ms (worst {row['turn_ms_worst']}); "
               f"{row['changes']} changes in {row['seconds']} s ({row['cpu_seconds']} s of cores; the walk alone "
-              f"{row['walk_seconds']} s): {row['changes_per_second']}/s, {row['memory_peak_mib']} MiB; load average "
+              f"{row['walk_seconds']} s): {row['changes_per_second']}/s, {row['memory_peak_mib']} MiB, {row['sweeps']} sweeps; load average "
               f"{os.getloadavg()[0]:.1f}", flush=True)
     return rows, bars_of(rows)
 

@@ -92,18 +92,18 @@ json schedule_turns(std::size_t datasets, std::size_t links, std::size_t turns) 
 
 // ---- a million changes ------------------------------------------------------------------------------------------
 
-constexpr std::size_t kFilesPerDirectory = 1000, kFileBytes = 4096;
+constexpr std::size_t kFilesPerDirectory = 1000;
 
-void make_tree(const std::string& root, std::size_t files) {
-    const std::string bytes(kFileBytes,
-                            'x');  // written: a file without blocks is one hole, which is another matter
+// Bytes are written: a file without blocks is one hole, which is another matter. None at all is a file of nothing.
+void make_tree(const std::string& root, std::size_t files, std::size_t file_bytes) {
+    const std::string bytes(file_bytes, 'x');
     for (std::size_t made = 0; made < files;) {
         const std::string directory = root + "/directory-" + std::to_string(made / kFilesPerDirectory);
         LH_ASSERT(mkdir(directory.c_str(), 0755) == 0);
         for (std::size_t i = 0; i < kFilesPerDirectory && made < files; ++i, ++made) {
             const int fd = open((directory + "/some-object-" + std::to_string(i) + ".parquet").c_str(),
                                 O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
-            LH_ASSERT(fd >= 0 && write(fd, bytes.data(), kFileBytes) == ssize_t{kFileBytes});
+            LH_ASSERT(fd >= 0 && write(fd, bytes.data(), bytes.size()) == static_cast<ssize_t>(bytes.size()));
             close(fd);
         }
     }
@@ -134,9 +134,9 @@ void wait_until(Condition condition, double seconds) {
     }
 }
 
-json changes(const std::string& source, const std::string& state, std::size_t files,
+json changes(const std::string& source, const std::string& state, std::size_t files, std::size_t file_bytes,
              Consistency consistency) {
-    make_tree(source, files);
+    make_tree(source, files, file_bytes);
     // What is younger than a sweep's cut waits for the next sweep (consistency `ordered`): not what is measured here.
     std::this_thread::sleep_for(std::chrono::nanoseconds(2 * kCutMargin_ns));
     MemoryPorts ports;
@@ -166,14 +166,15 @@ json changes(const std::string& source, const std::string& state, std::size_t fi
             return view.rpo_lag_s &&
                    view.objects_behind == 0;  // a mark proves it: everything was found and settled
         },
-        600);
+        3600);
     const double took = seconds_since(start);
     const auto stats = core.value()->stats();
     LH_ASSERT(stats.objects_published >= files);
     json out = {{"changes", stats.changes},
                 {"seconds", took},
                 {"cpu_seconds", cpu_seconds() - cpu},
-                {"changes_per_second", static_cast<double>(stats.changes) / took},
+                {"changes_per_second", static_cast<double>(files) / took},
+                {"sweeps", stats.sweeps},
                 {"bundles", stats.bundles_published},
                 {"memory_before_bytes", before},
                 {"memory_peak_bytes", memory_bytes("VmHWM:")},
@@ -200,12 +201,13 @@ double walk_seconds(const std::string& source) {
 int main(int argc, char** argv) {
     using namespace longhaul::control::bench;
     namespace po = boost::program_options;
-    std::size_t datasets = 0, links = 0, turns = 0, files = 0;
+    std::size_t datasets = 0, links = 0, turns = 0, files = 0, file_bytes = 0;
     std::string source, state, consistency;
     po::options_description options("bench-control");
     options.add_options()("datasets", po::value(&datasets)->default_value(10'000))(
         "links", po::value(&links)->default_value(8))("turns", po::value(&turns)->default_value(50))(
         "changes", po::value(&files)->default_value(0), "files to make, capture and settle; 0: none")(
+        "file-bytes", po::value(&file_bytes)->default_value(4096), "in each of them")(
         "consistency", po::value(&consistency)->default_value("ordered"), "of their dataset")(
         "source", po::value(&source), "an empty directory for them")("state", po::value(&state));
     po::variables_map given;
@@ -219,7 +221,8 @@ int main(int argc, char** argv) {
     json out;
     if (turns > 0) out["schedule"] = schedule_turns(datasets, links, turns);
     if (files > 0) {
-        out["changes"] = changes(source, state, files, *longhaul::control::consistency_from(consistency));
+        out["changes"] =
+            changes(source, state, files, file_bytes, *longhaul::control::consistency_from(consistency));
         out["changes"]["consistency"] = consistency;
         out["changes"]["walk_seconds"] = walk_seconds(source);
     }

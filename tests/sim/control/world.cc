@@ -23,6 +23,7 @@ World::World(std::uint64_t seed, double hours, Totals& totals)
     directory_ = mkdtemp(pattern.data());
     config_.bundle_bytes_max = 8192;
     config_.bundle_entries_max = 8;
+    if (seed % 3 == 0) config_.changes_bytes_max = 4000 + seed % 7 * 1000;  // room for a dozen changes
     end_ = now_ + static_cast<TimeNs>(hours * 3600e9);
     rtt_ = within(0.002, 0.2);
     rate_Bps_ = 500 + random_.unit() * 20'000;

@@ -8,7 +8,6 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
-#include <cstdlib>
 #include <deque>
 #include <filesystem>
 
@@ -16,6 +15,7 @@
 #include "control/publish/publish_order.h"
 #include "dataplane/base/random.h"
 #include "tests/unit/control_core/ordered_source.h"
+#include "tests/unit/control_core/seeds.h"
 
 namespace longhaul::control {
 namespace {
@@ -38,6 +38,7 @@ class OrderedWorld final : public Ports {
         directory_ = mkdtemp(pattern.data());
         config_.bundle_bytes_max = 1 << 20;
         config_.bundle_entries_max = 3;
+        if (seed % 3 == 0) config_.changes_bytes_max = 4000 + seed % 7 * 1000;  // room for a dozen changes
         boot(true);
     }
     ~OrderedWorld() override {
@@ -574,12 +575,7 @@ class OrderedWorld final : public Ports {
 };
 
 TEST(OrderedHistory, AReaderSeesNoChangeWithoutThoseBeforeIt) {
-    const char* chosen = std::getenv("LONGHAUL_SEED");
-    const std::uint64_t first = chosen != nullptr ? std::strtoull(chosen, nullptr, 10) : 1;
-    const char* many = std::getenv("LONGHAUL_SEEDS");
-    const std::uint64_t last = many != nullptr     ? first + std::strtoull(many, nullptr, 10) - 1
-                               : chosen != nullptr ? first
-                                                   : 200;
+    const auto [first, last] = test::seeds_to_play(200);
     std::uint64_t shown = 0, links = 0, refused = 0;
     for (std::uint64_t seed = first; seed <= last && !HasFailure(); ++seed) {
         OrderedWorld world(seed);
@@ -593,6 +589,11 @@ TEST(OrderedHistory, AReaderSeesNoChangeWithoutThoseBeforeIt) {
     // Of what was on its way, and was passed over because the source had changed it meanwhile.
     EXPECT_LT(refused * 2, links) << "names that the target had to refuse cost a run each";
     RecordProperty("links", std::to_string(links) + " shown, " + std::to_string(refused) + " refused");
+}
+
+// When it was read: it was back, as it was, when a sweep looked. Its directory had been renamed.
+TEST(OrderedHistory, OfAFileThatWasAwayForAMoment) {
+    OrderedWorld(2232).run();
 }
 
 }  // namespace
