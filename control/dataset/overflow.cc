@@ -128,9 +128,11 @@ void Runner::forgotten_found() {
     delete_hold_.all_listed();
 }
 
-// What was forgotten is swept for when most of what was kept has gone.
+// What was forgotten is swept for when most of what was kept has gone. A source that cannot be read in full has its period:
+// only a clean sweep makes good.
 void Runner::sweep_for_forgotten(Moment now) {
-    if (!overflow_.since() || sweeping_ || memory_above(config_.changes_bytes_max / 4)) return;
+    if (!overflow_.since() || sweeping_ || !source_readable_) return;
+    if (memory_above(config_.changes_bytes_max / 4)) return;
     const auto took = static_cast<TimeNs>(sweep_took_s_ * 1e9);
     next_sweep_at_ =
         std::min(next_sweep_at_, std::max(sweep_ended_steady_ + std::max(kFollowUpMin, took), now.steady));
