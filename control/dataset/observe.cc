@@ -303,6 +303,10 @@ Pending::Handle Runner::desire(std::optional<Pending::Handle> change, const std:
                                 before.inode == now->print.inode;
     date(**change, when.changed_by_ns, same_directory);
     pending_.replace(*change, action, now);
+    if (action == Action::remove) {
+        (*change)->found = seen_now().first;  // what it was before may be older
+        full_.for_removals = false;           // one more that can be let go of
+    }
     (*change)->moved = moved;
     return *change;
 }

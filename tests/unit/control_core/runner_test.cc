@@ -242,6 +242,31 @@ TEST_F(RunnerTest, RemovesADirectoryBehindWhatIsOnItsWayIntoIt) {
     EXPECT_EQ(carried(wire::EntryKind::remove), 2u);
 }
 
+// A directory waits to be settled when a sweep finds it gone, and what it held only later: nothing of it goes before that.
+TEST_F(RunnerTest, RemovesADirectoryWhenTheSweepHasFoundAllOfItGone) {
+    const auto publish_all = [&] {
+        for (const auto& manifest : std::vector(ports_.offered))
+            runner_->on_bundle(published(manifest), now());
+    };
+    Observed directory, file;
+    directory.print.kind = ObjectKind::directory;
+    file.print.size = 100;
+    sweep({{"d", directory}});
+    publish_all();
+    turn();
+    sweep({{"d/file", file}});
+    publish_all();
+    ASSERT_EQ(carried(wire::EntryKind::file), 1u);
+    runner_->begin_sweep(now());
+    runner_->found({{"d", std::nullopt}});
+    turn();
+    EXPECT_EQ(carried(wire::EntryKind::remove), 0u);
+    runner_->found({{"d/file", std::nullopt}});
+    runner_->end_sweep({.clean = true, .readable = true}, now());
+    turn();
+    EXPECT_EQ(carried(wire::EntryKind::remove), 2u);
+}
+
 // A directory that came and went before it was sent, while what it held is on its way: the target makes it all the same.
 TEST_F(RunnerTest, RemovesADirectoryThatOnlyItsContentMade) {
     const auto publish_all = [&] {
