@@ -180,7 +180,7 @@ def tests_in(folder, suites=None, pattern=None):
         if pattern and not re.search(pattern, test["name"]):
             continue
         chosen.append(test)
-    return sorted(chosen, key=lambda test: test["name"])
+    return sorted(chosen, key=lambda test: (-test["priority"], test["name"]))
 
 
 def targets_of(tests, folder):
@@ -207,7 +207,7 @@ def run_meson_test(test, phase, build, environment, scale):
         began = time.monotonic()
         timeout = max(30, (test["timeout"] or 300)) * scale
         code, output = run(test["cmd"], timeout, own, folder=test["workdir"] or build)
-        again = " ".join([*(f"{k}={v}" for k, v in environment.items() if k == "SIM_SEEDS"), *test["cmd"]])
+        again = " ".join([*(f"{k}={v}" for k, v in environment.items() if k.endswith("_SEEDS")), *test["cmd"]])
         if os.path.exists(report):
             count_gtest(report, tally, name, again, output)
             unsaid = code != 0 and tally.failed == 0
@@ -360,7 +360,9 @@ def phase_tsan(options):
                           lambda folder: targets_of(tests_in(folder, pattern=TSAN_TESTS), folder), options, 1500)
     if folder:
         tests = chosen(tests_in(folder, pattern=TSAN_TESTS), options)
-        tally.add(run_meson_tests(tests, "tsan", folder, sanitizer_environment("5"), options.jobs, 3))
+        # Random histories have one thread: other builds play more of them.
+        environment = {"LONGHAUL_SEEDS": os.environ.get("LONGHAUL_SEEDS", "30"), **sanitizer_environment("5")}
+        tally.add(run_meson_tests(tests, "tsan", folder, environment, options.jobs, 3))
     return tally
 
 
