@@ -89,8 +89,8 @@ class CrashRuns:
         self.fault({})
         self.converge(run)
         run.seconds = time.monotonic() - began
-        fresh = self.tree.stamps().items() - before.items()
-        run.again_bytes = self.payload_on_link() - carried - sum(size for _, (_, _, size) in fresh)
+        fresh = set(self.tree.stamps().values()) - set(before.values())     # renames and links travel as names
+        run.again_bytes = self.payload_on_link() - carried - sum(size for _, _, size in fresh)
         return run
 
     def converge(self, run):
