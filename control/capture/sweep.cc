@@ -59,6 +59,7 @@ class Crew {
         first.finish();
         SweepResult result = first.result();
         result.root = party_.tree.identity();
+        result.root_mtime_ns = party_.tree.mtime_ns();
         if (first.stopped()) {
             result.clean = false;
             if (result.problem.empty()) result.problem = "the sweep was interrupted";

@@ -8,6 +8,7 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -34,6 +35,7 @@ struct SweepResult {
     bool readable = true;  // false: the source itself is gone or is another one than before
     std::string problem;   // what kept it from being clean
     RootIdentity root;     // to be remembered; not known: keep the old one
+    std::optional<std::int64_t> root_mtime_ns;  // before anything was looked at
     std::uint64_t objects = 0, bytes = 0;
     std::vector<std::string>
         unsupported;  // sockets, devices, fifos, foreign file systems (at most 100 named)

@@ -154,7 +154,7 @@ Result<Tree> Tree::open(const std::string& root) {
                                                  " cannot be opened: " + std::strerror(errno) +
                                                  "; mount it, or correct its permissions"};
     const RootIdentity identity{status.st_dev, status.st_ino};
-    return Tree(std::move(fd), identity);
+    return Tree(std::move(fd), identity, nanoseconds(status.st_mtim));
 }
 
 Result<std::optional<std::vector<std::string>>> Tree::list(const std::string& directory) const {

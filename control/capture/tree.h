@@ -35,6 +35,7 @@ class Tree {
   public:
     static Result<Tree> open(const std::string& root);
     const RootIdentity& identity() const noexcept { return identity_; }
+    std::int64_t mtime_ns() const noexcept { return mtime_ns_; }  // of the root as it was opened
 
     // The names in one directory ("" is the root), ascending: all that is kept of a directory of a million. nullopt: it has
     // vanished. Error: it is there but cannot be read. The root's own ".longhaul" is left out.
@@ -58,9 +59,11 @@ class Tree {
 
   private:
     bool is_on(const std::string& directory, std::uint64_t device) const;
-    Tree(Descriptor root, RootIdentity identity) : root_(std::move(root)), identity_(identity) {}
+    Tree(Descriptor root, RootIdentity identity, std::int64_t mtime_ns)
+        : root_(std::move(root)), identity_(identity), mtime_ns_(mtime_ns) {}
     Descriptor root_;
     RootIdentity identity_;
+    std::int64_t mtime_ns_;
 };
 
 std::int64_t nanoseconds(const timespec& time);

@@ -137,6 +137,7 @@ void Runner::end_sweep(const SweepResult& result, Moment now) {
              change != pending_.list(Place::in_flight).end(); ++change)
             if (change->arrived && needs_second_look(*change)) pending_.set_durable(change, false);
         all_looked_into();
+        root_mtime_ns_ = result.root_mtime_ns;
         ledger_.completed_clean(record_.sweeps, sweep_started_);
         activity_.looked(sweep_started_);
         if (ordered()) close_epoch();
@@ -342,9 +343,9 @@ void Runner::forget_large(const std::string& path) {
 
 // Publishing into a directory has changed its mtime at the target.
 void Runner::touch(const std::string& directory, SweepNumber first, bool published) {
-    if (directory.empty()) return;  // the store's own root is not an object of the dataset
     if (const auto compared = comparing_.find(directory); compared != comparing_.end())
         compared->second = true;
+    if (directory.empty()) return;  // the store's own root is not an object of the dataset
     maybe_touched_.erase(directory);
     if (auto change = pending_.find(directory)) {
         Change& known = **change;

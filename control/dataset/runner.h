@@ -254,6 +254,9 @@ class Runner {
     bool verify_earned() const;
     bool may_compare(std::size_t bundles_max, Moment now) const;
     bool compose_verify(Moment now);
+    std::vector<PublishedObject> objects_to_compare(const std::string& from_key, std::size_t most);
+    bool compares_names() const;
+    bool names_may_differ(const std::string& directory);
     bool compose_read_back(Moment now);
     void compare(Comparing&& comparing, Moment now);
     std::optional<PublishedObject> to_read_back(const ReadBack::File& file);
@@ -325,6 +328,7 @@ class Runner {
     std::unordered_map<std::string, LateNews> news_;
     std::map<std::string, Large> larges_;
     std::uint64_t large_durable_bytes_ = 0;
+    std::optional<std::int64_t> root_mtime_ns_;  // of the source, as the last clean sweep began
     OpenBundles open_;
     std::vector<wire::BundleId> to_offer_, to_ack_;
     std::set<std::string> look_ups_;  // ordered: a directory before its content

@@ -87,6 +87,8 @@ void Verification::settle(const Stretch& stretch, Outcome outcome) {
     LH_ASSERT(found != batches_.end() && found->second.left > 0);
     --found->second.left;
     VerifyCounts& counts = found->second.counts;
+    // The root is no object: nobody counts it unless other names stand in it.
+    if (stretch.object.path.empty() && outcome != Outcome::differs) return;
     switch (outcome) {
         case Outcome::same:
             counts.bytes += stretch.length;

@@ -25,7 +25,7 @@ wire::EntryKind compared_as(ObjectKind kind) {
                                            : wire::EntryKind::symlink;
 }
 
-wire::Entry entry_of(const Verification::Stretch& stretch) {
+wire::Entry entry_of(const Verification::Stretch& stretch, bool names) {
     const Fingerprint& print = stretch.object.print;
     wire::Entry entry;
     entry.kind = wire::EntryKind::verify;
@@ -40,7 +40,7 @@ wire::Entry entry_of(const Verification::Stretch& stretch) {
     // Where they are unknown, the target was given none.
     if (print.kind != ObjectKind::symlink && attributes_known(print.attributes))
         entry.attributes_digest = print.attributes;
-    entry.size = stretch.length;
+    entry.size = print.kind == ObjectKind::directory && names ? 1 : stretch.length;
     entry.file_offset = stretch.offset;
     entry.file_size = stretch.object.bytes();
     return entry;
@@ -68,6 +68,10 @@ Verification::Outcome outcome_of(wire::FailReason reason) {
     }
 }
 
+bool is_root(const PublishedObject& object) {
+    return object.path.empty();
+}
+
 // Says nothing of the file: it is asked again.
 bool unanswered(wire::FailReason reason) {
     return of_the_bundle(reason) || reason == wire::FailReason::manifest_malformed ||
@@ -83,6 +87,11 @@ bool same_version(const PublishedObject& object, const ObjectRecord& row) {
 
 std::string failure_text(wire::FailReason reason) {
     const std::string name = std::string(" (") + wire::to_string(reason) + ")";
+    if (reason == wire::FailReason::target_names)
+        return "other names stand in the target's directory than in the source's: what is missing is sent "
+               "again, "
+               "what others have put there has to be removed by hand" +
+               name;
     if (reason == wire::FailReason::target_missing)
         return "it was published and is not at the target any more; it is sent again";
     if (wire::is_of_metadata(reason))
@@ -116,6 +125,7 @@ bool Runner::in_doubt(const PublishedObject& object) {
     if (print.attributes == kAttributesInDoubt || print.attributes == kMetadataLost) return true;
     // ctime 0: a write may have hidden in the clock's grain; it is sent once more anyway.
     if (print.kind == ObjectKind::file) return print.ctime_ns == 0;
+    if (is_root(object) && print.mtime_ns != root_mtime_ns_) return true;
     if (print.mtime_ns == kMtimeUnsettled) return true;
     return print.kind == ObjectKind::directory &&
            (pending_.flies_into(object.path) || maybe_touched_.contains(object.path));
@@ -128,10 +138,9 @@ bool Runner::may_compare(std::size_t bundles_max, Moment now) const {
 bool Runner::compose_verify(Moment now) {
     if (!verification_.running()) return compose_read_back(now);
     if (!may_compare(kVerifiesOpenMax, now)) return false;
-    auto drawn = verification_.draw(verify_entries_, busy() ? kBusyBytes : kIdleBytes,
-                                    [this](const std::string& from_key, std::size_t most) {
-                                        return state_.published_objects(record_.id, from_key, most);
-                                    });
+    auto drawn = verification_.draw(
+        verify_entries_, busy() ? kBusyBytes : kIdleBytes,
+        [this](const std::string& from_key, std::size_t most) { return objects_to_compare(from_key, most); });
     const bool any = !drawn.empty();
     Comparing comparing;
     for (auto& stretch : drawn) {
@@ -144,6 +153,35 @@ bool Runner::compose_verify(Moment now) {
         fold_verification(now);
     else
         compare(std::move(comparing), now);
+    return any;
+}
+
+// The root first: no object of the dataset, but there are names in it. Where deletes do not travel, or what was put into the
+// source's root since the last sweep, they may differ.
+std::vector<PublishedObject> Runner::objects_to_compare(const std::string& from_key, std::size_t most) {
+    auto objects = state_.published_objects(record_.id, from_key, most);
+    if (!from_key.empty() || !compares_names() || !root_mtime_ns_) return objects;
+    PublishedObject root;
+    root.print.kind = ObjectKind::directory;
+    root.print.mtime_ns = *root_mtime_ns_;
+    objects.insert(objects.begin(), std::move(root));
+    return objects;
+}
+
+bool Runner::compares_names() const {
+    return record_.spec.mode == Mode::namespace_;
+}
+
+// Whether something in it is to come or to go, so that other names at the target say nothing. Who has very much to do is
+// not asked: a directory can be compared another time.
+bool Runner::names_may_differ(const std::string& directory) {
+    constexpr std::size_t kPendingMax = 10'000;
+    if (overflow_.since() || pending_.size() > kPendingMax) return true;
+    bool any = false;
+    pending_.for_each_listed([&](Pending::Handle change) {
+        const bool of_name = change->action == Action::create || change->action == Action::remove;
+        any = any || (of_name && parent_of(change->path) == directory);
+    });
     return any;
 }
 
@@ -172,7 +210,7 @@ void Runner::compare(Comparing&& comparing, Moment now) {
     for (const auto& stretch : comparing.stretches) {
         if (busy_otherwise) verify_credit_bytes_ -= static_cast<double>(stretch.length);
         if (stretch.object.print.kind == ObjectKind::directory) comparing_[stretch.object.path] = false;
-        draft.manifest.entries.push_back(entry_of(stretch));
+        draft.manifest.entries.push_back(entry_of(stretch, compares_names()));
         draft.notes.emplace_back();
     }
     verifying_.emplace(seal(std::move(draft), now), std::move(comparing));
@@ -227,7 +265,8 @@ void Runner::finish_verify(const Open& bundle, const command::BundleEvent& event
 // Also a directory that something was published into, or a change of it heard of, while it was compared.
 bool Runner::moved_meanwhile(const PublishedObject& object) {
     const auto row = state_.object(record_.id, object.path);
-    if (!row || !same_version(object, *row) || in_doubt(object)) return true;
+    if (!is_root(object) && (!row || !same_version(object, *row))) return true;
+    if (in_doubt(object)) return true;
     const auto compared = comparing_.find(object.path);
     return compared != comparing_.end() && compared->second;
 }
@@ -250,7 +289,8 @@ void Runner::judge_stretch(bool read_back, Verification::Stretch&& stretch, wire
     if (too_early) return give_back(read_back, std::move(stretch));
     if (outcome == Verification::Outcome::differs || outcome == Verification::Outcome::metadata ||
         outcome == Verification::Outcome::missing) {
-        if (moved_meanwhile(stretch.object))
+        if (moved_meanwhile(stretch.object) ||
+            (reason == wire::FailReason::target_names && names_may_differ(path)))
             outcome = Verification::Outcome::changed;
         else
             repair(stretch.object, reason);
@@ -263,7 +303,10 @@ void Runner::repair(const PublishedObject& object, wire::FailReason reason) {
     const std::string& path = object.path;
     const ObjectKind kind = object.print.kind;
     const SweepNumber first = seen_now().first;
-    notice("VERIFY_FAIL", path, failure_text(reason));
+    notice("VERIFY_FAIL", path.empty() ? "." : path, failure_text(reason));
+    if (is_root(object)) return;
+    if (reason == wire::FailReason::target_names)
+        return touch(path, first);  // they have moved its mtime, too
     if (wire::is_of_metadata(reason) && kind == ObjectKind::directory) return touch(path, first);
     if (wire::is_of_metadata(reason) && kind == ObjectKind::file) {
         state_.metadata_lost(record_.id, path);

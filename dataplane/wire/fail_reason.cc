@@ -57,6 +57,8 @@ const char* to_string(FailReason reason) noexcept {
             return "target_link";
         case FailReason::target_missing:
             return "target_missing";
+        case FailReason::target_names:
+            return "target_names";
         case FailReason::store_unknown:
             return "store_unknown";
         case FailReason::store_closed:
@@ -147,6 +149,9 @@ const char* explain(FailReason reason) noexcept {
         case FailReason::target_missing:
             return "What was published is not at the target any more; it is sent again. Look for others who "
                    "remove or rename there.";
+        case FailReason::target_names:
+            return "Something was put into the target's directory, or taken out of it, by others. What was "
+                   "taken is sent again; remove what was put there.";
         case FailReason::store_unknown:
             return "The target dataplane does not know this store; check that the dataset's target store is "
                    "configured at "

@@ -103,7 +103,7 @@ bool read_status(ByteReader& reader, BundleStatus& status) {
 
 bool is_known(FailReason reason) noexcept {
     const auto number = static_cast<unsigned>(reason);
-    return number <= 4 || (number >= 16 && number <= 28) || (number >= 32 && number <= 38) ||
+    return number <= 4 || (number >= 16 && number <= 29) || (number >= 32 && number <= 38) ||
            is_of_metadata(reason) || number == 63;
 }
 

@@ -65,6 +65,7 @@ enum class FailReason : std::uint8_t {
     target_attributes = 26,  // the file system does not keep an extended attribute or ACL
     target_link = 27,        // the file that it should be a name of is not there in this version
     target_missing = 28,     // verify: nothing of its kind stands there
+    target_names = 29,       // verify: the directory has other names in it than the source's
     store_unknown = 32,
     store_closed = 33,
     manifest_malformed = 34,

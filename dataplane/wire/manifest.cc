@@ -12,7 +12,7 @@
 namespace longhaul::wire {
 namespace {
 
-constexpr std::uint32_t kHeadMagic = 0x4c484d34;       // "LHM4"
+constexpr std::uint32_t kHeadMagic = 0x4c484d35;       // "LHM5"
 constexpr std::uint32_t kHeadMagicVersionMask = 0xff;  // one ASCII digit
 constexpr std::uint8_t kFlagAttributes = 0x01;
 constexpr std::size_t kAttributesLengthBytes = 4;  // before the path, with kFlagAttributes only
@@ -72,7 +72,8 @@ const char* fault_of_entry_attributes(const Entry& entry) noexcept {
 }
 
 const char* fault_of_names(const Entry& entry) noexcept {
-    const bool path_may_be_empty = entry.kind == EntryKind::range || entry.kind == EntryKind::mark;
+    const bool path_may_be_empty =
+        entry.kind == EntryKind::range || entry.kind == EntryKind::mark || compares_names(entry);
     if (entry.kind == EntryKind::mark && !entry.path.empty()) return "a mark has no path";
     if (!(entry.path.empty() && path_may_be_empty) && !path_is_safe(entry.path)) {
         return "the path must be relative, without empty, \".\" or \"..\" names, outside .longhaul, names at "
@@ -105,12 +106,12 @@ const char* fault_of_stretch(const Entry& entry, const char* outside) noexcept {
 
 const char* fault_of_comparison(const Entry& entry) noexcept {
     const bool file = entry.compared == EntryKind::file, symlink = entry.compared == EntryKind::symlink;
-    if (!file && !symlink && entry.compared != EntryKind::directory)
-        return "files, directories and symlinks are compared, nothing else";
-    if (!file && (entry.size != 0 || entry.file_offset != 0 || entry.file_size != 0))
+    const bool directory = entry.compared == EntryKind::directory;
+    if (!file && !symlink && !directory) return "files, directories and symlinks are compared, nothing else";
+    if (!file && (entry.size > (directory ? 1 : 0) || entry.file_offset != 0 || entry.file_size != 0))
         return "only files have bytes to compare";
     if (symlink && entry.attributes_digest != 0) return "a symlink has no attributes";
-    return fault_of_stretch(entry, "the stretch lies outside its file");
+    return file ? fault_of_stretch(entry, "the stretch lies outside its file") : nullptr;
 }
 
 const char* fault_of_place(const Entry& entry, std::uint64_t payload_from,
@@ -252,8 +253,8 @@ Result<HeadPrefix> parse_head_prefix(ByteView head) {
     if (!reader.ok()) return malformed("the bundle head is cut off before its prefix ends");
     if (magic != kHeadMagic && (magic & ~kHeadMagicVersionMask) == (kHeadMagic & ~kHeadMagicVersionMask))
         return malformed(
-            "the bundle head is of another version than 4: run the same Longhaul version at both sites");
-    if (magic != kHeadMagic) return malformed("the bundle head does not begin with LHM4");
+            "the bundle head is of another version than 5: run the same Longhaul version at both sites");
+    if (magic != kHeadMagic) return malformed("the bundle head does not begin with LHM5");
     if (prefix.head_bytes < kManifestFixedBytes || prefix.head_bytes > kHeadBytesMax) {
         return malformed("the bundle head claims an impossible length");
     }
@@ -325,6 +326,10 @@ Result<Manifest> parse_manifest(ByteView head) {
     if (reader.remaining() != 0) return malformed("bytes follow the last entry of the manifest");
     if (auto fault = first_fault(manifest)) return malformed(std::move(*fault));
     return manifest;
+}
+
+bool compares_names(const Entry& entry) noexcept {
+    return entry.kind == EntryKind::verify && entry.compared == EntryKind::directory && entry.size == 1;
 }
 
 bool asks_to_verify(const Manifest& manifest) noexcept {

@@ -41,7 +41,8 @@ enum class EntryKind : std::uint8_t {
     link = 9,  // `path` becomes one more name of the published file `target`, if that has this size and mtime
     verify =
         10,  // bytes [file_offset, +size) of the file `path` are read at both ends and compared; none travels. With its
-    // last byte, and of a directory or symlink, mode, owner, mtime, attributes and text are compared as well
+    // last byte, and of a directory or symlink, mode, owner, mtime, attributes and text are compared as well; of a
+    // directory with size 1 also which names are in it
 };
 
 struct Entry {
@@ -114,7 +115,7 @@ struct HeadPrefix {
 };
 inline constexpr std::size_t kHeadPrefixBytes = 40;
 Result<HeadPrefix> parse_head_prefix(ByteView head);
-// The generation stands at a fixed place: the first 4 bytes are magic "LHM4", whose last one is the format's version.
+// The generation stands at a fixed place: the first 4 bytes are magic "LHM5", whose last one is the format's version.
 
 Result<std::vector<std::uint8_t>> write_manifest(
     const Manifest& manifest);  // refuses what parse_manifest would
@@ -124,10 +125,14 @@ Result<Manifest> parse_manifest(ByteView head);
 bool path_is_safe(std::string_view path) noexcept;
 
 bool asks_to_verify(const Manifest& manifest) noexcept;  // has a `verify` entry
+// Of a directory whose names are compared. Its path may be empty: the store's root, of which nothing else is compared.
+bool compares_names(const Entry& entry) noexcept;
 
 struct EntryVerdict {
     FailReason reason = FailReason::none;
-    std::uint32_t crc32c = 0;  // of the entry's payload bytes, of verify those read at the source; else 0
+    // Of the entry's payload bytes, of verify those read at the source; where names are compared the sum (mod 2^32) of
+    // each name's; else 0.
+    std::uint32_t crc32c = 0;
     bool operator==(const EntryVerdict&) const = default;
 };
 struct Trailer {

@@ -36,7 +36,7 @@ bool is_in_place(EntryKind kind) noexcept {
     return kind == EntryKind::directory || kind == EntryKind::metadata;
 }
 bool needs_path(EntryKind kind) noexcept {
-    return kind != EntryKind::range && kind != EntryKind::mark;
+    return kind != EntryKind::range && kind != EntryKind::mark && kind != EntryKind::verify;
 }
 
 bool lies_below(const std::string& path, const std::string& directory) noexcept {

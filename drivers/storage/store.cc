@@ -18,7 +18,6 @@ namespace longhaul::storage {
 
 namespace {
 
-constexpr const char* kPrivateName = ".longhaul";
 constexpr const char* kStagingName = "staging";
 constexpr const char* kMarkName = "store";
 

@@ -26,6 +26,8 @@
 
 namespace longhaul::storage {
 
+inline constexpr const char* kPrivateName = ".longhaul";  // in a store's root
+
 class UniqueFd {
   public:
     UniqueFd() = default;

@@ -9,6 +9,9 @@
 #include <cerrno>
 #include <cstdlib>
 #include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
 
 #include "dataplane/fec/crc32c.h"
 #include "drivers/storage/comparison.h"
@@ -24,6 +27,7 @@ using wire::FailReason;
 namespace {
 
 constexpr std::size_t kBufferBytes = 1u << 20;
+constexpr std::string_view kOfTheFileSystem = "lost+found";  // made by mkfs in its root
 
 struct Free {
     void operator()(std::uint8_t* memory) const noexcept { std::free(memory); }
@@ -41,7 +45,7 @@ class Reading {
     FailReason read(std::size_t index, std::uint32_t& crc) {
         const Entry& entry = job_.manifest->entries[index];
         crc = 0;
-        if (entry.compared != EntryKind::file) return compare_name(index);
+        if (entry.compared != EntryKind::file) return compare_name(index, crc);
         int fd = open(entry, direct_ && entry.file_offset % wire::kDirectAlignment == 0);
         if (fd == -EINVAL && direct_) {
             direct_ = false;
@@ -63,10 +67,10 @@ class Reading {
     }
 
     // Of a directory or symlink.
-    FailReason compare_name(std::size_t index) {
+    FailReason compare_name(std::size_t index, std::uint32_t& names_sum) {
         const Entry& entry = job_.manifest->entries[index];
-        const int fd =
-            open_beneath(disk_, job_.store->root.get(), entry.path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+        const std::string path = entry.path.empty() ? "." : entry.path;
+        const int fd = open_beneath(disk_, job_.store->root.get(), path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
         if (fd < 0) return reason_of(-fd);
         const UniqueFd object(disk_, fd);
         struct stat found {};
@@ -74,7 +78,55 @@ class Reading {
         const bool as_named =
             entry.compared == EntryKind::directory ? S_ISDIR(found.st_mode) : S_ISLNK(found.st_mode);
         if (!as_named) return at_source_ ? FailReason::source_changed : FailReason::target_missing;
-        return compare(fd, index);
+        if (wire::compares_names(entry)) {
+            if (at_source_ && is_foreign(found)) return FailReason::source_changed;
+            if (const FailReason reason = sum_names(fd, entry, names_sum); reason != FailReason::none)
+                return reason;
+            if (entry.path.empty()) return at_source_ ? compare_mtime(fd, entry) : FailReason::none;
+        }
+        return compare(fd, index);  // at the source behind the names: they are those of this mtime
+    }
+
+    // A mount point: what is in it belongs to another file system, and stays at the source.
+    bool is_foreign(const struct stat& found) {
+        struct stat root {};
+        return disk_.fstat(job_.store->root.get(), root) != 0 || root.st_dev != found.st_dev;
+    }
+
+    // The order in which a directory is read does not matter to a sum.
+    FailReason sum_names(int directory, const Entry& entry, std::uint32_t& sum) {
+        std::vector<std::string> names;
+        if (disk_.names_in(directory, names) != 0) return reason_of(errno);
+        for (const std::string& name : names) {
+            if (job_.cancelled.load(std::memory_order_relaxed)) return FailReason::cancelled;
+            if (entry.path.empty() && (name == kPrivateName || name == kOfTheFileSystem)) continue;
+            if (at_source_) {
+                bool travels = false;
+                if (const FailReason reason = look_at_name(directory, entry, name, travels);
+                    reason != FailReason::none)
+                    return reason;
+                if (!travels) continue;
+            }
+            sum += fec::crc32c(0, {reinterpret_cast<const std::uint8_t*>(name.data()), name.size()});
+        }
+        return FailReason::none;
+    }
+
+    // Sockets, devices, fifos and what has too long a path stay at the source.
+    FailReason look_at_name(int directory, const Entry& entry, const std::string& name, bool& travels) {
+        struct stat found {};
+        if (disk_.fstatat(directory, name.c_str(), found) != 0) return reason_of(errno);
+        const bool has_a_kind = S_ISREG(found.st_mode) || S_ISDIR(found.st_mode) || S_ISLNK(found.st_mode);
+        travels = has_a_kind && wire::path_is_safe(entry.path.empty() ? name : entry.path + "/" + name);
+        return FailReason::none;
+    }
+
+    FailReason compare_mtime(int fd, const Entry& entry) {
+        struct stat found {};
+        if (disk_.fstat(fd, found) != 0) return reason_of(errno);
+        const std::int64_t mtime_ns =
+            std::int64_t{found.st_mtim.tv_sec} * kNanosecondsInSecond + found.st_mtim.tv_nsec;
+        return mtime_ns == entry.mtime_ns ? FailReason::none : FailReason::source_changed;
     }
 
     int open(const Entry& entry, bool direct) {

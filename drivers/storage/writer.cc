@@ -297,7 +297,9 @@ void Writer::verified(const VerifyJob& job, const std::vector<wire::EntryVerdict
         if (manifest_->entries[i].kind != EntryKind::verify || reason != FailReason::none) continue;
         reason = job.verdicts[i].reason;
         const bool read = reason == FailReason::none || wire::is_of_metadata(reason);
-        if (read && job.verdicts[i].crc32c != source[i].crc32c) reason = FailReason::integrity;
+        if (!read || job.verdicts[i].crc32c == source[i].crc32c) continue;
+        reason =
+            wire::compares_names(manifest_->entries[i]) ? FailReason::target_names : FailReason::integrity;
     }
     verify_.reset();
     sync_all();

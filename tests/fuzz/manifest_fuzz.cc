@@ -31,7 +31,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (size < wire::kHeadPrefixBytes + 16) return 0;
     std::vector<std::uint8_t> head(data, data + size);
     ByteWriter prefix(head);
-    prefix.u32(0x4c484d34);
+    prefix.u32(0x4c484d35);
     prefix.u32(static_cast<std::uint32_t>(size));
     prefix.u32(0);  // payload bytes below 2^32
     std::fill_n(head.begin() + 36, 4, std::uint8_t{0});

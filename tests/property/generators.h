@@ -159,7 +159,9 @@ inline wire::Entry entry(std::uint64_t& place) {
             std::array{wire::EntryKind::file, wire::EntryKind::directory, wire::EntryKind::symlink}[below(3)];
         const bool file = entry.compared == wire::EntryKind::file;
         entry.file_size = file ? entry.size : 0;
-        entry.size = below(entry.file_size + 1);
+        const bool directory = entry.compared == wire::EntryKind::directory;
+        entry.size = directory ? below(2) : below(entry.file_size + 1);
+        if (wire::compares_names(entry) && below(4) == 0) entry.path.clear();
         if (entry.compared == wire::EntryKind::symlink)
             entry.target = "../" + path();
         else

@@ -63,6 +63,24 @@ TEST_F(ComparedDirectory, DiffersOfItself) {
     EXPECT_EQ(runner_->take_look_ups(), std::vector<std::string>{"d"}) << "it is settled once more";
 }
 
+TEST_F(ComparedDirectory, TellsOfNamesThatOthersMade) {
+    runner_->on_bundle(told(comparison_, wire::FailReason::target_names), now());
+    const VerifyCounts counts = runner_->view(now()).dataset.verify.counts;
+    EXPECT_EQ(counts.differing, 1u);
+    EXPECT_EQ(counts.metadata, 0u);
+    EXPECT_EQ(runner_->take_notices().size(), 1u);
+    EXPECT_EQ(runner_->take_look_ups(), std::vector<std::string>{"d"})
+        << "its mtime has moved: it is settled";
+}
+
+TEST_F(ComparedDirectory, HasOtherNamesWhileOneIsToComeOrToGo) {
+    runner_->begin_sweep(now());
+    runner_->found({{"d/x", Observed{}}});  // not on its way yet
+    runner_->on_bundle(told(comparison_, wire::FailReason::target_names), now());
+    EXPECT_EQ(runner_->view(now()).dataset.verify.counts.changed, 1u);
+    EXPECT_TRUE(runner_->take_notices().empty());
+}
+
 TEST_F(ComparedDirectory, IsNotJudgedWhileANameIsMadeInIt) {
     send_into_it();
     EXPECT_EQ(compared().changed, 1u);

@@ -7,6 +7,8 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <filesystem>
+#include <set>
 
 namespace longhaul::control::test {
 
@@ -289,6 +291,21 @@ wire::FailReason FakePorts::publish(const std::string& path, ModelObject object)
     return wire::FailReason::none;
 }
 
+wire::FailReason FakePorts::compare_names(const wire::Entry& entry, const std::string& root) const {
+    const std::string directory = entry.path.empty() ? root : root + "/" + entry.path;
+    std::set<std::string> at_source, here;
+    std::error_code gone;
+    for (const auto& found : std::filesystem::directory_iterator(directory, gone))
+        at_source.insert(found.path().filename());
+    struct stat status {};
+    if (lstat(directory.c_str(), &status) != 0 || !S_ISDIR(status.st_mode) ||
+        status.st_mtim.tv_sec * 1'000'000'000 + status.st_mtim.tv_nsec != entry.mtime_ns)
+        return wire::FailReason::source_changed;
+    for (const auto& [path, object] : tree_)
+        if (parent(path) == entry.path) here.insert(path.substr(path.rfind('/') + 1));
+    return at_source == here ? wire::FailReason::none : wire::FailReason::target_names;
+}
+
 wire::FailReason FakePorts::compare(const wire::Entry& entry, const std::string& bytes) const {
     const bool file = entry.compared == wire::EntryKind::file;
     const bool directory = entry.compared == wire::EntryKind::directory;
@@ -371,8 +388,11 @@ wire::FailReason FakePorts::apply(const wire::Entry& entry, const std::string& r
         }
         case wire::EntryKind::verify: {
             const bool file = entry.compared == wire::EntryKind::file;
-            const auto read = file ? read_source(entry, root, object.bytes) : wire::FailReason::none;
-            return read == wire::FailReason::none ? compare(entry, object.bytes) : read;
+            const auto read = file                          ? read_source(entry, root, object.bytes)
+                              : wire::compares_names(entry) ? compare_names(entry, root)
+                                                            : wire::FailReason::none;
+            if (read != wire::FailReason::none || entry.path.empty()) return read;
+            return compare(entry, object.bytes);
         }
         case wire::EntryKind::mark:
             marks_.push_back(entry.mtime_ns);

@@ -84,6 +84,9 @@ class FakePorts final : public Ports {
                 tree_.erase(path);
         });
     }
+    void intrude(const std::string& path) {  // a file that others put there
+        locked([&] { tree_[path].kind = 'f'; });
+    }
     // As a bad disk does: while it lasts, files under this path read back as other bytes than were sent.
     void spoil(const std::string& path, bool on) {
         locked([&] {
@@ -167,6 +170,7 @@ class FakePorts final : public Ports {
     std::list<wire::BundleId>::iterator next_in_queue();  // end(): none that gets through
     void carry(const wire::BundleId& id, std::unique_lock<std::mutex>& lock);
     wire::FailReason apply(const wire::Entry& entry, const std::string& root);
+    wire::FailReason compare_names(const wire::Entry& entry, const std::string& root) const;
     wire::FailReason compare(const wire::Entry& entry, const std::string& bytes) const;
     wire::FailReason publish(const std::string& path, ModelObject object);
     wire::FailReason read_source(const wire::Entry& entry, const std::string& root, std::string& bytes);

@@ -76,10 +76,10 @@ TEST_F(Verify, RepairsWhatDiffersOrIsGone) {
         ports->tamper("d/" + std::to_string(i),
                       i % 4 == 0 ? std::optional<std::string>("Content") : std::nullopt);
     const VerifyView view = verified();
-    EXPECT_EQ(view.counts.differing, 75u);
+    EXPECT_EQ(view.counts.differing, 76u) << "in d, 75 names are missing";
     EXPECT_EQ(view.counts.missing, 75u);
-    EXPECT_EQ(view.counts.objects, 151u);  // and d: this model's removal is silent
-    EXPECT_EQ(failures_told(), 150u);
+    EXPECT_EQ(view.counts.objects, 150u);
+    EXPECT_EQ(failures_told(), 151u);
     EXPECT_GE(*rpo().watermarks.w_pub, *proven);
     EXPECT_TRUE(converged());
     EXPECT_EQ(ports->carried(wire::EntryKind::file) - files, 150u);
@@ -107,6 +107,56 @@ TEST_F(Verify, HoldsTheWatermarkUntilItIsRepaired) {
     EXPECT_EQ(rpo().watermarks.w_pub, before);
     ports->fail("a", wire::FailReason::none, 0);
     EXPECT_TRUE(converged());
+}
+
+// What others put into the replica is told, in the root too, until it has gone; nothing else is taken for it.
+TEST_F(Verify, FindsWhatOthersPutThere) {
+    write("d/a", "alpha");
+    write("e/b", "beta");
+    start();
+    create();
+    settle();
+    EXPECT_EQ(verified().counts.differing, 0u);
+    ports->intrude("d/extra");
+    ports->intrude("extra");
+    for (int run = 0; run < 2; ++run) {
+        const VerifyView view = verified();
+        EXPECT_EQ(view.counts.differing, 2u) << run;
+        EXPECT_EQ(view.counts.missing + view.counts.metadata, 0u);
+        EXPECT_EQ(view.counts.objects + view.counts.changed, 3u) << "of d, d/a, e and e/b";
+        EXPECT_EQ(reasons(), (std::set<std::string>{"d target_names", ". target_names"}));
+        ASSERT_TRUE(eventually([&] { return rpo().objects_behind == 0; }));
+    }
+    ports->tamper("d/extra", std::nullopt);
+    ports->tamper("extra", std::nullopt);
+    EXPECT_EQ(verified().counts.differing, 0u);
+}
+
+// A name that was put into the root since the last sweep is nobody's intrusion.
+TEST_F(Verify, ANameThatIsToComeIsNoDifference) {
+    write("a", "content");
+    start();
+    create();
+    settle();
+    write("new", "since");
+    EXPECT_EQ(verified().counts.differing, 0u);
+    EXPECT_EQ(failures_told(), 0u);
+}
+
+// Where deletes do not travel the target has names that the source has not.
+TEST_F(Verify, NamesAreNotComparedInCopyMode) {
+    write("d/a", "alpha");
+    write("d/b", "beta");
+    start();
+    auto copy = spec();
+    copy.mode = Mode::copy;
+    create(copy);
+    settle();
+    fs::remove(at("d/b"));
+    advance(1);
+    rescan();
+    ASSERT_TRUE(eventually([&] { return rpo().objects_behind == 0; }));
+    EXPECT_EQ(verified().counts.differing, 0u);
 }
 
 // Two names of one file: both are bad, and neither is made of the other.
@@ -183,13 +233,14 @@ TEST_F(Verify, RepairsMetadataWithoutBytes) {
     ports->tamper("d/gone", std::nullopt);
     ports->tamper("f", std::nullopt);
     const VerifyView view = verified();
-    EXPECT_EQ(view.counts.differing, 6u);
+    EXPECT_EQ(view.counts.differing, 8u);
     EXPECT_EQ(view.counts.metadata, 4u);
     EXPECT_EQ(view.counts.missing, 2u);
-    EXPECT_EQ(view.counts.objects + view.counts.changed, 2u);  // d, e/same
-    EXPECT_EQ(reasons(), (std::set<std::string>{"d/mode other_mode", "d/owner other_owner",
-                                                "d/date other_mtime", "d/bytes integrity", "d/text integrity",
-                                                "e other_mtime", "d/gone", "f"}));
+    EXPECT_EQ(view.counts.objects + view.counts.changed, 1u);  // e/same
+    EXPECT_EQ(reasons(),
+              (std::set<std::string>{"d/mode other_mode", "d/owner other_owner", "d/date other_mtime",
+                                     "d/bytes integrity", "d/text integrity", "e other_mtime", "d/gone", "f",
+                                     "d target_names", ". target_names"}));
     EXPECT_TRUE(converged());
     EXPECT_EQ(ports->carried(wire::EntryKind::file) - files, 1u) << "only where bytes differed";
     EXPECT_EQ(ports->carried(wire::EntryKind::symlink) - links, 2u);

@@ -180,6 +180,56 @@ TEST_F(VerifyingMetadata, WhatDiffersIsNamed) {
     EXPECT_TRUE(staged(target.path()).empty());
 }
 
+// Of directories, the root ("") among them, both ends list what is in them.
+struct VerifyingNames : VerifyingMetadata {
+    FailReason names(const std::string& path) {
+        return compare(path.empty() ? "." : path, [&](wire::Entry& entry) {
+            entry.path = path;
+            entry.size = 1;
+            entry.attributes_digest = path.empty() ? 0 : entry.attributes_digest;
+        });
+    }
+};
+
+TEST_F(VerifyingNames, WhatOthersPutThereOrTookIsFound) {
+    EXPECT_EQ(names(""), FailReason::none) << "the target's own directory is not in the way";
+    EXPECT_EQ(names("d"), FailReason::none);
+    ASSERT_EQ(mkdir((target / "lost+found").c_str(), 0700), 0);
+    EXPECT_EQ(names(""), FailReason::none);
+    const auto dates = [&] { set_mtime(target / "d", 123'456'789); };
+    put_file(target / "d/extra", "");
+    dates();
+    EXPECT_EQ(compare("d"), FailReason::none) << "nothing else gives it away";
+    EXPECT_EQ(names("d"), FailReason::target_names);
+    EXPECT_EQ(names(""), FailReason::none);
+    ASSERT_EQ(rename((target / "d/extra").c_str(), (target / "extra").c_str()), 0);
+    EXPECT_EQ(names("d"), FailReason::other_mtime);
+    EXPECT_EQ(names(""), FailReason::target_names);
+    ASSERT_EQ(unlink((target / "extra").c_str()), 0);
+    EXPECT_EQ(names(""), FailReason::none);
+    ASSERT_EQ(rename((target / "d/l").c_str(), (target / "d/m").c_str()), 0);
+    EXPECT_EQ(names("d"), FailReason::target_names) << "before the mtime, which is another as well";
+    ASSERT_EQ(rename((target / "d/m").c_str(), (target / "d/l").c_str()), 0);
+    dates();
+    EXPECT_EQ(names("d"), FailReason::none);
+}
+
+// What does not travel is no name of the source; what came since the walk makes its directory another version.
+TEST_F(VerifyingNames, OfTheSourceThoseOfTheEntrysVersionThatTravel) {
+    ASSERT_EQ(mkfifo((source / "d/fifo").c_str(), 0600), 0);
+    ASSERT_EQ(mkdir((source / ".longhaul").c_str(), 0700), 0);
+    set_mtime(source / "d", 123'456'789);
+    EXPECT_EQ(names("d"), FailReason::none);
+    EXPECT_EQ(names(""), FailReason::none);
+    const auto later = [&](wire::Entry& entry, const std::string& path) {
+        entry.path = path;
+        entry.size = 1;
+        put_file(source / (path.empty() ? "new" : path + "/new"), "");
+    };
+    EXPECT_EQ(compare("d", [&](wire::Entry& entry) { later(entry, "d"); }), FailReason::source_changed);
+    EXPECT_EQ(compare(".", [&](wire::Entry& entry) { later(entry, ""); }), FailReason::source_changed);
+}
+
 // Who changes the bytes changes the mtime as well: it is the bytes that have to travel.
 TEST_F(VerifyingMetadata, BytesComeBeforeTheRest) {
     put_file(target / "d/f", "Content");

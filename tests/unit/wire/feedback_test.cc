@@ -106,7 +106,7 @@ TEST(FeedbackCodec, ValuesOutOfRangeAreRefused) {
         {"more needed than a stripe has", nack + 6, 129},
         {"stage 0", status + 4, 0},
         {"stage 5", status + 4, 5},
-        {"unknown reason", failing + 5, 29},
+        {"unknown reason", failing + 5, 30},
         {"more failures listed than counted", failing + 9, 1},
         {"unknown reason of an entry", failing + kStatusFixedBytes + 4, 62},
     };
@@ -162,7 +162,7 @@ TEST(FailReasons, NamesAndSentences) {
         EXPECT_TRUE(sentences.insert(sentence).second) << sentence;
         EXPECT_EQ(sentence.back(), '.') << sentence;
     }
-    EXPECT_EQ(known, 30u);
+    EXPECT_EQ(known, 31u);
     EXPECT_STREQ(to_string(FailReason::target_no_space), "target_no_space");
     EXPECT_STREQ(to_string(Stage::durable), "durable");
     EXPECT_STREQ(to_string(Stage::failed), "failed");

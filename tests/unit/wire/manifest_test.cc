@@ -67,6 +67,9 @@ Manifest sample() {
     Entry verify_link = entry_of(EntryKind::verify, "table/current");
     verify_link.compared = EntryKind::symlink;
     verify_link.target = "version 7";
+    Entry verify_names = entry_of(EntryKind::verify, "");
+    verify_names.compared = EntryKind::directory;
+    verify_names.size = 1;
     manifest.entries = {entry_of(EntryKind::directory, "table"),
                         small,
                         empty,
@@ -79,12 +82,13 @@ Manifest sample() {
                         mark,
                         name,
                         verify,
-                        verify_link};
+                        verify_link,
+                        verify_names};
     return manifest;
 }
 
 constexpr std::size_t kSmall = 1, kEmpty = 2, kLarge = 3, kRange = 4, kAssemble = 5, kLink = 6, kRemove = 7,
-                      kMark = 9, kName = 10, kVerify = 11, kVerifyLink = 12;
+                      kMark = 9, kName = 10, kVerify = 11, kVerifyLink = 12, kVerifyNames = 13;
 
 Bytes written(const Manifest& manifest) {
     auto bytes = write_manifest(manifest);
@@ -102,7 +106,7 @@ TEST(ManifestCodec, ParsesWhatWasWritten) {
 // Proves: the session learns length, payload, id and generation from the first 40 bytes alone.
 TEST(ManifestCodec, PrefixStandsAtFixedPlaces) {
     const Bytes bytes = written(sample());
-    EXPECT_EQ(as_text(ByteView(bytes).first(4)), "LHM4");
+    EXPECT_EQ(as_text(ByteView(bytes).first(4)), "LHM5");
     const auto prefix = parse_head_prefix(ByteView(bytes).first(kHeadPrefixBytes));
     ASSERT_TRUE(prefix.ok());
     EXPECT_EQ(prefix.value().head_bytes, bytes.size());
@@ -201,6 +205,8 @@ const std::vector<Change>& faults() {
         {"verify a symlink's attributes", [](Manifest& m) { m.entries[kVerifyLink].attributes_digest = 1; }},
         {"verify a symlink's bytes",
          [](Manifest& m) { m.entries[kVerifyLink].size = m.entries[kVerifyLink].file_size = 1; }},
+        {"verify a directory's bytes", [](Manifest& m) { m.entries[kVerifyNames].size = 2; }},
+        {"verify the root's metadata", [](Manifest& m) { m.entries[kVerifyNames].size = 0; }},
         {"verify a file with a text", [](Manifest& m) { m.entries[kVerify].target = "text"; }},
         {"verify a removal", [](Manifest& m) { m.entries[kVerify].compared = EntryKind::remove; }},
         {"range of a hole", [](Manifest& m) { m.entries[kRange].object = {}; }},
@@ -385,7 +391,7 @@ TEST(TrailerCodec, HostileBytesAreRefused) {
         EXPECT_FALSE(parse_trailer(cut).ok()) << length;
     }
     for (const auto& [offset, value] : std::vector<std::pair<std::size_t, std::uint8_t>>{
-             {0, 'X'}, {4, 0xff}, {5, 0xff}, {7, 48}, {7, 31}, {31, 2}, {31, 4}, {28, 0xff}, {32, 29}}) {
+             {0, 'X'}, {4, 0xff}, {5, 0xff}, {7, 48}, {7, 31}, {31, 2}, {31, 4}, {28, 0xff}, {32, 30}}) {
         Bytes bytes = whole;
         bytes[offset] = value;
         EXPECT_FALSE(parse_trailer(bytes).ok()) << "byte " << offset;
