@@ -87,7 +87,7 @@ def longhaul(options, build, top, link, source):
     return seconds, arrived, "" if done else f"ended by the limit of {options.limit:g} s"
 
 
-def pulled(options, build, top, link, congestion, start):
+def pulled(options, build, top, link, congestion, source, start):
     """A peer's server at east and its client at west; one flush of the target's file system at the end is counted."""
     work, target = tempfile.mkdtemp(prefix="work-", dir=top), tempfile.mkdtemp(prefix="target-", dir=top)
     with Lab(find_programs(build), link, work) as lab:
@@ -143,7 +143,8 @@ def attempt(options, build, top, link, source, tool, congestion, number):
         elif tool == "longhaul":
             seconds, arrived, note = longhaul(options, build, top, link, source)
         else:
-            seconds, arrived, note = pulled(options, build, top, link, congestion, TOOLS[tool][0](source))
+            seconds, arrived, note = pulled(options, build, top, link, congestion, source,
+                                            TOOLS[tool][0](source))
     except Failed as error:
         seconds, arrived, note = 0, 0, str(error)
     row = {"tool": tool, "congestion_control": congestion, "run": number, "rtt_ms": link.rtt_ms, "loss": link.loss,
