@@ -11,6 +11,7 @@
 
 #include "drivers/storage/descriptors.h"
 #include "drivers/storage/disk.h"
+#include "drivers/storage/flusher.h"
 #include "drivers/storage/publisher.h"
 #include "drivers/storage/ring.h"
 #include "drivers/storage/storage.h"
@@ -32,9 +33,11 @@ struct Core {
           disk(devices.disk),
           ring(std::move(devices.ring)),
           descriptors(descriptors_max),
+          flusher(devices.helping),
           publisher(devices.helping),
           verifier(devices.helping) {}
 
+    bool helpers_idle() const noexcept { return flusher.idle() && publisher.idle() && verifier.idle(); }
     void say(const std::string& text) const {
         if (config.log) config.log(text);
     }
@@ -48,6 +51,7 @@ struct Core {
     Disk& disk;
     std::unique_ptr<Ring> ring;
     Descriptors descriptors;
+    Flusher flusher;
     Publisher publisher;
     Verifier verifier;
     std::map<std::pair<StoreNumber, StoreRole>, std::shared_ptr<Store>> stores;

@@ -75,6 +75,17 @@ FailReason target_reason(int error_number) noexcept {
     }
 }
 
+FailReason staged_reason(int error_number) noexcept {
+    switch (error_number) {
+        case ENODATA:
+            return FailReason::staging_missing;
+        case EBADMSG:
+            return FailReason::integrity;
+        default:
+            return target_reason(error_number);
+    }
+}
+
 std::string error_text(int error_number) {
     return std::generic_category().message(error_number);
 }

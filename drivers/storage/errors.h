@@ -12,6 +12,10 @@ namespace longhaul::storage {
 wire::FailReason source_reason(int error_number) noexcept;  // error_number > 0
 wire::FailReason target_reason(int error_number) noexcept;
 
+// Of a staged file, where ENODATA is our own word for bytes that are not here and EBADMSG for a file of the wrong size;
+// 0: none.
+wire::FailReason staged_reason(int error_number) noexcept;
+
 std::string error_text(int error_number);  // strerror, thread-safe
 
 // An operator-visible failure whose text begins with the reason's name, e.g. "store_unknown: ...".

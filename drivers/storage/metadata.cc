@@ -54,6 +54,13 @@ int set_staged_metadata(Disk& disk, int directory, const char* name, const wire:
     return disk.utimensat(directory, name, times_of(entry).both) == 0 ? 0 : errno;
 }
 
+int make_staged_file_ready(Disk& disk, int directory, const char* name, const wire::Entry& entry) noexcept {
+    struct stat found {};
+    if (disk.fstatat(directory, name, found) != 0) return errno == ENOENT ? ENODATA : errno;
+    if (!S_ISREG(found.st_mode) || static_cast<std::uint64_t>(found.st_size) != entry.size) return EBADMSG;
+    return set_staged_metadata(disk, directory, name, entry);
+}
+
 int set_linked_metadata(Disk& disk, int directory, const char* name, const wire::Entry& entry) noexcept {
     const int fd = open_beneath(disk, directory, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0) return -fd;

@@ -12,6 +12,8 @@ namespace longhaul::storage {
 
 // A regular file of our own staging directory, by name.
 int set_staged_metadata(Disk& disk, int directory, const char* name, const wire::Entry& entry) noexcept;
+// Of a bundle's file whose bytes are all written; staged_reason() names what is wrong with it.
+int make_staged_file_ready(Disk& disk, int directory, const char* name, const wire::Entry& entry) noexcept;
 // The same for one more name of a published file, if that is the version which the entry describes; else kLinkMissing.
 int set_linked_metadata(Disk& disk, int directory, const char* name, const wire::Entry& entry) noexcept;
 // A symlink by name: owner and time; links have no mode.

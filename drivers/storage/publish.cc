@@ -168,15 +168,7 @@ void Publishing::apply_in_order() {
             reason =
                 FailReason::target_path;  // the caller has checked it; this is the last door before the disk
         if (reason == FailReason::none) {
-            // ENODATA is our own word for ranges that are not here, EBADMSG for a staged file of the wrong
-            // size.
-            const int error = apply(i);
-            if (error == ENODATA)
-                reason = FailReason::staging_missing;
-            else if (error == EBADMSG)
-                reason = FailReason::integrity;
-            else
-                reason = target_reason(error);
+            reason = staged_reason(apply(i));
         }
         if (reason == FailReason::none) continue;
         discard(i);
@@ -221,11 +213,9 @@ int Publishing::change_metadata(const Entry& entry) {
 int Publishing::publish_file(std::size_t index) {
     const Entry& entry = entries_[index];
     const char* name = job_.staged[index].c_str();
-    struct stat staged {};
-    if (disk_.fstatat(staging_, name, staged) != 0) return errno == ENOENT ? ENODATA : errno;
-    if (!S_ISREG(staged.st_mode) || static_cast<std::uint64_t>(staged.st_size) != entry.size) return EBADMSG;
-    if (const int error = set_staged_metadata(disk_, staging_, name, entry); error != 0) return error;
-    if (const int error = tree_.move_into_place(staging_, name, entry.path); error != 0) return error;
+    int error = job_.flushed_together ? 0 : make_staged_file_ready(disk_, staging_, name, entry);
+    if (error == 0) error = tree_.move_into_place(staging_, name, entry.path);
+    if (error != 0) return error == ENOENT ? ENODATA : error;
     ++job_.files_published;
     return 0;
 }

@@ -24,9 +24,7 @@ struct PublishJob {
     std::vector<std::string> staged;
     std::vector<wire::FailReason> reasons;  // in and out
     bool discard_only = false;              // abort: remove what is staged, publish nothing
-    bool unflushed = false;            // the staged files are written; the publisher has to flush them first
-    bool flushed_together = false;     // it has, with the whole file system
-    std::uint64_t flush_failures = 0;  // of the store, when the bundle's writer was made
+    bool flushed_together = false;          // with others, and with their metadata (drivers/storage/flusher)
 
     std::atomic<bool> cancelled{false};  // set by the owner: no further entry is published
     std::uint64_t files_published = 0;

@@ -65,8 +65,7 @@ class WorkerStorage final : public Storage {
     void submit() override { core_->ring->submit(); }
     std::size_t poll(std::vector<Event>& out) override;
     bool idle() const override {
-        return core_->ring->idle() && core_->publisher.idle() && core_->verifier.idle() &&
-               core_->events.empty();
+        return core_->ring->idle() && core_->helpers_idle() && core_->events.empty();
     }
     const StorageStats& stats() const override {
         core_->stats.operations_in_flight = core_->ring->in_flight();
@@ -86,10 +85,12 @@ class WorkerStorage final : public Storage {
 WorkerStorage::~WorkerStorage() {
     for (auto& [key, store] : core_->stores)
         store->closed = true;
-    while (!(core_->ring->idle() && core_->publisher.idle() && core_->verifier.idle())) {
+    while (!(core_->ring->idle() && core_->helpers_idle())) {
         core_->ring->drain_all();
         core_->verifier.finish_all();
         core_->verifier.collect();
+        core_->flusher.finish_all();
+        core_->flusher.collect();
         core_->publisher.finish_all();
         core_->publisher.collect();
     }
@@ -145,6 +146,7 @@ Result<std::unique_ptr<BundleWriter>> WorkerStorage::open_writer(const wire::Man
 std::size_t WorkerStorage::poll(std::vector<Event>& out) {
     core_->ring->reap();
     core_->verifier.collect();
+    core_->flusher.collect();
     core_->publisher.collect();
     core_->ring->submit();  // what the completions asked for next
     const std::size_t count = core_->events.size();

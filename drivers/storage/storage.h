@@ -5,11 +5,11 @@
 // trailer's, fdatasync of every staged file, mode/owner/mtime set, rename into place (renameat2) for `file`,
 // fsync of every directory touched. `range` bundles are durable when their staging file is fdatasync'd and its
 // directory fsync'd; `assemble` renames. A failed fsync is never retried as success: the entry fails. A bundle of 32
-// files or more is flushed by one syncfs instead, which other bundles that wait for it share; when that fails, every
+// files or more gets its metadata first and is flushed by one syncfs, which other bundles that wait for it share; when that fails, every
 // entry fails, and when it takes longer than a second, the next 64 bundles flush file by file.
 //
 // Paths are resolved beneath the store's directory descriptor only (openat2: RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS |
-// RESOLVE_NO_MAGICLINKS). Staging is <root>/.longhaul/staging: `b-*` files belong to open bundles and are removed
+// RESOLVE_NO_MAGICLINKS). Staging is <root>/.longhaul/staging (store.h): `b-*` files belong to open bundles and are removed
 // when the store is opened and nobody else has it open (another worker's or process's bundles are left alone); `o-*`
 // files gather ranges and live until assembled or older than `staging_age_max`; `d-*` (empty, same age) say that an object
 // was assembled, so that an `assemble` offered again after a crash succeeds.

@@ -20,6 +20,11 @@ namespace {
 
 constexpr const char* kStagingName = "staging";
 constexpr const char* kMarkName = "store";
+constexpr std::size_t kShelves = 16;
+
+std::string shelf_name(std::size_t number) {
+    return std::to_string(number % kShelves);
+}
 
 Error store_error(int error_number, const std::string& directory, const std::string& what) {
     const std::string text = directory + ": " + what + " (" + error_text(error_number) + ")";
@@ -61,18 +66,27 @@ bool is_older(Disk& disk, int directory, const char* name, std::uint64_t age_max
     return now > found.st_ctime && static_cast<std::uint64_t>(now - found.st_ctime) > age_max_s;
 }
 
-void clean_staging(Disk& disk, int staging, bool alone, std::uint64_t age_max_s) {
+// What is kept is told by `keep`; leftovers that cannot be removed cost space, not correctness.
+template <class Keep>
+void clean(Disk& disk, int directory, const Keep& keep) {
     std::vector<std::string> names;
-    if (disk.names_in(staging, names) != 0) return;  // leftovers cost space, not correctness
+    if (disk.names_in(directory, names) != 0) return;
     for (const std::string& name : names) {
-        const bool of_a_bundle = name.starts_with("b-");
-        const bool of_an_object = name.starts_with("o-") || name.starts_with("d-");
-        const bool garbage =
-            (of_a_bundle && alone) || (of_an_object && is_older(disk, staging, name.c_str(), age_max_s));
-        if (!garbage || disk.unlinkat(staging, name.c_str(), 0) == 0) continue;
+        if (keep(name) || disk.unlinkat(directory, name.c_str(), 0) == 0) continue;
         if (errno == EISDIR)
-            disk.unlinkat(staging, name.c_str(), AT_REMOVEDIR);  // of a comparison that was cut off
+            disk.unlinkat(directory, name.c_str(), AT_REMOVEDIR);  // of a comparison that was cut off
     }
+}
+
+void clean_staging(Disk& disk, int staging, const std::vector<UniqueFd>& shelves, bool alone,
+                   std::uint64_t age_max_s) {
+    const auto in_use = [&](const std::string& name) { return !alone || !name.starts_with("b-"); };
+    clean(disk, staging, [&](const std::string& name) {
+        const bool of_an_object = name.starts_with("o-") || name.starts_with("d-");
+        return of_an_object ? !is_older(disk, staging, name.c_str(), age_max_s) : in_use(name);
+    });
+    for (const UniqueFd& shelf : shelves)
+        clean(disk, shelf.get(), in_use);
 }
 
 std::string mark_of(const Store& store) {
@@ -119,6 +133,14 @@ Result<void> open_staging(Store& store, std::uint64_t staging_age_max_s, bool ma
     if (!inner) return inner.error();
     store.staging = std::move(inner).value();
     drop_default_acl(store.disk, store.staging.get());
+    std::vector<UniqueFd> shelves;
+    for (std::size_t number = 0; number < kShelves; ++number) {
+        auto shelf =
+            private_directory(store.disk, store.staging.get(), shelf_name(number).c_str(), store.directory);
+        if (!shelf) return shelf.error();
+        shelves.push_back(std::move(shelf).value());
+        drop_default_acl(store.disk, shelves.back().get());
+    }
     if (!bears_mark(store)) {
         if (auto made = make_mark(store, outer.value().get()); !made) return made;
     }
@@ -126,7 +148,7 @@ Result<void> open_staging(Store& store, std::uint64_t staging_age_max_s, bool ma
         return store_error(errno, store.directory, "cannot make the staging directory durable");
 
     const bool alone = store.disk.flock(store.staging.get(), LOCK_EX | LOCK_NB) == 0;
-    clean_staging(store.disk, store.staging.get(), alone, staging_age_max_s);
+    clean_staging(store.disk, store.staging.get(), shelves, alone, staging_age_max_s);
     while (store.disk.flock(store.staging.get(), LOCK_SH) != 0) {
         if (errno != EINTR) return store_error(errno, store.directory, "cannot lock the staging directory");
     }
@@ -188,8 +210,8 @@ Result<std::shared_ptr<Store>> open_store_directory(Disk& disk, StoreNumber numb
 }
 
 std::string bundle_staging_name(const wire::Manifest& manifest, std::size_t entry, std::uint64_t serial) {
-    return "b-" + wire::to_string(manifest.id) + "-" + std::to_string(manifest.generation) + "-" +
-           std::to_string(entry) + "." + std::to_string(serial);
+    return shelf_name(serial) + "/b-" + wire::to_string(manifest.id) + "-" +
+           std::to_string(manifest.generation) + "-" + std::to_string(entry) + "." + std::to_string(serial);
 }
 
 std::string object_staging_name(const wire::ObjectKey& object) {

@@ -3,10 +3,11 @@
 // strings into absolute paths.
 //
 // A target's staging, <root>/.longhaul/staging (0700):
-//   b-<bundle>-<generation>-<entry>.<serial>   bytes of an open bundle; garbage once no process has the store
-//   open o-<object>                                 ranges of a large object, across bundles and restarts
-//   d-<object>                                 empty: this object was assembled, so that a repeated
-//   `assemble` succeeds
+//   <shelf>/b-<bundle>-<generation>-<entry>.<serial>  bytes of an open bundle; garbage once no process has the store open.
+//                 Shelves are directories, 0 to 15, that bundles take turns on: whoever makes a file holds its directory's
+//                 lock, and so does whoever renames one away
+//   o-<object>    ranges of a large object, across bundles and restarts
+//   d-<object>    empty: this object was assembled, so that a repeated `assemble` succeeds
 // Beside it <root>/.longhaul/store holds the store's number, by which the directory is known again.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
@@ -80,14 +81,14 @@ struct Store {
     std::uint64_t file_flush_failures = 0;
 };
 
-// Opens the root; for a target also makes the staging directory, removes leftover b-* files unless another
+// Opens the root; for a target also makes the staging directories, removes leftover b-* files unless another
 // worker or process has the store open, and o-*/d-* files older than staging_age_max_s. Blocks on the disk: a
 // rare command.
 Result<std::shared_ptr<Store>> open_store_directory(Disk& disk, StoreNumber number,
                                                     const std::string& directory, StoreRole role,
                                                     std::uint64_t staging_age_max_s, bool marked);
 
-// The serial is unique in this process, so that a late removal never meets a newer file of the same entry.
+// Names in a store's staging. The serial is unique in this process, so that a late removal never meets a newer file of the same entry.
 std::string bundle_staging_name(const wire::Manifest& manifest, std::size_t entry, std::uint64_t serial);
 std::string object_staging_name(const wire::ObjectKey& object);
 std::string object_done_name(const wire::ObjectKey& object);

@@ -1,10 +1,10 @@
 // Writing one bundle at the target.
 //
-//   writing ──finish──▶ [verifying (VerifyJob) ──▶] syncing (every staged file: fdatasync) ──▶ publishing (PublishJob) ──▶ reported
+//   writing ──finish──▶ [verifying (VerifyJob) ──▶] syncing ──▶ [in order: staged ──release──▶] publishing (PublishJob) ──▶ reported
 //
 // Bytes go to staging as they come, in any order. finish() drops the entries that the source, the disk or the
 // CRC has failed, has all the others flushed at once, and hands the bundle to the publisher; a bundle of many
-// files leaves the flush to the publisher, which flushes the file system once for all bundles that wait. `range` bytes go
+// files leaves the flush to a thread, which flushes the file system once for all bundles that wait. `range` bytes go
 // into the object's o-* file, which outlives the bundle whatever happens to it.
 // SPDX-License-Identifier: Apache-2.0
 #include <fcntl.h>
@@ -81,15 +81,21 @@ class Writer final : public BundleWriter, public FileUser {
     void fail(std::uint32_t index, FailReason reason);
     void finish_part(std::uint64_t request);
     void judge(const wire::Trailer& trailer);
+    bool in_order() const noexcept { return manifest_->publish == wire::PublishRule::in_order; }
     void verify(const wire::Trailer& trailer);
     void verified(const VerifyJob& job, const std::vector<wire::EntryVerdict>& source);
     void sync_all();
     void one_synced();
+    void go_on_flushed();
+    void flush();
+    void flushed(const FlushJob& job);
     void stage();
     void publish();
     void published(PublishJob& job);
     void report_failure(FailReason reason);
     void report();
+    std::vector<std::string> staged_files() const;
+    std::vector<FailReason> reasons() const;
     std::shared_ptr<PublishJob> make_job() const;
     void discard();
 
@@ -102,6 +108,7 @@ class Writer final : public BundleWriter, public FileUser {
     const std::uint64_t flush_failures_;  // of the store, before the first byte
     std::vector<Target> targets_;
     Requests requests_;
+    std::shared_ptr<FlushJob> flush_;
     std::shared_ptr<PublishJob> job_;
     std::shared_ptr<VerifyJob> verify_;
     State state_ = State::writing;
@@ -121,6 +128,10 @@ Writer::~Writer() {
     if (verify_) {
         verify_->done = nullptr;
         verify_->cancelled.store(true, std::memory_order_relaxed);
+    }
+    if (flush_) {
+        flush_->done = nullptr;
+        flush_->cancelled.store(true, std::memory_order_relaxed);
     }
     if (job_) {
         job_->done = nullptr;
@@ -345,7 +356,47 @@ void Writer::sync_all() {
 void Writer::one_synced() {
     LH_ASSERT(syncs_ > 0);
     if (--syncs_ > 0) return;
-    if (manifest_->publish == wire::PublishRule::in_order && !store_->closed)
+    if (flushed_together_ && !store_->closed)
+        flush();
+    else
+        go_on_flushed();
+}
+
+std::vector<std::string> Writer::staged_files() const {
+    std::vector<std::string> names(targets_.size());
+    for (std::size_t i = 0; i < targets_.size(); ++i)
+        if (manifest_->entries[i].kind == EntryKind::file) names[i] = targets_[i].name;
+    return names;
+}
+
+std::vector<FailReason> Writer::reasons() const {
+    std::vector<FailReason> reasons(targets_.size());
+    std::transform(targets_.begin(), targets_.end(), reasons.begin(),
+                   [](const Target& target) { return target.reason; });
+    return reasons;
+}
+
+void Writer::flush() {
+    flush_ = std::make_shared<FlushJob>();
+    flush_->store = store_;
+    flush_->manifest = manifest_;
+    flush_->staged = staged_files();
+    flush_->reasons = reasons();
+    flush_->flush_failures = flush_failures_;
+    flush_->done = [this](FlushJob& job) { flushed(job); };
+    core_->flusher.start(flush_);
+}
+
+void Writer::flushed(const FlushJob& job) {
+    core_->stats.file_system_flushes += job.file_system_flushes;
+    for (std::size_t i = 0; i < targets_.size(); ++i)
+        targets_[i].reason = job.reasons[i];
+    flush_.reset();
+    go_on_flushed();
+}
+
+void Writer::go_on_flushed() {
+    if (in_order() && !store_->closed)
         stage();
     else
         publish();
@@ -371,14 +422,9 @@ std::shared_ptr<PublishJob> Writer::make_job() const {
     job->store = store_;
     job->manifest = manifest_;
     job->serial = serial_;
-    job->unflushed = flushed_together_;
-    job->flush_failures = flush_failures_;
-    job->staged.resize(targets_.size());
-    job->reasons.resize(targets_.size());
-    for (std::size_t i = 0; i < targets_.size(); ++i) {
-        if (manifest_->entries[i].kind == EntryKind::file) job->staged[i] = targets_[i].name;
-        job->reasons[i] = targets_[i].reason;
-    }
+    job->flushed_together = flushed_together_;
+    job->staged = staged_files();
+    job->reasons = reasons();
     return job;
 }
 
@@ -453,7 +499,6 @@ void Writer::report_failure(FailReason reason) {
 void Writer::discard() {
     auto job = make_job();
     job->discard_only = true;
-    job->unflushed = false;
     core_->publisher.start(std::move(job));
 }
 

@@ -4,12 +4,12 @@
 import argparse
 import filecmp
 import os
-import shutil
 import statistics
 import tempfile
 import time
 
 import goodput
+import images
 import longhaul_side
 from lab import BenchLink, Lab, end_all, install_packages, require_root, run, wait_until
 from peers import TCP, nginx, rsync
@@ -175,22 +175,22 @@ def bars(rows):
 def measure(options, runs, build):
     require_root()
     build = build or goodput.default_build()
-    packages = {"ethtool", "iproute2", "util-linux"}
+    packages = {"e2fsprogs", "ethtool", "iproute2", "mount", "util-linux"}
     install_packages(sorted(packages.union(*(TOOLS[tool][1] for tool in options.tools if tool in TOOLS))))
     pairs = [("copy", "none")] + [(tool, congestion) for tool in options.tools
              for congestion in (options.congestion if tool in TOOLS else ["reserved"])]
     print(f"at most {len(pairs) * runs * (options.limit + 15) / 60:.0f} minutes", flush=True)
     rows = []
-    # What a run wrote stays until the end: ext4 looks past inodes that were deleted in the last five minutes one by one,
-    # and making files took up to four times as long where the run before had just been removed.
-    top = tempfile.mkdtemp(prefix="longhaul-bench-", dir="/var/tmp")
-    try:
-        source = os.path.join(top, "source")
+    # Two sites share no file system. What a run wrote stays until the end.
+    inode_bytes, block_bytes = 512, 4096
+    each = -(-options.size * KIB // block_bytes) * block_bytes + inode_bytes + 256
+    copies = len(pairs) * runs
+    with images.file_systems(("east", "west"), copies * options.files * each * 5 // 4 + 2 * images.GIB,
+                             (copies + 1) * (options.files + 20_000)) as (east, west):
+        source = os.path.join(east, "source")
         make_files(source, options.files, options.size * KIB)
         for number in range(runs):
             for tool, congestion in pairs:
                 link = BenchLink(rate_bps=options.rate, rtt_ms=options.rtt, loss=options.loss, seed=number + 1)
-                rows.append(attempt(options, build, top, link, source, tool, congestion, number))
-    finally:
-        shutil.rmtree(top, ignore_errors=True)
+                rows.append(attempt(options, build, west, link, source, tool, congestion, number))
     return rows, bars(rows)

@@ -70,12 +70,12 @@ INSTANTIATE_TEST_SUITE_P(Errors, Faults, testing::Values(Fault{EIO, {}}, Fault{E
 // Calls that fail by chance, in other orders of completion, until the disk is well again.
 TEST(FaultsByChance, OfOneWhile) {
     const History history = make_history();
-    constexpr std::uint64_t kSeeds = 100, kSickCalls = 400;
+    constexpr std::uint64_t kSeeds = 100, kOpened = 100, kWellAgain = 500;  // calls
     for (std::uint64_t seed = 1; seed <= kSeeds && !testing::Test::HasFailure(); ++seed) {
         SCOPED_TRACE("seed " + std::to_string(seed));
         Random random(seed);
         live_through(history, seed, std::nullopt, [&](const SimulatedDisk::Call& call) {
-            return call.number > 20 && call.number < kSickCalls && random.chance(0.02) ? EIO : 0;
+            return call.number > kOpened && call.number < kWellAgain && random.chance(0.02) ? EIO : 0;
         });
     }
 }

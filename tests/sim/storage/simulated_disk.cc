@@ -97,6 +97,22 @@ InodeNumber SimulatedDisk::lookup(InodeNumber directory, const std::string& name
     return found == names.end() ? 0 : found->second;
 }
 
+// What a *at() call is given: a name, or a path of several.
+SimulatedDisk::Place SimulatedDisk::place_of(int directory, std::string_view path) const {
+    Place place{inode_of(directory), {}};
+    for (std::size_t slash = path.find('/'); slash != path.npos; slash = path.find('/')) {
+        place.directory = lookup(place.directory, std::string(path.substr(0, slash)));
+        path.remove_prefix(slash + 1);
+        if (place.directory == 0 || seen_.at(place.directory).kind != Inode::Kind::directory) return {};
+    }
+    place.name = path;
+    return place;
+}
+
+InodeNumber SimulatedDisk::lookup(const Place& place) const {
+    return place.directory == 0 ? 0 : lookup(place.directory, place.name);
+}
+
 int SimulatedDisk::new_descriptor(InodeNumber inode, int flags) {
     open_[next_descriptor_] = {inode, flags, false};
     return next_descriptor_++;
@@ -162,7 +178,7 @@ int SimulatedDisk::fstat(int fd, struct stat& found) {
 
 int SimulatedDisk::fstatat(int directory, const char* name, struct stat& found) {
     if (const int error = begin_call(); error != 0) return refused(error);
-    const InodeNumber inode = lookup(inode_of(directory), name);
+    const InodeNumber inode = lookup(place_of(directory, name));
     if (inode == 0) return refused(ENOENT);
     describe(inode, seen_.at(inode), found);
     return 0;
@@ -201,8 +217,10 @@ void SimulatedDisk::change(Change made) {
 
 int SimulatedDisk::mkdirat(int directory, const char* name, mode_t mode) {
     if (const int error = begin_change(); error != 0) return refused(error);
-    if (lookup(inode_of(directory), name) != 0) return refused(EEXIST);
-    create(inode_of(directory), name, Inode::Kind::directory, mode, {});
+    const Place place = place_of(directory, name);
+    if (place.directory == 0) return refused(ENOENT);
+    if (lookup(place) != 0) return refused(EEXIST);
+    create(place.directory, place.name.c_str(), Inode::Kind::directory, mode, {});
     return 0;
 }
 
@@ -217,48 +235,54 @@ ssize_t SimulatedDisk::read_link(int fd, char* text, std::size_t bytes) {
 
 int SimulatedDisk::symlinkat(const char* text, int directory, const char* name) {
     if (const int error = begin_change(); error != 0) return refused(error);
-    if (lookup(inode_of(directory), name) != 0) return refused(EEXIST);
-    create(inode_of(directory), name, Inode::Kind::symlink, 0777, text);
+    const Place place = place_of(directory, name);
+    if (place.directory == 0) return refused(ENOENT);
+    if (lookup(place) != 0) return refused(EEXIST);
+    create(place.directory, place.name.c_str(), Inode::Kind::symlink, 0777, text);
     return 0;
 }
 
 int SimulatedDisk::linkat(int from, const char* old_name, int to, const char* new_name) {
     if (const int error = begin_change(); error != 0) return refused(error);
-    const InodeNumber inode = lookup(inode_of(from), old_name);
-    if (inode == 0) return refused(ENOENT);
+    const InodeNumber inode = lookup(place_of(from, old_name));
+    const Place place = place_of(to, new_name);
+    if (inode == 0 || place.directory == 0) return refused(ENOENT);
     if (seen_.at(inode).kind == Inode::Kind::directory) return refused(EPERM);
-    if (lookup(inode_of(to), new_name) != 0) return refused(EEXIST);
+    if (lookup(place) != 0) return refused(EEXIST);
     Change link;
     link.kind = Change::Kind::link;
     link.inode = inode;
-    link.directory = inode_of(to);
-    link.name = new_name;
+    link.directory = place.directory;
+    link.name = place.name;
     change(std::move(link));
     return 0;
 }
 
 int SimulatedDisk::renameat(int from, const char* old_name, int to, const char* new_name) {
     if (const int error = begin_change(); error != 0) return refused(error);
-    const InodeNumber inode = lookup(inode_of(from), old_name);
-    const InodeNumber over = lookup(inode_of(to), new_name);
-    if (inode == 0) return refused(ENOENT);
+    const Place old_place = place_of(from, old_name);
+    const Place new_place = place_of(to, new_name);
+    const InodeNumber inode = lookup(old_place);
+    const InodeNumber over = lookup(new_place);
+    if (inode == 0 || new_place.directory == 0) return refused(ENOENT);
     if (inode == over) return 0;                                // two names of one file: both stay
     LH_ASSERT(seen_.at(inode).kind != Inode::Kind::directory);  // storage renames no directory
     if (over != 0 && seen_.at(over).kind == Inode::Kind::directory) return refused(EISDIR);
     Change rename;
     rename.kind = Change::Kind::rename;
     rename.inode = inode;
-    rename.directory = inode_of(from);
-    rename.name = old_name;
-    rename.to_directory = inode_of(to);
-    rename.to_name = new_name;
+    rename.directory = old_place.directory;
+    rename.name = old_place.name;
+    rename.to_directory = new_place.directory;
+    rename.to_name = new_place.name;
     change(std::move(rename));
     return 0;
 }
 
 int SimulatedDisk::unlinkat(int directory, const char* name, int flags) {
     if (const int error = begin_change(); error != 0) return refused(error);
-    const InodeNumber inode = lookup(inode_of(directory), name);
+    const Place place = place_of(directory, name);
+    const InodeNumber inode = lookup(place);
     if (inode == 0) return refused(ENOENT);
     const bool is_directory = seen_.at(inode).kind == Inode::Kind::directory;
     if ((flags & AT_REMOVEDIR) && !is_directory) return refused(ENOTDIR);
@@ -267,8 +291,8 @@ int SimulatedDisk::unlinkat(int directory, const char* name, int flags) {
     Change unlink;
     unlink.kind = Change::Kind::unlink;
     unlink.inode = inode;
-    unlink.directory = inode_of(directory);
-    unlink.name = name;
+    unlink.directory = place.directory;
+    unlink.name = place.name;
     change(std::move(unlink));
     return 0;
 }
@@ -287,21 +311,21 @@ int SimulatedDisk::change_attributes(InodeNumber inode, const std::function<void
 }
 
 int SimulatedDisk::fchownat(int directory, const char* name, uid_t uid, gid_t gid, int flags) {
-    const InodeNumber at = inode_of(directory);
-    return change_attributes(flags & AT_EMPTY_PATH ? at : lookup(at, name), [&](Attributes& attributes) {
+    const InodeNumber inode = flags & AT_EMPTY_PATH ? inode_of(directory) : lookup(place_of(directory, name));
+    return change_attributes(inode, [&](Attributes& attributes) {
         attributes.uid = uid;
         attributes.gid = gid;
     });
 }
 int SimulatedDisk::fchmodat(int directory, const char* name, mode_t mode) {
-    return change_attributes(lookup(inode_of(directory), name),
+    return change_attributes(lookup(place_of(directory, name)),
                              [&](Attributes& attributes) { attributes.mode = mode; });
 }
 int SimulatedDisk::fchmod(int fd, mode_t mode) {
     return change_attributes(inode_of(fd), [&](Attributes& attributes) { attributes.mode = mode; });
 }
 int SimulatedDisk::utimensat(int directory, const char* name, const timespec (&times)[2]) {
-    return change_attributes(lookup(inode_of(directory), name), [&](Attributes& attributes) {
+    return change_attributes(lookup(place_of(directory, name)), [&](Attributes& attributes) {
         attributes.mtime_ns = std::int64_t{times[1].tv_sec} * kNanosecondsInSecond + times[1].tv_nsec;
     });
 }

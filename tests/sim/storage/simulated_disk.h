@@ -139,6 +139,12 @@ class SimulatedDisk final : public Disk {
     int begin_change();                    // likewise, at a crash point
     InodeNumber inode_of(int fd) const;
     InodeNumber lookup(InodeNumber directory, const std::string& name) const;  // 0: none
+    struct Place {
+        InodeNumber directory = 0;  // 0: a directory on the way is missing
+        std::string name;
+    };
+    Place place_of(int directory, std::string_view path) const;
+    InodeNumber lookup(const Place& place) const;
     int new_descriptor(InodeNumber inode, int flags);
     InodeNumber create(InodeNumber directory, const char* name, Inode::Kind kind, mode_t mode,
                        std::string bytes);

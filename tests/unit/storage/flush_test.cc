@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "drivers/storage/flusher.h"
 #include "drivers/storage/publisher.h"
 #include "drivers/storage/store.h"
 #include "tests/unit/storage/rig.h"
@@ -46,10 +47,11 @@ TEST(Flush, ManyFilesTogether) {
     EXPECT_TRUE(staged(target.path()).empty());
 }
 
-// A publisher with bundles of one staged file each, "one" and "two" for the target's root.
+// Bundles of one staged file each, "one" and "two" for the target's root, on their way through both threads.
 struct Staged {
     TemporaryDirectory target;
     std::shared_ptr<Store> store;
+    std::vector<std::shared_ptr<FlushJob>> flushes;
     std::vector<std::shared_ptr<PublishJob>> jobs;
     std::vector<std::string> done;
 
@@ -71,17 +73,31 @@ struct Staged {
             entry.uid = ::geteuid();
             entry.gid = ::getegid();
             manifest.entries.push_back(entry);
+            auto flush = std::make_shared<FlushJob>();
+            flush->store = store;
+            flush->manifest = std::make_shared<const wire::Manifest>(manifest);
+            flush->staged = {"b-" + name};
+            flush->reasons = {wire::FailReason::none};
             auto job = std::make_shared<PublishJob>();
             job->store = store;
-            job->manifest = std::make_shared<const wire::Manifest>(manifest);
-            job->staged = {"b-" + name};
-            job->reasons = {wire::FailReason::none};
-            job->unflushed = true;
+            job->manifest = flush->manifest;
+            job->staged = flush->staged;
+            job->flushed_together = true;
             job->done = [this, name](PublishJob&) { done.push_back(name); };
-            jobs.push_back(std::move(job));
+            flush->done = [this, job](FlushJob& flushed) {
+                job->reasons = flushed.reasons;
+                jobs.push_back(job);
+            };
+            flushes.push_back(std::move(flush));
         }
     }
     void publish_all() {
+        Flusher flusher(Helping::on_its_thread);
+        for (const auto& flush : flushes)
+            flusher.start(flush);
+        flusher.finish_all();
+        flusher.collect();
+        ASSERT_EQ(jobs.size(), flushes.size());
         Publisher publisher(Helping::on_its_thread);
         for (const auto& job : jobs)
             publisher.start(job);
@@ -90,19 +106,35 @@ struct Staged {
     }
 };
 
+// Metadata too: what the publisher finds is ready, and only renamed.
 TEST(Flush, ComesBeforeTheRenameAndIsShared) {
     Staged staged(O_RDONLY);
     staged.publish_all();
     EXPECT_EQ(staged.done, (std::vector<std::string>{"one", "two"}));
     std::uint64_t flushes = 0;
-    for (const auto& job : staged.jobs) {
-        EXPECT_FALSE(job->unflushed);
-        EXPECT_EQ(job->reasons[0], wire::FailReason::none);
-        flushes += job->file_system_flushes;
+    for (const auto& flush : staged.flushes) {
+        EXPECT_TRUE(flush->flushed);
+        EXPECT_EQ(flush->reasons[0], wire::FailReason::none);
+        flushes += flush->file_system_flushes;
     }
+    for (const auto& job : staged.jobs)
+        EXPECT_EQ(job->reasons[0], wire::FailReason::none);
     EXPECT_GE(flushes, 1u);
     EXPECT_LE(flushes, 2u);
     EXPECT_EQ(get_file(staged.target / "one"), "12345");
+    EXPECT_EQ(get_file(staged.target / "two"), "12345");
+    struct stat found {};
+    ASSERT_EQ(::stat((staged.target / "one").c_str(), &found), 0);
+    EXPECT_EQ(found.st_mode & 07777, 0644u);
+}
+
+// Of another size than its entry says, or gone: named before anything is renamed.
+TEST(Flush, AFileThatIsNotWhatItShouldBeFailsAlone) {
+    Staged staged(O_RDONLY);
+    put_file(staged.target / ".longhaul/staging/b-one", "123456");
+    staged.publish_all();
+    EXPECT_EQ(staged.jobs[0]->reasons[0], wire::FailReason::integrity);
+    EXPECT_FALSE(exists(staged.target / "one"));
     EXPECT_EQ(get_file(staged.target / "two"), "12345");
 }
 
@@ -126,7 +158,7 @@ TEST(Flush, ThatFailsPublishesNothing) {
 TEST(Flush, AfterOneThatFailedOpenBundlesFail) {
     Staged staged(O_RDONLY);
     staged.store->flush_failures = 1;
-    staged.jobs[1]->flush_failures = 1;
+    staged.flushes[1]->flush_failures = 1;
     staged.publish_all();
     EXPECT_EQ(staged.jobs[0]->reasons[0], wire::FailReason::target_io);
     EXPECT_FALSE(exists(staged.target / "one"));

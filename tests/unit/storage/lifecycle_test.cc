@@ -115,9 +115,9 @@ TEST(Stores, StagingIsNeverASymlink) {
 // tests/sim/storage); it removes nothing of another worker that has the store open.
 TEST(Stores, LeftoversAreRemoved) {
     TemporaryDirectory target;
-    std::filesystem::create_directories(target / ".longhaul/staging");
+    std::filesystem::create_directories(target / ".longhaul/staging/3");
     const auto plant = [&] {
-        for (const char* name : {"b-1-1-0.1", "o-1", "d-1"})
+        for (const char* name : {"3/b-1-1-0.1", "b-2-1-0.1", "o-1", "d-1"})
             put_file(target / (std::string(".longhaul/staging/") + name), "x");
         const timespec old[2] = {{1'000'000'000, 0}, {1'000'000'000, 0}};
         for (const char* name : {"o-1", "d-1"})
@@ -132,7 +132,7 @@ TEST(Stores, LeftoversAreRemoved) {
     plant();
     Rig second;
     ASSERT_TRUE(second->open_store(2, target.path(), StoreRole::target).ok());
-    EXPECT_EQ(staged(target.path()), (std::vector<std::string>{"b-1-1-0.1", "d-1", "o-1"}));
+    EXPECT_EQ(staged(target.path()), (std::vector<std::string>{"b-1-1-0.1", "b-2-1-0.1", "d-1", "o-1"}));
 }
 
 // A writer destroyed before finish leaves no staged file of its own and keeps the ranges of objects.

@@ -93,6 +93,52 @@ class Order : public ::testing::Test {
     Rig rig_;
 };
 
+// Many small files are flushed with one syncfs before they are said to be staged: nothing is visible yet.
+TEST_F(Order, ManyFilesAreFlushedTogetherBeforeTheyAreStaged) {
+    std::vector<std::string> names;
+    for (int i = 0; i < 32; ++i) {
+        names.push_back("many" + std::to_string(i));
+        put_file(source_ / names.back(), std::string(2000, 'm'));
+    }
+    Staged first = stage(bundle({1, 1}, names));
+    EXPECT_EQ(rig_->stats().file_system_flushes, 1u);
+    EXPECT_EQ(rig_->stats().fdatasyncs, 0u);
+    EXPECT_EQ(rig_->stats().files_published, 0u);
+    EXPECT_EQ(staged(target_.path()).size(), 32u);
+    EXPECT_EQ(release(first).status.stage, Stage::published);
+    EXPECT_EQ(rig_->stats().files_published, 32u);
+    EXPECT_EQ(staged(target_.path()), std::vector<std::string>{"order"});
+    for (const std::string& name : names)
+        EXPECT_EQ(get_file(target_ / name), std::string(2000, 'm'));
+}
+
+// Given up while its flush is under way: nothing of it stays.
+TEST_F(Order, AWriterThatGoesDuringItsFlushLeavesNothing) {
+    std::vector<std::string> names;
+    for (int i = 0; i < 40; ++i) {
+        names.push_back("many" + std::to_string(i));
+        put_file(source_ / names.back(), std::string(2000, 'm'));
+    }
+    for (int turns = 0; turns < 12; ++turns) {
+        SCOPED_TRACE(turns);
+        const wire::Manifest manifest = bundle({1, 1}, names);
+        std::vector<std::uint8_t> payload;
+        const wire::Trailer trailer = rig_.read_all(manifest, payload);
+        auto writer = std::move(rig_->open_writer(manifest)).value();
+        std::memcpy(rig_.block(0).data(), payload.data(), payload.size());
+        const auto token = rig_.next_token();
+        writer->write(0, rig_.block(0).first(payload.size()), token);
+        rig_.until([&] { return rig_.seen(Event::Kind::write_done, token); }, "write_done");
+        writer->finish(trailer, rig_.next_token());
+        for (int i = 0; i < turns * turns; ++i)
+            rig_.turn();
+        writer.reset();
+        rig_.settle();
+        EXPECT_TRUE(staged(target_.path()).empty());
+        EXPECT_EQ(names_in(target_.path()), std::vector<std::string>{".longhaul"});
+    }
+}
+
 TEST_F(Order, StagedIsInvisibleUntilReleased) {
     auto first = stage(bundle({1, 1}, {"one", "two"}));
     EXPECT_EQ(first.position, OrderPlace{});

@@ -116,7 +116,17 @@ std::vector<std::string> names_in(const std::string& directory) {
 }
 
 std::vector<std::string> staged(const std::string& target_root) {
-    return names_in(target_root + "/.longhaul/staging");
+    const std::string staging = target_root + "/.longhaul/staging";
+    std::vector<std::string> names;
+    for (const std::string& name : names_in(staging)) {
+        if (name.find_first_not_of("0123456789") != std::string::npos)
+            names.push_back(name);
+        else  // a shelf
+            for (const std::string& on_shelf : names_in(staging + "/" + name))
+                names.push_back(on_shelf);
+    }
+    std::sort(names.begin(), names.end());
+    return names;
 }
 
 std::map<std::string, std::string> describe(const std::string& root) {

@@ -269,7 +269,7 @@ TEST_F(VerifyingMetadata, AnotherVersionAtTheSourceSaysNothing) {
 // Killed in the middle of it, its trial object is swept up with the rest of staging.
 TEST_F(VerifyingMetadata, ACutOffComparisonLeavesNothing) {
     rig.storage.reset();
-    ASSERT_EQ(mkdir((target / ".longhaul/staging/b-left").c_str(), 0700), 0);
+    ASSERT_EQ(mkdir((target / ".longhaul/staging/7/b-left").c_str(), 0700), 0);
     Rig again;
     again.open(source.path(), target.path());
     EXPECT_TRUE(staged(target.path()).empty());

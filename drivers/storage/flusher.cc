@@ -1,12 +1,13 @@
-// Bundles that are flushed together, and then published one by one.
+// Bundles that are flushed together; they go on one by one, in their turn.
 // SPDX-License-Identifier: Apache-2.0
-#include "drivers/storage/publisher.h"
+#include "drivers/storage/flusher.h"
 
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
 
 #include "drivers/storage/errors.h"
+#include "drivers/storage/metadata.h"
 
 namespace longhaul::storage {
 
@@ -19,8 +20,19 @@ constexpr unsigned kBundlesSingly = 64;
 // Fewer files than these share a journal commit or two anyway, and wait for nobody else's data.
 constexpr std::ptrdiff_t kFilesTogetherMin = 32;
 
+// Before the flush, so that it is as durable as the bytes.
+void make_ready(FlushJob& job) {
+    const Store& store = *job.store;
+    for (std::size_t i = 0; i < job.reasons.size(); ++i) {
+        if (job.staged[i].empty() || job.reasons[i] != wire::FailReason::none) continue;
+        if (job.cancelled.load(std::memory_order_relaxed)) return;
+        job.reasons[i] = staged_reason(make_staged_file_ready(
+            store.disk, store.staging.get(), job.staged[i].c_str(), job.manifest->entries[i]));
+    }
+}
+
 // All or none: an error says that something of this file system was lost, not what, and says so once.
-void flush_together(const std::vector<std::shared_ptr<PublishJob>>& jobs) {
+void flush_together(const std::vector<std::shared_ptr<FlushJob>>& jobs) {
     const Store& store = *jobs.front()->store;
     const auto begin = std::chrono::steady_clock::now();
     const int error = store.disk.syncfs(store.staging.get()) == 0 ? 0 : errno;
@@ -29,8 +41,7 @@ void flush_together(const std::vector<std::shared_ptr<PublishJob>>& jobs) {
     ++jobs.front()->file_system_flushes;
     if (error != 0) ++store.flush_failures;
     for (const auto& job : jobs) {
-        job->unflushed = false;
-        job->flushed_together = true;
+        job->flushed = true;
         if (job->flush_failures == store.flush_failures) continue;
         for (wire::FailReason& reason : job->reasons)
             if (reason == wire::FailReason::none) reason = target_reason(error != 0 ? error : EIO);
@@ -40,8 +51,6 @@ void flush_together(const std::vector<std::shared_ptr<PublishJob>>& jobs) {
 }  // namespace
 
 bool may_flush_together(const wire::Manifest& manifest, const Store& store) noexcept {
-    if (manifest.publish == wire::PublishRule::in_order)
-        return false;  // is said to be staged once it is flushed
     const auto files =
         std::count_if(manifest.entries.begin(), manifest.entries.end(),
                       [](const wire::Entry& entry) { return entry.kind == wire::EntryKind::file; });
@@ -53,17 +62,19 @@ bool may_flush_together(const wire::Manifest& manifest, const Store& store) noex
     return singly == 0;
 }
 
-void Publisher::chosen(const std::shared_ptr<PublishJob>& first, const Jobs& waiting) {
-    flushed_together_.clear();
-    if (!first->unflushed) return;
-    flushed_together_.push_back(first);
+void Flusher::chosen(const std::shared_ptr<FlushJob>& first, const Jobs& waiting) {
+    together_.clear();
+    if (first->flushed) return;
+    together_.push_back(first);
     for (const auto& job : waiting)
-        if (job->unflushed && job->store == first->store) flushed_together_.push_back(job);
+        if (!job->flushed && job->store == first->store) together_.push_back(job);
 }
 
-void Publisher::work(PublishJob& job) {
-    if (!flushed_together_.empty()) flush_together(flushed_together_);
-    publish(job);
+void Flusher::work(FlushJob&) {
+    if (together_.empty()) return;
+    for (const auto& job : together_)
+        make_ready(*job);
+    flush_together(together_);
 }
 
 }  // namespace longhaul::storage
