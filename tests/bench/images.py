@@ -29,15 +29,16 @@ def mounted(top, name, size, inodes):
 
 
 @contextlib.contextmanager
-def file_systems(names, size, inodes):
-    """A directory for each of `names`, the root of an ext4 of its own with that many bytes and inodes."""
+def file_systems(wanted):
+    """A directory for each name of `wanted`, the root of an ext4 of its own with that many (bytes, inodes)."""
     top = tempfile.mkdtemp(prefix="longhaul-bench-", dir=WHERE)
     made = []
     try:
         free = shutil.disk_usage(WHERE).free
-        if free < len(names) * size + GIB:
-            raise Failed(f"{WHERE} has {free / GIB:.0f} GiB free and {len(names) * size / GIB + 1:.0f} are needed: fewer or smaller files")
-        for name in names:
+        needed = sum(size for size, _ in wanted.values()) + GIB
+        if free < needed:
+            raise Failed(f"{WHERE} has {free / GIB:.0f} GiB free, and {needed / GIB:.0f} are needed: ask for fewer files or runs")
+        for name, (size, inodes) in wanted.items():
             made.append(mounted(top, name, size, inodes))
         yield made
     finally:

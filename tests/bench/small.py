@@ -184,9 +184,8 @@ def measure(options, runs, build):
     # Two sites share no file system. What a run wrote stays until the end.
     inode_bytes, block_bytes = 512, 4096
     each = -(-options.size * KIB // block_bytes) * block_bytes + inode_bytes + 256
-    copies = len(pairs) * runs
-    with images.file_systems(("east", "west"), copies * options.files * each * 5 // 4 + 2 * images.GIB,
-                             (copies + 1) * (options.files + 20_000)) as (east, west):
+    room = lambda copies: (copies * options.files * each * 5 // 4 + 2 * images.GIB, copies * (options.files + 20_000))
+    with images.file_systems({"east": room(1), "west": room(len(pairs) * runs)}) as (east, west):
         source = os.path.join(east, "source")
         make_files(source, options.files, options.size * KIB)
         for number in range(runs):
