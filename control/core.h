@@ -339,7 +339,7 @@ struct CoreConfig {
                                      << 20;  // further bounded by 100 ms of the flow's rate, at least 1 MiB
     std::uint32_t bundle_entries_max = 2048;
     std::uint32_t bundles_in_flight_max = 64;
-    std::uint64_t changes_bytes_max = 416u << 20;  // of memory for changes, of all datasets together
+    std::uint64_t changes_bytes_max = 400u << 20;  // of memory for changes, of all datasets together
     std::size_t sweep_threads = 4;  // of one sweep, at most: what it waits for is the source's file system
     double verify_share =
         0.01;  // of the payload sent: what comparing and reading back may read while there is work

@@ -47,7 +47,7 @@ struct ControlConfig {
     std::string log_level = "info";
     std::string capture = "events";          // "sweeps": sources are not listened to
     std::uint64_t sweep_threads = 4;         // of one sweep of a source, at most
-    std::uint64_t changes_memory_mib = 416;  // for changes that are not published yet, of all datasets
+    std::uint64_t changes_memory_mib = 400;  // for changes that are not published yet, of all datasets
     double verify_share = 0.01;  // of the payload sent: what comparing may read while there is work
     double read_back_share = 1;  // of the files published: those that are read back
     PkiConfig pki;

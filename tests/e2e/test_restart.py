@@ -77,14 +77,14 @@ class Restart(TwoSites):
         write(os.path.join(self.source, "large"), random.Random(1).randbytes(64 * MIB))
         self.create_dataset()
         staging = os.path.join(self.replica, ".longhaul", "staging")
-        wait_for(lambda: os.path.isdir(staging) and os.listdir(staging), 30, "something to be staged", every=0.02)
+        staged = lambda: [os.path.join(folder, name) for folder, _, names in os.walk(staging) for name in names]
+        wait_for(staged, 30, "something to be staged", every=0.02)
         self.world.kill("west-dataplane")
         self.world.restart("west-dataplane")
         self.wait_equal(60)
         self.wait_settled()
-        left = lambda: [name for name in os.listdir(staging)
-                        if name != "order"
-                        and not (name.startswith("d-") and os.path.getsize(os.path.join(staging, name)) == 0)]
+        left = lambda: [path for path in staged() if os.path.basename(path) != "order"
+                        and not (os.path.basename(path).startswith("d-") and os.path.getsize(path) == 0)]
         wait_for(lambda: not left(), 20, "staging to hold nothing but empty markers")
 
 
