@@ -21,12 +21,27 @@ bool same_version(const Change& change, const Observed& now) {
     return a == b && (change.link ? *change.link : std::string()) == now.link;
 }
 
+constexpr std::size_t kBundlesForLong = 16;
 constexpr std::size_t kUnsupportedSaidMax = 10'000;
 
 }  // namespace
 
 bool Runner::sweep_due(Moment now) const {
-    return !sweeping_ && now.steady >= next_sweep_at_;
+    return !sweeping_ && now.steady >= next_sweep_at();
+}
+
+// While there is enough to send, what a sweep finds would wait, and what it takes of processors and disk is taken from
+// those that send.
+TimeNs Runner::next_sweep_at() const {
+    if (next_sweep_at_ == 0 || !has_work_for_long()) return next_sweep_at_;
+    return std::max(next_sweep_at_, sweep_ended_steady_ + pause_between_sweeps());
+}
+
+// Without a further sweep; not where memory was full and has become free since.
+bool Runner::has_work_for_long() const {
+    const std::size_t ready = ordered() ? queue_.size() : pending_.list(Place::objects).size();
+    if (ready < kBundlesForLong * config_.bundle_entries_max) return false;
+    return !overflow_.since() || memory_above(config_.changes_bytes_max / kForgottenPart);
 }
 
 SweepRequest Runner::begin_sweep(Moment now) {

@@ -19,9 +19,10 @@ constexpr std::int64_t kBeforeAll_ns =
     1;  // the cut of what was in flight when the process before this one ended
 constexpr std::int64_t kUndo_ns = std::numeric_limits<std::int64_t>::min();  // before all else of its epoch
 constexpr std::size_t kRenamesInARow = 16;
-// Sweeps that follow up take at most a tenth of the time, or half of it where a quarter of the RPO target would pass.
-constexpr TimeNs kFollowUpIdle = 9;
-constexpr double kFollowUpShare = 0.25;
+// Sweeps that follow up, or come while there is enough to send, take at most a tenth of the time, or half of it where a
+// quarter of the RPO target would pass.
+constexpr TimeNs kSweepsIdle = 9;
+constexpr double kPatienceShare = 0.25;
 constexpr TimeNs kRunHoldMin = 100 * kMillisecond, kRunHoldMax = 10 * kSecond;
 
 Release release_of(const Change& change) {
@@ -109,11 +110,14 @@ void Runner::date(Change& change, std::int64_t changed_by_ns, bool same_director
 
 void Runner::follow_up(Moment now) {
     if (!ordered() || !held_ || sweeping_) return;
-    const auto took = static_cast<TimeNs>(sweep_took_s_ * 1e9);
-    const auto patience = static_cast<TimeNs>(kFollowUpShare * record_.spec.rpo_target_s * 1e9);
-    const TimeNs pause = std::min(kFollowUpIdle * took, std::max(took, patience));
-    const TimeNs at = sweep_ended_steady_ + std::max(kFollowUpMin, pause);
+    const TimeNs at = sweep_ended_steady_ + std::max(kFollowUpMin, pause_between_sweeps());
     next_sweep_at_ = std::min(next_sweep_at_, std::max(at, now.steady));
+}
+
+TimeNs Runner::pause_between_sweeps() const {
+    const auto took = static_cast<TimeNs>(sweep_took_s_ * 1e9);
+    const auto patience = static_cast<TimeNs>(kPatienceShare * record_.spec.rpo_target_s * 1e9);
+    return std::min(kSweepsIdle * took, std::max(took, patience));
 }
 
 void Runner::requeue(Pending::Handle change) {

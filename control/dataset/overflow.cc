@@ -132,7 +132,7 @@ void Runner::forgotten_found() {
 // only a clean sweep makes good.
 void Runner::sweep_for_forgotten(Moment now) {
     if (!overflow_.since() || sweeping_ || !source_readable_) return;
-    if (memory_above(config_.changes_bytes_max / 4)) return;
+    if (memory_above(config_.changes_bytes_max / kForgottenPart)) return;
     const auto took = static_cast<TimeNs>(sweep_took_s_ * 1e9);
     next_sweep_at_ =
         std::min(next_sweep_at_, std::max(sweep_ended_steady_ + std::max(kFollowUpMin, took), now.steady));

@@ -63,6 +63,13 @@ bool ReleaseQueue::epoch_is_first() const {
                          other.changed_by_ns, other.path);
 }
 
+std::size_t ReleaseQueue::size() const {
+    std::size_t count = single_.size();
+    for (const auto& [cut, epoch] : epochs_)
+        count += epoch.members_.size() - epoch.next_;
+    return count;
+}
+
 Release ReleaseQueue::front() const {
     if (!epoch_is_first()) return *single_.begin();
     const auto& [cut_ns, epoch] = *epochs_.begin();

@@ -70,7 +70,7 @@ class Runner {
     // ------------------------------------------------------------------------------------------
     bool sweep_due(Moment now) const;
     bool sweeping_now() const { return sweeping_; }
-    TimeNs next_sweep_at() const { return next_sweep_at_; }
+    TimeNs next_sweep_at() const;  // of the steady clock; 0: now
     SweepRequest begin_sweep(Moment now);
     void sweeping(const SweepResult& so_far);             // progress of the running sweep
     bool wants_more() const;                              // false: whoever sweeps should wait
@@ -220,6 +220,8 @@ class Runner {
     void close_epoch();
     void date(Change& change, std::int64_t changed_by_ns, bool same_directory);
     void follow_up(Moment now);
+    TimeNs pause_between_sweeps() const;
+    bool has_work_for_long() const;
     void requeue(Pending::Handle change);
     bool compose_in_order(Moment now);
     Turn turn_of(const Release& next, Pending::Handle change);
@@ -236,6 +238,8 @@ class Runner {
     // overflow.cc
     static constexpr TimeNs kFollowUpMin =
         100 * kMillisecond;  // between two sweeps that the source did not ask for
+    static constexpr std::uint64_t kForgottenPart =
+        4;  // of the memory: left, when forgotten changes are swept for
     bool memory_above(std::uint64_t bytes) const;
     bool has_room_for(const std::string& path, bool removal, std::int64_t changed_by_ns,
                       const std::optional<Pending::Handle>& change);

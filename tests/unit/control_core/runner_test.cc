@@ -166,6 +166,44 @@ TEST_F(RunnerTest, ADirectoryThatCameWholeIsScannedOnce) {
     EXPECT_EQ(next->beneath, "xy");
 }
 
+// Its period does not bring a sweep while there is enough to send: nine times what the last one took passes, or a quarter of
+// the RPO target if that is less. Whoever asks for one gets it at once.
+TEST_F(RunnerTest, SweepsLessOftenWhileThereIsEnoughToSend) {
+    config_.bundle_entries_max = 2;
+    struct Case {
+        Consistency consistency;
+        int files;
+        double rpo_target_s;
+        TimeNs after_its_end;
+    };
+    for (const Case& with :
+         {Case{Consistency::object, 40, 100, 9 * kSecond}, Case{Consistency::ordered, 40, 100, 9 * kSecond},
+          Case{Consistency::object, 40, 20, 5 * kSecond}, Case{Consistency::object, 31, 100, kSecond},
+          Case{Consistency::ordered, 31, 100, kSecond}}) {
+        DatasetRecord record = state_->datasets().at(0);
+        record.spec.consistency = with.consistency;
+        record.spec.rescan_s = 2;
+        record.spec.rpo_target_s = with.rpo_target_s;
+        runner_ = std::make_unique<Runner>(record, *state_, ports_, config_, stats_);
+        runner_->load(now());  // no dataplane: nothing leaves
+        runner_->begin_sweep(now());
+        clock_ += kSecond;  // what it takes
+        for (int i = 0; i < with.files; ++i) {
+            Observed file;
+            file.print.size = 5;
+            file.print.mtime_ns = file.print.ctime_ns = i + 1;
+            runner_->found({{"file" + std::to_string(i), file}});
+        }
+        SweepResult result;
+        result.clean = true;
+        runner_->end_sweep(result, now());
+        EXPECT_EQ(runner_->next_sweep_at(), now().steady + with.after_its_end)
+            << with.files << " files, ordered: " << (with.consistency == Consistency::ordered);
+        runner_->rescan_now();
+        EXPECT_TRUE(runner_->sweep_due(now()));
+    }
+}
+
 // Sight was lost: a sweep is due at once, though the period is long; and again after one that was under way. What
 // cannot be looked at is a loss, too.
 TEST_F(RunnerTest, ALossCausesASweep) {
