@@ -40,8 +40,7 @@ TimeNs Runner::next_sweep_at() const {
 // Without a further sweep; not where memory was full and has become free since.
 bool Runner::has_work_for_long() const {
     const std::size_t ready = ordered() ? queue_.size() : pending_.list(Place::objects).size();
-    if (ready < kBundlesForLong * config_.bundle_entries_max) return false;
-    return !overflow_.since() || memory_above(config_.changes_bytes_max / kForgottenPart);
+    return ready >= kBundlesForLong * config_.bundle_entries_max && !forgotten_may_return();
 }
 
 SweepRequest Runner::begin_sweep(Moment now) {

@@ -130,9 +130,12 @@ void Runner::forgotten_found() {
 
 // What was forgotten is swept for when most of what was kept has gone. A source that cannot be read in full has its period:
 // only a clean sweep makes good.
+bool Runner::forgotten_may_return() const {
+    return overflow_.since() && !memory_above(config_.changes_bytes_max / 4);
+}
+
 void Runner::sweep_for_forgotten(Moment now) {
-    if (!overflow_.since() || sweeping_ || !source_readable_) return;
-    if (memory_above(config_.changes_bytes_max / kForgottenPart)) return;
+    if (sweeping_ || !source_readable_ || !forgotten_may_return()) return;
     const auto took = static_cast<TimeNs>(sweep_took_s_ * 1e9);
     next_sweep_at_ =
         std::min(next_sweep_at_, std::max(sweep_ended_steady_ + std::max(kFollowUpMin, took), now.steady));

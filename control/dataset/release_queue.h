@@ -60,8 +60,8 @@ class ReleaseQueue {
     };
 
     bool empty() const { return single_.empty() && epochs_.empty(); }
-    std::size_t size()
-        const;  // what was settled, replaced or taken meanwhile included; a step for each epoch
+    // With what has been settled, replaced or taken meanwhile; a step for each epoch.
+    std::size_t size() const;
     Release front() const;
     void pop_front();
     void insert(Release release) { single_.insert(std::move(release)); }

@@ -238,9 +238,8 @@ class Runner {
     // overflow.cc
     static constexpr TimeNs kFollowUpMin =
         100 * kMillisecond;  // between two sweeps that the source did not ask for
-    static constexpr std::uint64_t kForgottenPart =
-        4;  // of the memory: left, when forgotten changes are swept for
     bool memory_above(std::uint64_t bytes) const;
+    bool forgotten_may_return() const;
     bool has_room_for(const std::string& path, bool removal, std::int64_t changed_by_ns,
                       const std::optional<Pending::Handle>& change);
     std::vector<Pending::Handle> dispensable(bool only_removals);

@@ -66,13 +66,13 @@ bool is_older(Disk& disk, int directory, const char* name, std::uint64_t age_max
     return now > found.st_ctime && static_cast<std::uint64_t>(now - found.st_ctime) > age_max_s;
 }
 
-// What is kept is told by `keep`; leftovers that cannot be removed cost space, not correctness.
-template <class Keep>
-void clean(Disk& disk, int directory, const Keep& keep) {
+// Leftovers that cannot be removed cost space, not correctness.
+template <class IsGarbage>
+void clean(Disk& disk, int directory, const IsGarbage& is_garbage) {
     std::vector<std::string> names;
     if (disk.names_in(directory, names) != 0) return;
     for (const std::string& name : names) {
-        if (keep(name) || disk.unlinkat(directory, name.c_str(), 0) == 0) continue;
+        if (!is_garbage(name) || disk.unlinkat(directory, name.c_str(), 0) == 0) continue;
         if (errno == EISDIR)
             disk.unlinkat(directory, name.c_str(), AT_REMOVEDIR);  // of a comparison that was cut off
     }
@@ -80,13 +80,15 @@ void clean(Disk& disk, int directory, const Keep& keep) {
 
 void clean_staging(Disk& disk, int staging, const std::vector<UniqueFd>& shelves, bool alone,
                    std::uint64_t age_max_s) {
-    const auto in_use = [&](const std::string& name) { return !alone || !name.starts_with("b-"); };
+    const auto of_a_bundle = [](const std::string& name) { return name.starts_with("b-"); };
     clean(disk, staging, [&](const std::string& name) {
         const bool of_an_object = name.starts_with("o-") || name.starts_with("d-");
-        return of_an_object ? !is_older(disk, staging, name.c_str(), age_max_s) : in_use(name);
+        return (alone && of_a_bundle(name)) ||
+               (of_an_object && is_older(disk, staging, name.c_str(), age_max_s));
     });
+    if (!alone) return;
     for (const UniqueFd& shelf : shelves)
-        clean(disk, shelf.get(), in_use);
+        clean(disk, shelf.get(), of_a_bundle);
 }
 
 std::string mark_of(const Store& store) {
